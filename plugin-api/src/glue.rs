@@ -1,0 +1,167 @@
+//! Between the frozen ABI and the [`Provider`] trait: reads heads, calls the hook, writes the outcome.
+
+use crate::cx::Cx;
+use crate::fault::Fault;
+use crate::guard::{Guarded, Quiet, report_panics};
+use crate::hook::{
+    Account, ActionCall, ActionResult, Change, Create, Ended, Hook, Renew, Service, Status, StatusReport, Suspend,
+    Terminate, TestReport, Unsuspend,
+};
+use crate::manifest::Manifest;
+use crate::protocol::{HookCall, Note, Outcome, op};
+use crate::provider::Provider;
+use billhook_abi::edge::{FfiFuture, FutureExt, RErr, ROk, RStr, RVec, TD_Opaque};
+use billhook_abi::{
+    CallError, CallMeta, CallResult, HostObject, Message, PluginObject, PluginPort, PluginPort_TO, code,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The manifest as JSON.
+#[doc(hidden)]
+pub fn manifest_text<P: Provider>() -> String {
+    serde_json::to_string(&Manifest::of::<P>()).unwrap_or_default()
+}
+
+/// Makes the provider for one server and hides it behind the ABI.
+#[doc(hidden)]
+pub fn open<P: Provider>(host: HostObject, settings: RVec<u8>) -> CallResult<PluginObject> {
+    let reporter = host.clone();
+    report_panics(move |panic| {
+        let place = panic.place.map(|place| format!(" at {place}")).unwrap_or_default();
+        if let Ok(head) = serde_json::to_string(&Note { text: format!("{}{place}", panic.text) }) {
+            reporter.emit(panic.call_id, RStr::from(op::PANIC), RStr::from(head.as_str()));
+        }
+    });
+    let opened = read::<P::Server>(&settings, "the server's settings").and_then(P::open);
+    match opened {
+        Ok(provider) => {
+            let adapter = Adapter { provider: Arc::new(Quiet::new(provider)), host };
+            ROk(PluginPort_TO::from_value(adapter, TD_Opaque))
+        }
+        Err(fault) => RErr(error(&fault)),
+    }
+}
+
+struct Adapter<P> {
+    provider: Arc<Quiet<P>>,
+    host: HostObject,
+}
+
+impl<P: Provider> PluginPort for Adapter<P> {
+    fn call(&self, meta: CallMeta, op: RStr<'_>, message: Message) -> FfiFuture<CallResult<Message>> {
+        let (provider, host, op) = (Arc::clone(&self.provider), self.host.clone(), op.to_string());
+        // No code of the author runs outside of this future's poll, where panics are caught.
+        Guarded::new(meta.call_id, async move {
+            let cx = Cx::new(host, meta);
+            let Some(hook) = Hook::parse(&op) else {
+                return RErr(CallError::new(code::UNKNOWN_OPERATION, format!("no operation {op}")));
+            };
+            let outcome = match read::<HookCall>(&message.head, "the hook") {
+                Ok(call) => dispatch(&**provider, &cx, hook, call).await,
+                Err(fault) => Err(fault),
+            };
+            match outcome {
+                Ok(outcome) => match serde_json::to_vec(&outcome) {
+                    Ok(head) => ROk(Message { head: head.into(), body: RVec::new() }),
+                    Err(cause) => RErr(error(&Fault::plugin_bug(format!("the outcome cannot be written: {cause}")))),
+                },
+                Err(fault) => RErr(error(&fault)),
+            }
+        })
+        .into_ffi()
+    }
+}
+
+/// Calls the hook's function with its typed request.
+pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, call: HookCall) -> Result<Outcome, Fault> {
+    let HookCall { service, client, product, password, paid_until, reason, action, params } = call;
+    match hook {
+        Hook::Test => provider.test(cx).await.map(Outcome::from),
+        Hook::Action => {
+            let name = action.ok_or_else(|| Fault::invalid_input("an action needs a name"))?;
+            let product = if product.is_null() { None } else { Some(self::product(product)?) };
+            provider.action(cx, ActionCall { name, service, product, params }).await.map(Outcome::from)
+        }
+        _ => {
+            let service: Service = service.ok_or_else(|| Fault::invalid_input(format!("{hook} needs a service")))?;
+            let product = self::product(product)?;
+            match hook {
+                Hook::Create => {
+                    let client = client.unwrap_or_default();
+                    provider.create(cx, Create { service, client, product, password }).await.map(Outcome::from)
+                }
+                Hook::Suspend => provider.suspend(cx, Suspend { service, product, reason }).await.map(Outcome::from),
+                Hook::Unsuspend => provider.unsuspend(cx, Unsuspend { service, product }).await.map(Outcome::from),
+                Hook::Terminate => provider.terminate(cx, Terminate { service, product }).await.map(Outcome::from),
+                Hook::Renew => {
+                    let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
+                    provider.renew(cx, Renew { service, product, paid_until }).await.map(Outcome::from)
+                }
+                Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
+                Hook::Test | Hook::Action => Err(Fault::plugin_bug("a hook was sent two ways")),
+            }
+        }
+    }
+}
+
+fn product<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        Fault::invalid_input(format!("the product's settings do not fit at {}: {}", error.path(), error.inner()))
+    })
+}
+
+fn read<T: DeserializeOwned>(head: &[u8], what: &str) -> Result<T, Fault> {
+    let mut reader = serde_json::Deserializer::from_slice(head);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        // The error's own text may quote a value, and settings hold secrets.
+        Fault::invalid_input(format!("{what} do not fit at {}", error.path()))
+    })
+}
+
+fn error(fault: &Fault) -> CallError {
+    CallError::new(code::FAULT, fault.staff.clone()).with_details(serde_json::to_vec(fault).unwrap_or_default())
+}
+
+impl From<Account> for Outcome {
+    fn from(account: Account) -> Self {
+        let Account { remote_id, username, ips, properties, secrets, pending, message } = account;
+        Self { remote_id: Some(remote_id), username, ips, properties, secrets, pending, message, ..Self::default() }
+    }
+}
+
+impl From<Change> for Outcome {
+    fn from(change: Change) -> Self {
+        let Change { noop, properties, secrets, pending, message } = change;
+        Self { noop, properties, secrets, pending, message, ..Self::default() }
+    }
+}
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Gone => Self { gone: Some(true), ..Self::default() },
+            Ended::EndsAt(unix_ms) => Self { gone: Some(false), ends_at: Some(unix_ms), ..Self::default() },
+        }
+    }
+}
+
+impl From<StatusReport> for Outcome {
+    fn from(report: StatusReport) -> Self {
+        let StatusReport { state, power, pending, properties } = report;
+        Self { state: Some(state), power, pending, properties, ..Self::default() }
+    }
+}
+
+impl From<TestReport> for Outcome {
+    fn from(report: TestReport) -> Self {
+        Self { findings: report.findings, ..Self::default() }
+    }
+}
+
+impl From<ActionResult> for Outcome {
+    fn from(result: ActionResult) -> Self {
+        Self { data: result.data, ..Self::from(result.change) }
+    }
+}

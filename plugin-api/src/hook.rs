@@ -1,0 +1,329 @@
+use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One lifecycle event from billing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// Make what the customer bought.
+    Create,
+    /// Stop it, keep it.
+    Suspend,
+    /// Start it again.
+    Unsuspend,
+    /// End it.
+    Terminate,
+    /// Paid for another period.
+    Renew,
+    /// Read what the panel says of it.
+    Status,
+    /// Try a server's address, credentials and rights.
+    Test,
+    /// An action of the provider's own, named in its manifest.
+    Action,
+}
+
+impl Hook {
+    /// Every hook of this version.
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Suspend,
+        Self::Unsuspend,
+        Self::Terminate,
+        Self::Renew,
+        Self::Status,
+        Self::Test,
+        Self::Action,
+    ];
+
+    /// The word in paths, JSON, SQL and manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Suspend => "suspend",
+            Self::Unsuspend => "unsuspend",
+            Self::Terminate => "terminate",
+            Self::Renew => "renew",
+            Self::Status => "status",
+            Self::Test => "test",
+            Self::Action => "action",
+        }
+    }
+
+    /// The hook of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hook| hook.as_str() == word)
+    }
+
+    /// Whether the hook, by its nature, changes nothing. An [`Hook::Action`] says so in its manifest entry instead.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::Status | Self::Test)
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one customer bought, as the host knows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// The billing platform's name in the host's configuration.
+    pub platform: String,
+    /// The platform's id of the service.
+    pub id: String,
+    /// The platform's id of the customer.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// A name that the platform chose for the account.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Domain or host name that the customer ordered it for.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// The panel's id of it, once a step or a result named it.
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    /// Which life of the service this is; counts from 1 and rises when the panel was read as gone.
+    #[serde(default)]
+    pub epoch: u32,
+    /// Kept for this service by earlier hooks.
+    #[serde(default)]
+    pub properties: Map<String, Value>,
+    /// Sealed values of earlier hooks.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret<String>>,
+}
+
+/// Who bought it. Contact data: never part of what makes two hooks the same event.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// Person or company.
+    #[serde(default)]
+    pub name: String,
+    /// Company, where the platform keeps it apart.
+    #[serde(default)]
+    pub company: Option<String>,
+    /// Address for mail.
+    #[serde(default)]
+    pub email: String,
+    /// As the platform has it.
+    #[serde(default)]
+    pub phone: Option<String>,
+    /// BCP 47, as `en` or `pt-BR`.
+    #[serde(default)]
+    pub language: Option<String>,
+}
+
+/// `create`: make it.
+#[derive(Debug, Clone)]
+pub struct Create<P> {
+    /// What was bought.
+    pub service: Service,
+    /// By whom.
+    pub client: Client,
+    /// The product's settings, with the order's options laid over them.
+    pub product: P,
+    /// A password that the customer chose.
+    pub password: Option<Secret<String>>,
+}
+
+/// `suspend`: stop it, keep it.
+#[derive(Debug, Clone)]
+pub struct Suspend<P> {
+    /// What to stop.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+    /// Why, for the panel or the log.
+    pub reason: Option<String>,
+}
+
+/// `unsuspend`: start it again.
+#[derive(Debug, Clone)]
+pub struct Unsuspend<P> {
+    /// What to start.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+}
+
+/// `terminate`: end it.
+#[derive(Debug, Clone)]
+pub struct Terminate<P> {
+    /// What to end.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+}
+
+/// `renew`: paid for another period.
+#[derive(Debug, Clone)]
+pub struct Renew<P> {
+    /// What was paid for.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+    /// Old and new end of the paid period.
+    pub paid_until: PaidUntil,
+}
+
+/// Dates as `YYYY-MM-DD`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaidUntil {
+    /// Until when it was paid before.
+    pub from: String,
+    /// Until when it is paid now.
+    pub to: String,
+}
+
+/// `status`: read what the panel says.
+#[derive(Debug, Clone)]
+pub struct Status<P> {
+    /// What to look at.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+}
+
+/// A provider's own hook.
+#[derive(Debug, Clone)]
+pub struct ActionCall<P> {
+    /// Name of the action, as in the manifest.
+    pub name: String,
+    /// What it is about; absent for an action on a server.
+    pub service: Option<Service>,
+    /// The product's settings; absent for an action on a server.
+    pub product: Option<P>,
+    /// Valid by the action's schema.
+    pub params: Value,
+}
+
+/// Texts for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texts {
+    /// For the staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staff: Option<String>,
+    /// For the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+}
+
+/// What a create made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Account {
+    /// The panel's id of it.
+    pub remote_id: String,
+    /// The login on the panel or machine.
+    pub username: Option<String>,
+    /// Addresses, the main one first.
+    pub ips: Vec<String>,
+    /// Kept for later hooks and shown to staff; no secrets.
+    pub properties: Map<String, Value>,
+    /// Credentials for the customer; sealed, and given out until acknowledged.
+    pub secrets: BTreeMap<String, Secret<String>>,
+    /// Accepted, to be carried out later by staff or after payment.
+    pub pending: Option<String>,
+    /// Texts for people.
+    pub message: Texts,
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// Nothing was to change, **as read from the panel in this attempt**; the host refuses the claim otherwise.
+    pub noop: bool,
+    /// Laid over the service's properties; `null` removes one.
+    pub properties: Map<String, Value>,
+    /// New credentials.
+    pub secrets: BTreeMap<String, Secret<String>>,
+    /// Accepted, to be carried out later.
+    pub pending: Option<String>,
+    /// Texts for people.
+    pub message: Texts,
+}
+
+impl Change {
+    /// It was changed.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// It was already so, as read from the panel in this attempt.
+    pub fn noop() -> Self {
+        Self { noop: true, ..Self::default() }
+    }
+}
+
+/// How a terminate ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// The panel was read in this attempt and no longer has it.
+    Gone,
+    /// The panel accepted and will delete it then (Unix time in milliseconds).
+    EndsAt(u64),
+}
+
+/// The billing words for what the panel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// Being made.
+    Provisioning,
+    /// In use.
+    Active,
+    /// Stopped for billing reasons.
+    Suspended,
+    /// The panel no longer has it.
+    Terminated,
+    /// Broken on the panel.
+    Error,
+    /// The panel's word is not known to the provider.
+    Unknown,
+}
+
+/// What the panel shows of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusReport {
+    /// In billing words.
+    pub state: ServiceState,
+    /// Power of a machine, the panel's word (`running`); absent when unknown.
+    pub power: Option<String>,
+    /// Something accepted earlier is still not carried out.
+    pub pending: Option<String>,
+    /// Further facts for staff; no secrets.
+    pub properties: Map<String, Value>,
+}
+
+/// One thing that a test looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found and, if not ok, the remedy.
+    pub text: String,
+}
+
+/// What a test found. A server that cannot be reached or refuses the credentials is a fault instead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestReport {
+    /// In the order looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// What an action returned.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ActionResult {
+    /// By the action's own description.
+    pub data: Value,
+    /// As for other changes.
+    pub change: Change,
+}
