@@ -1,1 +1,29 @@
-//! In work.
+//! Billhook's daemon: a billing hook becomes an operation, an operation becomes attempts, an attempt calls one plugin.
+//!
+//! Core modules hold values and decisions and do no IO; edge modules talk to one outside world each; drivers put them
+//! together. Imports only go from drivers to edges to core.
+
+// Core.
+pub mod admission;
+pub mod journal;
+pub mod mask;
+pub mod operation;
+pub mod order;
+pub mod problem;
+pub mod request;
+pub mod retry;
+pub mod verdict;
+
+// Edges: one outside world each.
+pub mod body;
+pub mod clock;
+pub mod config;
+pub mod plugin;
+pub mod seal;
+pub mod store;
+pub mod wire;
+
+// Drivers.
+pub mod attempt;
+pub mod engine;
+pub mod panel;

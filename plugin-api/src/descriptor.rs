@@ -42,10 +42,7 @@ impl<const N: usize> Descriptor<N> {
     /// When `json` is not exactly `N` bytes long.
     pub const fn new(json: &str, unwinds: bool) -> Self {
         let text = json.as_bytes();
-        assert!(
-            text.len() == N,
-            "the descriptor's length is that of its text"
-        );
+        assert!(text.len() == N, "the descriptor's length is that of its text");
         let mut bytes = [0; N];
         let mut at = 0;
         while at < N {
@@ -127,24 +124,14 @@ pub fn parse(section: &[u8]) -> Result<DescriptorView, DescriptorError> {
     if !section.starts_with(&MAGIC) {
         return Err(DescriptorError::Magic);
     }
-    let short = |needed| DescriptorError::Short {
-        needed,
-        found: section.len(),
-    };
-    let (head, rest) = section
-        .split_at_checked(HEAD_BYTES)
-        .ok_or_else(|| short(HEAD_BYTES))?;
+    let short = |needed| DescriptorError::Short { needed, found: section.len() };
+    let (head, rest) = section.split_at_checked(HEAD_BYTES).ok_or_else(|| short(HEAD_BYTES))?;
     let abi_major = word(head, 16);
     if abi_major != ABI_MAJOR {
-        return Err(DescriptorError::AbiMajor {
-            found: abi_major,
-            expected: ABI_MAJOR,
-        });
+        return Err(DescriptorError::AbiMajor { found: abi_major, expected: ABI_MAJOR });
     }
     let json_bytes = word(head, 28) as usize;
-    let json = rest
-        .get(..json_bytes)
-        .ok_or_else(|| short(HEAD_BYTES.saturating_add(json_bytes)))?;
+    let json = rest.get(..json_bytes).ok_or_else(|| short(HEAD_BYTES.saturating_add(json_bytes)))?;
     let facts: Facts = serde_json::from_slice(json).map_err(DescriptorError::Json)?;
     if !is_name(&facts.name) {
         return Err(DescriptorError::Name { name: facts.name });
@@ -165,9 +152,7 @@ fn word(head: &[u8], at: usize) -> u32 {
 
 fn is_name(name: &str) -> bool {
     (1..=NAME_MAX_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -190,21 +175,12 @@ mod tests {
     fn a_descriptor_reads_back_as_it_was_built() {
         let built = Descriptor::<{ JSON.len() }>::new(JSON, true);
         assert_eq!(std::mem::offset_of!(Descriptor<5>, json), HEAD_BYTES);
-        let bytes = section(
-            built.abi_major,
-            built.flags,
-            std::str::from_utf8(&built.json).unwrap(),
-        );
+        let bytes = section(built.abi_major, built.flags, std::str::from_utf8(&built.json).unwrap());
 
         let view = parse(&bytes).unwrap();
 
-        let expected = DescriptorView {
-            abi_major: 1,
-            abi_minor: 0,
-            unwinds: true,
-            name: "toy".into(),
-            version: "1.2.3".into(),
-        };
+        let expected =
+            DescriptorView { abi_major: 1, abi_minor: 0, unwinds: true, name: "toy".into(), version: "1.2.3".into() };
         assert_eq!(view, expected);
     }
 
@@ -225,20 +201,11 @@ mod tests {
             ("Magic", b"billhook-plugin\x01".to_vec()),
             ("Short { needed: 32, found: 20 }", good[..20].to_vec()),
             ("Short { needed: 64, found: 40 }", good[..40].to_vec()),
-            (
-                "AbiMajor { found: 2, expected: 1 }",
-                section(2, 1, "not JSON at all"),
-            ),
+            ("AbiMajor { found: 2, expected: 1 }", section(2, 1, "not JSON at all")),
             ("Json", section(ABI_MAJOR, 1, "{")),
             ("Json", section(ABI_MAJOR, 1, r#"{"name":"toy"}"#)),
-            (
-                "Name",
-                section(ABI_MAJOR, 1, r#"{"name":"","version":"1"}"#),
-            ),
-            (
-                "Name",
-                section(ABI_MAJOR, 1, r#"{"name":"../toy","version":"1"}"#),
-            ),
+            ("Name", section(ABI_MAJOR, 1, r#"{"name":"","version":"1"}"#)),
+            ("Name", section(ABI_MAJOR, 1, r#"{"name":"../toy","version":"1"}"#)),
         ];
         for (expected, bytes) in cases {
             let error = format!("{:?}", parse(&bytes).unwrap_err());

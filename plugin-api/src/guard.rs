@@ -70,10 +70,7 @@ pub struct Guarded<F: Future> {
 impl<F: Future> Guarded<F> {
     /// Guards `future`, which works for the attempt `call_id`; `0` when it works for none.
     pub fn new(call_id: u64, future: F) -> Self {
-        Self {
-            call_id,
-            future: Some(Box::pin(future)),
-        }
+        Self { call_id, future: Some(Box::pin(future)) }
     }
 }
 
@@ -124,9 +121,7 @@ impl<T> Deref for Quiet<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0
-            .as_ref()
-            .expect("the value is taken out in drop only")
+        self.0.as_ref().expect("the value is taken out in drop only")
     }
 }
 
@@ -188,11 +183,7 @@ struct CurrentCall {
 
 impl CurrentCall {
     fn enter(call_id: u64) -> Self {
-        Self {
-            outer: CURRENT
-                .try_with(|current| current.replace(call_id))
-                .unwrap_or(0),
-        }
+        Self { outer: CURRENT.try_with(|current| current.replace(call_id)).unwrap_or(0) }
     }
 }
 
@@ -241,14 +232,8 @@ mod tests {
     /// Pending once, then ready.
     async fn pause() {
         let mut is_paused = false;
-        std::future::poll_fn(|_| {
-            if std::mem::replace(&mut is_paused, true) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        std::future::poll_fn(|_| if std::mem::replace(&mut is_paused, true) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
     }
 
     fn poll<F: Future>(future: &mut Guarded<F>) -> Poll<F::Output>
@@ -319,11 +304,7 @@ mod tests {
         let mut future = Guarded::new(1, Ready(Bomb(drops.clone())));
 
         assert_eq!(poll(&mut future), Poll::Ready(ROk(7)));
-        assert_eq!(
-            drops.load(Ordering::Relaxed),
-            1,
-            "dropped when it ended, not later"
-        );
+        assert_eq!(drops.load(Ordering::Relaxed), 1, "dropped when it ended, not later");
     }
 
     #[test]
@@ -346,10 +327,7 @@ mod tests {
     fn a_payload_whose_drop_panics_is_contained() {
         let mut future = Guarded::new(1, async { std::panic::panic_any(Nested(3)) });
 
-        assert_eq!(
-            poll(&mut future),
-            panicked("a panic whose payload is not text")
-        );
+        assert_eq!(poll(&mut future), panicked("a panic whose payload is not text"));
         assert!(catch(|| std::panic::panic_any(Nested(3))).is_err());
     }
 

@@ -1,1 +1,9 @@
-//! In work.
+//! What the end-to-end and crash suites stand on: panels that keep state, judge their clients and break on demand.
+//!
+//! A fake panel is written from the panel's contract alone and shares no type with the plugin that it judges, so a
+//! misreading has to be made twice before it can hide.
+
+#![recursion_limit = "256"]
+
+pub mod clock;
+pub mod virtfusion;

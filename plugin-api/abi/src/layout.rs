@@ -12,9 +12,7 @@ use abi_stable::{
     type_layout::{TLData, TypeLayout},
 };
 
-use crate::{
-    ABI_MAJOR, ABI_MINOR, CallError, CallMeta, HostObject, Message, PluginModule_Ref, PluginObject,
-};
+use crate::{ABI_MAJOR, ABI_MINOR, CallError, CallMeta, HostObject, Message, PluginModule_Ref, PluginObject};
 
 const GOLDEN: &str = include_str!("layout.txt");
 
@@ -39,11 +37,7 @@ impl Dump {
         let short = full.split_whitespace().collect::<Vec<_>>().join(" ");
         let uses = self.uses.entry(short.clone()).or_default();
         *uses += 1;
-        let name = if *uses == 1 {
-            short
-        } else {
-            format!("{short} #{uses}")
-        };
+        let name = if *uses == 1 { short } else { format!("{short} #{uses}") };
         self.names.insert(id, name.clone());
 
         let at = self.paragraphs.len();
@@ -67,10 +61,7 @@ impl Dump {
         }
         let declared = layout.get_fields().into_iter().flatten();
         let fields = declared.map(|field| ("", field));
-        let phantoms = layout
-            .phantom_fields()
-            .iter()
-            .map(|field| ("phantom ", field));
+        let phantoms = layout.phantom_fields().iter().map(|field| ("phantom ", field));
         for (kind, field) in fields.chain(phantoms) {
             let type_name = self.name(field.layout());
             writeln!(text, "  {kind}{}: {type_name}", field.name()).unwrap();

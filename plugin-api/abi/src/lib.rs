@@ -21,11 +21,7 @@
 //! Cargo features, since a feature that changes a layout would be a second ABI under the same version.
 
 #![warn(missing_docs)]
-#![expect(
-    non_local_definitions,
-    non_camel_case_types,
-    reason = "the derives of abi_stable expand to both"
-)]
+#![expect(non_local_definitions, non_camel_case_types, reason = "the derives of abi_stable expand to both")]
 
 use abi_stable::{
     StableAbi, declare_root_module_statics, package_version_strings,
@@ -103,11 +99,7 @@ pub type CallResult<T> = RResult<T, CallError>;
 impl CallError {
     /// An error without details.
     pub fn new(code: u32, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into().into(),
-            details: RVec::new(),
-        }
+        Self { code, message: message.into().into(), details: RVec::new() }
     }
 
     /// The same error with `details`, UTF-8 JSON.
@@ -129,12 +121,7 @@ pub trait HostPort: Send + Sync + Clone {
     /// Called by the plugin, from inside a [`PluginPort::call`] of the same `call_id`. Returns at once; the work
     /// happens when the future is polled, and dropping the future gives it up. `op` is borrowed until the return.
     /// Making the same call twice is two calls.
-    fn call(
-        &self,
-        meta: CallMeta,
-        op: RStr<'_>,
-        message: Message,
-    ) -> FfiFuture<CallResult<Message>>;
+    fn call(&self, meta: CallMeta, op: RStr<'_>, message: Message) -> FfiFuture<CallResult<Message>>;
 
     /// Tells the host something that needs no answer: progress, a note, a log line, the text of a panic.
     ///
@@ -155,12 +142,7 @@ pub trait PluginPort: Send + Sync {
     /// outlive the object, and dropping it cancels the attempt. No author's code runs before the first poll.
     /// The same `op` and message may come again under another `call_id`, after a failure or a crash.
     #[sabi(last_prefix_field)]
-    fn call(
-        &self,
-        meta: CallMeta,
-        op: RStr<'_>,
-        message: Message,
-    ) -> FfiFuture<CallResult<Message>>;
+    fn call(&self, meta: CallMeta, op: RStr<'_>, message: Message) -> FfiFuture<CallResult<Message>>;
 }
 
 /// A handle on the host, cloned freely by the plugin. Made with `HostPort_TO::from_ptr(RArc::new(..), TD_Opaque)`.

@@ -1,0 +1,94 @@
+//! One run of an operation, or one reading hook: calls the plugin, answers what it asks for, and concludes.
+//!
+//! The plugin's code runs on a runtime of its own; what it asks for is done on the host's. The attempt, not the plugin,
+//! decides how it ends: when it parks or its deadline passes, the plugin's future is dropped and never polled again.
+
+mod conclude;
+mod desk;
+mod env;
+mod evidence;
+mod exchange;
+mod session;
+mod steps;
+mod waits;
+
+pub use desk::Desk;
+pub use env::{Env, EnvParts, Moment, Tap, TapFuture};
+pub use session::{Conclusion, Ended, Session, Subject};
+
+use crate::operation::State;
+use crate::panel::{Panel, millis};
+use crate::verdict::End;
+use billhook_abi::edge::{RErr, ROk, RStr};
+use billhook_abi::{CallMeta, Message, PluginPort, code};
+use billhook_plugin_api::guard::Guarded;
+use billhook_plugin_api::protocol::{HookCall, Outcome};
+use billhook_plugin_api::{Fault, Hook};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs the plugin once and concludes.
+///
+/// `deadline` is from now. Never fails: what goes wrong is part of the conclusion.
+pub async fn run(env: &Arc<Env>, panel: &Arc<Panel>, subject: Subject, call: &HookCall, deadline: Duration) -> Conclusion {
+    let hook = subject.hook();
+    let session = Session::open(env, panel, subject, call, deadline);
+    let ended = drive(env, &session, hook, call, deadline).await;
+    env.desk.leave(session.call_id);
+    session.conclude(ended).await
+}
+
+async fn drive(env: &Arc<Env>, session: &Arc<Session>, hook: Hook, call: &HookCall, deadline: Duration) -> Ended {
+    let head = match serde_json::to_vec(call) {
+        Ok(head) => head,
+        Err(error) => return Ended::End(End::Fault(Fault::plugin_bug(format!("the hook cannot be written: {error}")))),
+    };
+    env.desk.enter(Arc::clone(session));
+    let meta = CallMeta { call_id: session.call_id, deadline_unix_ms: session.deadline_unix_ms, flags: 0 };
+    let message = Message { head: head.into(), body: Vec::new().into() };
+    let future = session.panel.plugin.call(meta, RStr::from(hook.as_str()), message);
+    // The plugin guards its own future; the host's guard is for one that does not.
+    let task = AbortOnDrop(env.plugin_runtime.spawn(Guarded::new(session.call_id, future)));
+    let mut task = task;
+    let sleep = env.clock.sleep(deadline);
+    tokio::select! {
+        biased;
+        ended = session.ended() => ended,
+        joined = &mut task.0 => match joined {
+            Ok(ROk(reply)) => match serde_json::from_slice::<Outcome>(&reply.head) {
+                Ok(outcome) => Ended::End(End::Returned(Box::new(outcome))),
+                Err(error) => Ended::End(End::Fault(Fault::plugin_bug(format!("the outcome is not understood: {error}")))),
+            },
+            Ok(RErr(error)) if error.code == code::FAULT => Ended::End(End::Fault(
+                serde_json::from_slice(&error.details).unwrap_or_else(|_| Fault::plugin_bug(error.message.to_string())),
+            )),
+            Ok(RErr(error)) if error.code == code::PANICKED => Ended::End(End::Panicked(error.message.to_string())),
+            Ok(RErr(error)) => Ended::End(End::Fault(Fault::plugin_bug(error.message.to_string()))),
+            Err(join) => Ended::End(End::Panicked(join.to_string())),
+        },
+        () = sleep => Ended::End(End::Deadline),
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How a state reads as the end of an attempt.
+fn end_word(state: State) -> &'static str {
+    match state {
+        State::Succeeded => "succeeded",
+        State::Failed => "failed",
+        State::Cancelled => "cancelled",
+        State::Attention => "attention",
+        State::Queued | State::Waiting | State::Running => "put_off",
+    }
+}
+
+fn deadline_unix(env: &Env, deadline: Duration) -> u64 {
+    env.clock.unix_ms().saturating_add(millis(deadline))
+}

@@ -1,0 +1,71 @@
+use super::Session;
+use billhook_abi::edge::{FfiFuture, FutureExt, RArc, RErr, ROk, RStr, TD_Opaque};
+use billhook_abi::{CallError, CallMeta, CallResult, HostObject, HostPort, HostPort_TO, Message, code};
+use billhook_plugin_api::guard::{Guarded, catch};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The host's side of the ABI: every call of a plugin comes in here and goes to its attempt.
+#[derive(Default)]
+pub struct Desk {
+    sessions: Mutex<HashMap<u64, Arc<Session>>>,
+}
+
+impl Desk {
+    /// The object that is handed to a plugin when it is opened.
+    pub fn host_object(self: &Arc<Self>) -> HostObject {
+        HostPort_TO::from_ptr(RArc::new(Port(Arc::clone(self))), TD_Opaque)
+    }
+
+    pub(super) fn enter(&self, session: Arc<Session>) {
+        self.sessions().insert(session.call_id, session);
+    }
+
+    pub(super) fn leave(&self, call_id: u64) {
+        self.sessions().remove(&call_id);
+    }
+
+    fn find(&self, call_id: u64) -> Option<Arc<Session>> {
+        self.sessions().get(&call_id).cloned()
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone)]
+struct Port(Arc<Desk>);
+
+impl HostPort for Port {
+    fn call(&self, meta: CallMeta, op: RStr<'_>, message: Message) -> FfiFuture<CallResult<Message>> {
+        let found = self.0.find(meta.call_id);
+        let op = op.to_string();
+        Guarded::new(meta.call_id, async move {
+            let Some(session) = found else {
+                return RErr(CallError::new(code::NO_SUCH_CALL, "this attempt has ended"));
+            };
+            // On the host's runtime, so that a plugin that blocks its thread does not hold up a connection. The work
+            // ends with the plugin's call: a parked hook asks for nothing more.
+            let runtime = session.env.host_runtime.clone();
+            let mut work = super::AbortOnDrop(runtime.spawn(async move { session.answer(&op, message).await }));
+            match (&mut work.0).await {
+                Ok(Ok(Some(reply))) => ROk(reply),
+                Ok(Ok(None)) => std::future::pending().await,
+                Ok(Err(fault)) => RErr(
+                    CallError::new(code::FAULT, fault.staff.clone())
+                        .with_details(serde_json::to_vec(&fault).unwrap_or_default()),
+                ),
+                Err(join) => RErr(CallError::new(code::PANICKED, format!("the host failed: {join}"))),
+            }
+        })
+        .into_ffi()
+    }
+
+    fn emit(&self, call_id: u64, op: RStr<'_>, head: RStr<'_>) {
+        if let Some(session) = self.0.find(call_id) {
+            // A panic here would cross into the plugin.
+            let _ = catch(|| session.hear(op.as_str(), head.as_str()));
+        }
+    }
+}

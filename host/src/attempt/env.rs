@@ -1,0 +1,145 @@
+use super::Desk;
+use crate::clock::SharedClock;
+use crate::mask::{Fingerprinter, Rules};
+use crate::retry::RetryPolicy;
+use crate::store::{OperationId, Store};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What every attempt needs.
+pub struct Env {
+    /// The journal and the log.
+    pub store: Store,
+    /// The only clock.
+    pub clock: SharedClock,
+    /// Where plugins' calls find their attempt.
+    pub desk: std::sync::Arc<Desk>,
+    /// Where plugins' code runs.
+    pub plugin_runtime: tokio::runtime::Handle,
+    /// Where the host's part of a plugin's call runs.
+    pub host_runtime: tokio::runtime::Handle,
+    /// Makes equal masked values recognisable.
+    pub prints: Fingerprinter,
+    /// Which names hold secrets.
+    pub rules: Rules,
+    /// When to try again.
+    pub policy: RetryPolicy,
+    /// Time until the read after something pending.
+    pub poll_interval: Duration,
+    /// Called around each exchange; only tests have one.
+    pub tap: Option<std::sync::Arc<dyn Tap>>,
+    /// Set once: attempts end at their next step.
+    pub stopping: AtomicBool,
+    /// Monotonic time when this host began to watch over doubts.
+    pub started: Duration,
+    doubts: Mutex<HashMap<(OperationId, String), Duration>>,
+    exchanges: AtomicU64,
+    calls: AtomicU64,
+}
+
+/// Before or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It has not happened.
+    Before,
+    /// It has happened, and nobody knows yet.
+    After,
+}
+
+/// What a [`Tap`] returns.
+pub type TapFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Stands at each exchange with a panel. The crash tests stop or end the process there; the product has none.
+pub trait Tap: Send + Sync {
+    /// Around the n-th exchange, from 1. The exchange goes on when the future ends.
+    fn exchange(&self, moment: Moment, n: u64) -> TapFuture;
+}
+
+/// The parts of an [`Env`] that have no default.
+pub struct EnvParts {
+    /// See [`Env::store`].
+    pub store: Store,
+    /// See [`Env::clock`].
+    pub clock: SharedClock,
+    /// See [`Env::desk`].
+    pub desk: std::sync::Arc<Desk>,
+    /// See [`Env::plugin_runtime`].
+    pub plugin_runtime: tokio::runtime::Handle,
+    /// See [`Env::prints`].
+    pub prints: Fingerprinter,
+    /// See [`Env::policy`].
+    pub policy: RetryPolicy,
+    /// See [`Env::poll_interval`].
+    pub poll_interval: Duration,
+    /// See [`Env::tap`].
+    pub tap: Option<std::sync::Arc<dyn Tap>>,
+}
+
+impl Env {
+    /// Must be called on the host's runtime.
+    pub fn new(parts: EnvParts) -> Self {
+        let EnvParts { store, clock, desk, plugin_runtime, prints, policy, poll_interval, tap } = parts;
+        Self {
+            store,
+            started: clock.monotonic(),
+            clock,
+            desk,
+            plugin_runtime,
+            host_runtime: tokio::runtime::Handle::current(),
+            prints,
+            rules: Rules::new(),
+            policy,
+            poll_interval,
+            tap,
+            stopping: AtomicBool::new(false),
+            doubts: Mutex::new(HashMap::new()),
+            exchanges: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether attempts are asked to end at their next step.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Notes that from now on this host watches over the doubt of a step.
+    pub(super) fn watch_doubt(&self, id: &OperationId, step: &str) {
+        self.doubts().insert((id.clone(), step.to_owned()), self.clock.monotonic());
+    }
+
+    /// Milliseconds since the doubt was last written, as far as this host was there to see them pass.
+    pub(super) fn watched_ms(&self, id: &OperationId, step: &str) -> u64 {
+        let since = self.doubts().get(&(id.clone(), step.to_owned())).copied().unwrap_or(self.started);
+        crate::panel::millis(self.clock.monotonic().saturating_sub(since))
+    }
+
+    pub(super) fn forget_doubt(&self, id: &OperationId, step: &str) {
+        self.doubts().remove(&(id.clone(), step.to_owned()));
+    }
+
+    pub(super) fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) async fn tap_before(&self) -> u64 {
+        let n = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(tap) = &self.tap {
+            tap.exchange(Moment::Before, n).await;
+        }
+        n
+    }
+
+    pub(super) async fn tap_after(&self, n: u64) {
+        if let Some(tap) = &self.tap {
+            tap.exchange(Moment::After, n).await;
+        }
+    }
+
+    fn doubts(&self) -> std::sync::MutexGuard<'_, HashMap<(OperationId, String), Duration>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,279 @@
+//! Builds each part of the configuration out of its table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::base_url::BaseUrl;
+use super::finding::{Problem, nearest};
+use super::folders::Folders;
+use super::reader::{self, Raw, Section};
+use super::secret::Settings;
+use super::{
+    AttemptConfig, Config, Database, LimitsConfig, LogConfig, LogFormat, PlatformConfig, PlatformHooks, PluginsConfig,
+    ProductConfig, RetryConfig, SealConfig, SecretsConfig, ServerConfig, SocketConfig, StoreConfig,
+};
+use crate::body::MAX_STORED_BYTES;
+
+/// The kernel takes 107 bytes for a socket's path, of which the file's name needs some.
+const MAX_SOCKET_FOLDER_BYTES: usize = 90;
+
+// What a server has when its table does not say. The shipped file shows the same values.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CREATE_TIMEOUT: Duration = Duration::from_secs(90);
+const MAX_REPLY: usize = 8 * 1024 * 1024;
+const CONCURRENCY: u32 = 4;
+
+/// Reads all sections. What is returned is of use only if the reader found nothing to refuse.
+pub(super) fn config(mut root: Section<'_>, folders: &Folders) -> Config {
+    let server_names: BTreeSet<String> = root.names("servers");
+    let config = Config {
+        socket: socket(root.table("socket"), folders),
+        store: store(root.table("store"), folders),
+        seal: seal(root.table("seal"), folders),
+        plugins: plugins(root.table("plugins"), folders),
+        platforms: named(root.named_tables("platforms"), platform),
+        servers: named(root.named_tables("servers"), server),
+        products: named(root.named_tables("products"), |section| product(section, &server_names)),
+        retry: retry(root.table("retry")),
+        attempt: attempt(root.table("attempt")),
+        limits: limits(root.table("limits")),
+        secrets: secrets(root.table("secrets")),
+        log: log(root.table("log")),
+        warnings: Vec::new(),
+    };
+    root.finish();
+    config
+}
+
+fn named<T>(tables: Vec<(String, Section<'_>)>, read: impl Fn(Section<'_>) -> Option<T>) -> BTreeMap<String, T> {
+    tables.into_iter().filter_map(|(name, section)| Some((name, read(section)?))).collect()
+}
+
+fn socket(mut section: Section<'_>, folders: &Folders) -> SocketConfig {
+    let config = SocketConfig {
+        folder: place(&mut section, "folder", folders.sockets.as_deref()),
+        group: section.optional("group", reader::text),
+        hook_mode: section.value("hook_mode", reader::socket_mode),
+        admin_group: section.optional("admin_group", reader::text),
+        admin_mode: section.value("admin_mode", reader::socket_mode),
+        max_body: section.value("max_body", reader::size),
+        max_connections: section.value("max_connections", reader::count),
+        idle_timeout: section.value("idle_timeout", reader::duration),
+    };
+    if config.folder.as_os_str().len() > MAX_SOCKET_FOLDER_BYTES {
+        let problem = format!("is longer than {MAX_SOCKET_FOLDER_BYTES} bytes, too long for the path of a socket");
+        section.reader().refuse(&section.key("folder"), Problem::new(problem, "name a shorter folder"));
+    }
+    section.finish();
+    config
+}
+
+fn store(mut section: Section<'_>, folders: &Folders) -> StoreConfig {
+    let database = if section.is_set("url") {
+        section.optional("url", database)
+    } else {
+        // Asked all the same, so that it counts as known.
+        section.optional("url", database).or_else(|| {
+            let path = folders.data.as_ref().map(|data| data.join("billhook.db"));
+            path.or_else(|| no_default(&section, "url")).map(|path| Database::Sqlite { path })
+        })
+    };
+    let config = StoreConfig {
+        database: database.unwrap_or(Database::Sqlite { path: PathBuf::new() }),
+        body_cap: section.value("body_cap", body_cap),
+    };
+    section.finish();
+    config
+}
+
+fn database(raw: Raw) -> Result<Database, Problem> {
+    const REMEDY: &str =
+        "write sqlite:// and the whole path of the file, such as sqlite:///var/lib/billhook/billhook.db";
+    // Not quoted: the URL of another kind of database may hold a password.
+    let text = reader::text(raw)?;
+    let Some(path) = text.strip_prefix("sqlite://") else {
+        return Err(Problem::new("is not the URL of a SQLite database", REMEDY));
+    };
+    if !path.starts_with('/') || path.ends_with('/') || path.contains(['?', '#', '%']) {
+        return Err(Problem::new("does not name a file by its whole path", REMEDY));
+    }
+    Ok(Database::Sqlite { path: PathBuf::from(path) })
+}
+
+fn body_cap(raw: Raw) -> Result<usize, Problem> {
+    reader::size(raw).and_then(|bytes| match bytes {
+        1_024..=MAX_STORED_BYTES => Ok(bytes),
+        _ => Err(Problem::new("is not between 1KiB and 16MiB", "write a size between them, such as \"256KiB\"")),
+    })
+}
+
+fn seal(mut section: Section<'_>, folders: &Folders) -> SealConfig {
+    let default = folders.configuration.as_ref().map(|folder| folder.join("host.key"));
+    let config = SealConfig { key_file: place(&mut section, "key_file", default.as_deref()) };
+    section.finish();
+    config
+}
+
+fn plugins(mut section: Section<'_>, folders: &Folders) -> PluginsConfig {
+    let folder = place(&mut section, "folder", folders.plugins.as_deref());
+    let trust_built_with_host = section.value("trust_built_with_host", reader::flag);
+    let mut pinned = BTreeMap::new();
+    for (name, value) in section.take_table("pinned") {
+        match reader::sha256(Raw::of(value)) {
+            Ok(hash) => {
+                pinned.insert(name, hash);
+            }
+            Err(problem) => section.reader().refuse(&section.key(&format!("pinned.{name}")), problem),
+        }
+    }
+    section.finish();
+    PluginsConfig { folder, trust_built_with_host, pinned }
+}
+
+fn platform(mut section: Section<'_>) -> Option<PlatformConfig> {
+    let uids = section.required("uids", reader::uids);
+    let hooks = section.required("hooks", platform_hooks);
+    section.finish();
+    Some(PlatformConfig { uids: uids?.into_iter().collect(), hooks: hooks? })
+}
+
+fn platform_hooks(raw: Raw) -> Result<PlatformHooks, Problem> {
+    if raw.is("all") {
+        return Ok(PlatformHooks::All);
+    }
+    let refused =
+        |_| Problem::new("is neither \"all\" nor a list of hooks", "write \"all\", or [\"create\", \"suspend\"]");
+    reader::texts(raw).map_err(refused).map(|names| PlatformHooks::These(names.into_iter().collect()))
+}
+
+fn server(mut section: Section<'_>) -> Option<ServerConfig> {
+    let provider = section.required("provider", reader::text);
+    let allow_http = section.value_or("allow_http", reader::flag, false);
+    let address = section.required("base_url", reader::text);
+    let base_url = address.and_then(|address| {
+        let refuse = |error: super::BaseUrlError| {
+            let text = error.to_string();
+            let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "mend it"));
+            section.reader().refuse(&section.key("base_url"), Problem::new(problem, remedy));
+        };
+        BaseUrl::parse(&address, allow_http).map_err(refuse).ok()
+    });
+    let ca_file = section.optional("ca_file", reader::path);
+    let pin_sha256 = section.optional("pin_sha256", reader::sha256);
+    let connect_timeout = section.value_or("connect_timeout", reader::duration, CONNECT_TIMEOUT);
+    let timeout = section.value_or("timeout", reader::duration, TIMEOUT);
+    let create_timeout = section.value_or("create_timeout", reader::duration, CREATE_TIMEOUT);
+    let max_reply = section.value_or("max_reply", reader::size, MAX_REPLY);
+    let concurrency = section.value_or("concurrency", reader::count, CONCURRENCY);
+    let settings = settings(&mut section);
+    section.finish();
+    Some(ServerConfig {
+        provider: provider?,
+        base_url: base_url?,
+        allow_http,
+        ca_file,
+        pin_sha256,
+        connect_timeout,
+        timeout,
+        create_timeout,
+        max_reply,
+        concurrency,
+        settings,
+    })
+}
+
+fn product(mut section: Section<'_>, servers: &BTreeSet<String>) -> Option<ProductConfig> {
+    let server = section.required("server", reader::text);
+    if let Some(name) = server.as_ref().filter(|name| !servers.contains(*name)) {
+        let remedy = match nearest(name, servers.iter().map(String::as_str)) {
+            Some(guess) => format!("did you mean {guess:?}?"),
+            None => format!("add a table [servers.{name}]"),
+        };
+        section.reader().refuse(&section.key("server"), Problem::new(format!("there is no server {name:?}"), remedy));
+    }
+    let settings = settings(&mut section);
+    section.finish();
+    Some(ProductConfig { server: server?, settings })
+}
+
+fn settings(section: &mut Section<'_>) -> Settings {
+    let table = section.take_table("settings");
+    Settings::resolve(section.reader(), &section.key("settings"), table)
+}
+
+fn retry(mut section: Section<'_>) -> RetryConfig {
+    let config = RetryConfig {
+        attempts: section.value("attempts", reader::count),
+        age: section.value("age", reader::duration),
+        delays: section.value("delays", reader::durations),
+        jitter: section.value("jitter", reader::share),
+    };
+    section.finish();
+    config
+}
+
+fn attempt(mut section: Section<'_>) -> AttemptConfig {
+    let config = AttemptConfig {
+        deadline: section.value("deadline", reader::duration),
+        longest_run: section.value("longest_run", reader::duration),
+        pending_poll: section.value("pending_poll", reader::duration),
+    };
+    section.finish();
+    config
+}
+
+fn limits(mut section: Section<'_>) -> LimitsConfig {
+    let config = LimitsConfig {
+        wait_max: section.value("wait_max", reader::duration),
+        concurrency: section.value("concurrency", reader::count),
+    };
+    section.finish();
+    config
+}
+
+fn secrets(mut section: Section<'_>) -> SecretsConfig {
+    let config = SecretsConfig { keep: section.value("keep", reader::duration) };
+    section.finish();
+    config
+}
+
+fn log(mut section: Section<'_>) -> LogConfig {
+    let config = LogConfig {
+        level: section.value("level", reader::text),
+        format: section.required("format", log_format).unwrap_or(LogFormat::Text),
+    };
+    section.finish();
+    config
+}
+
+fn log_format(raw: Raw) -> Result<LogFormat, Problem> {
+    match reader::text(raw)?.as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(Problem::new(format!("{other:?} is no format"), "write \"text\" or \"json\"")),
+    }
+}
+
+/// A path that has a default for most users.
+fn place(section: &mut Section<'_>, key: &'static str, default: Option<&Path>) -> PathBuf {
+    let is_set = section.is_set(key);
+    match section.optional(key, reader::path) {
+        Some(path) => path,
+        // Refused already.
+        None if is_set => PathBuf::new(),
+        None => default.map(Path::to_owned).or_else(|| no_default(section, key)).unwrap_or_default(),
+    }
+}
+
+fn no_default<T>(section: &Section<'_>, key: &str) -> Option<T> {
+    section.reader().refuse(
+        &section.key(key),
+        Problem::new(
+            format!("`{key}` has no default here: the environment has no HOME or no XDG folder for it"),
+            "set the key, or XDG_RUNTIME_DIR, XDG_DATA_HOME and XDG_CONFIG_HOME",
+        ),
+    );
+    None
+}

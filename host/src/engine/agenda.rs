@@ -1,0 +1,95 @@
+//! When which service is to be looked at again. Monotonic time only: a jump of the wall clock moves nothing.
+
+use crate::clock::SharedClock;
+use crate::store::ServiceKey;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Errand {
+    /// Look which operation of the service may run.
+    Advance(ServiceKey),
+    /// Read the service after something pending.
+    Poll(ServiceKey),
+    /// Drop secrets that nobody came for.
+    ExpireSecrets,
+}
+
+pub(super) struct Agenda {
+    clock: SharedClock,
+    heap: Mutex<BinaryHeap<Reverse<(Duration, Errand)>>>,
+    moved: Notify,
+    stopped: AtomicBool,
+}
+
+impl Agenda {
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, heap: Mutex::new(BinaryHeap::new()), moved: Notify::new(), stopped: AtomicBool::new(false) }
+    }
+
+    /// Puts an errand down for `after` from now.
+    pub fn put(&self, after: Duration, errand: Errand) {
+        let at = self.clock.monotonic().saturating_add(after);
+        self.lock().push(Reverse((at, errand)));
+        self.moved.notify_one();
+    }
+
+    /// The next errand, when it is due; `None` once stopped.
+    pub async fn next(&self) -> Option<Errand> {
+        loop {
+            if self.stopped.load(Ordering::Relaxed) {
+                return None;
+            }
+            let moved = self.moved.notified();
+            let due = self.lock().peek().map(|Reverse((at, _))| *at);
+            match due {
+                Some(at) if at <= self.clock.monotonic() => {
+                    return self.lock().pop().map(|Reverse((_, errand))| errand);
+                }
+                Some(at) => {
+                    tokio::select! {
+                        () = self.clock.sleep_until(at) => {}
+                        () = moved => {}
+                    }
+                }
+                None => moved.await,
+            }
+        }
+    }
+
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.moved.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BinaryHeap<Reverse<(Duration, Errand)>>> {
+        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn advance(id: &str) -> Errand {
+        Errand::Advance(ServiceKey { platform: "p".into(), service_id: id.into() })
+    }
+
+    #[tokio::test]
+    async fn errands_come_in_the_order_of_their_time() {
+        let clock = ManualClock::new(0);
+        let agenda = Agenda::new(clock.shared());
+        agenda.put(Duration::from_secs(5), advance("late"));
+        agenda.put(Duration::ZERO, advance("now"));
+
+        assert_eq!(agenda.next().await, Some(advance("now")));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(agenda.next().await, Some(advance("late")));
+    }
+}

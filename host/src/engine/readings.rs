@@ -1,0 +1,135 @@
+//! Hooks that only read: run while the caller waits, and logged.
+
+use super::intake::plugin_service;
+use super::resolve::{panel_changed, supports};
+use super::{Engine, unavailable};
+use crate::attempt::{self, Conclusion, Subject};
+use crate::operation::State;
+use crate::panel::Panel;
+use crate::problem::{Problem, ProblemType};
+use crate::request::HookBody;
+use crate::store::{Reading, Service, ServiceKey};
+use billhook_plugin_api::protocol::{HookCall, Outcome};
+use billhook_plugin_api::{Fault, Hook};
+use std::sync::Arc;
+
+/// What a reading hook found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadAnswer {
+    /// Its id in the module log.
+    pub id: String,
+    /// Its result.
+    pub outcome: Outcome,
+}
+
+/// Why a reading hook found nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReadFailure {
+    /// It was not run.
+    Problem(Box<Problem>),
+    /// It was run and failed.
+    Fault {
+        /// Its id in the module log.
+        id: String,
+        /// Why.
+        fault: Box<Fault>,
+    },
+}
+
+impl From<Problem> for ReadFailure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl Engine {
+    /// Runs a hook that only reads: `test` on a server, `status` or a reading action on a service.
+    ///
+    /// # Errors
+    ///
+    /// A problem when it cannot be run, a fault when it failed.
+    pub async fn read_hook(self: &Arc<Self>, platform: &str, hook: Hook, body: HookBody) -> Result<ReadAnswer, ReadFailure> {
+        body.check(hook)?;
+        let (panel, call, service_id) = match (&body.service, &body.server) {
+            (None, Some(server)) => {
+                let panel = self.panel(server)?;
+                supports(&panel.provider, hook, body.action.as_deref())?;
+                (panel, HookCall { action: body.action.clone(), params: body.params.clone(), ..HookCall::default() }, None)
+            }
+            (Some(service), _) => {
+                let key = ServiceKey { platform: platform.to_owned(), service_id: service.id.clone() };
+                let found = self.env.store.service(&key).await.map_err(unavailable)?.ok_or_else(|| {
+                    Problem::new(ProblemType::UnknownService, "no such service is known: it was never created here")
+                })?;
+                let (panel, call) = self.reading_call(hook, &body, &found)?;
+                (panel, call, Some(service.id.clone()))
+            }
+            (None, None) => return Err(Problem::at("/service", format!("{hook} needs a service")).into()),
+        };
+        let id = format!("rd_{}", self.ulid());
+        let result = self.read(platform, service_id, id.clone(), hook, &panel, &call).await;
+        match result {
+            Ok(outcome) => Ok(ReadAnswer { id, outcome }),
+            Err(fault) => Err(ReadFailure::Fault { id, fault: Box::new(fault) }),
+        }
+    }
+
+    fn reading_call(&self, hook: Hook, body: &HookBody, service: &Service) -> Result<(Arc<Panel>, HookCall), Problem> {
+        let target = self.resolve(hook, body, Some(service))?;
+        if target.panel.identity != service.panel {
+            return Err(panel_changed(&service.panel, &target.panel));
+        }
+        let call = HookCall {
+            service: Some(plugin_service(&service.key, Some(service), service.epoch)),
+            product: target.settings,
+            action: body.action.clone(),
+            params: body.params.clone(),
+            ..HookCall::default()
+        };
+        Ok((target.panel, call))
+    }
+
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        platform: &str,
+        service_id: Option<String>,
+        id: String,
+        hook: Hook,
+        panel: &Arc<Panel>,
+        call: &HookCall,
+    ) -> Result<Outcome, Fault> {
+        let Some(permits) = self.permits(panel).await else {
+            return Err(Fault::new(billhook_plugin_api::FaultClass::Cancelled, "the host is going down"));
+        };
+        let started_at = self.env.clock.unix_ms();
+        let subject = Subject::Reading { id: id.clone(), hook };
+        let conclusion = attempt::run(&self.env, panel, subject, call, self.config.attempt.deadline).await;
+        drop(permits);
+        let Conclusion::Reading { result, evidence } = conclusion else {
+            return Err(Fault::plugin_bug("a reading hook ended as an operation"));
+        };
+        let state = if result.is_ok() { State::Succeeded } else { State::Failed };
+        let fault = result.as_ref().err().cloned();
+        let summary = match &fault {
+            Some(fault) => format!("{hook}: failed: {fault}"),
+            None => format!("{hook}: done"),
+        };
+        let reading = Reading {
+            id,
+            platform: platform.to_owned(),
+            service_id,
+            hook,
+            provider: panel.provider.manifest.name.clone(),
+            server: panel.name.clone(),
+            state,
+            fault,
+            summary,
+            started_at,
+            ended_at: self.env.clock.unix_ms(),
+        };
+        if let Err(error) = self.env.store.read_over(reading, evidence).await {
+            tracing::error!(error = %error, "a reading hook could not be logged");
+        }
+        result
+    }
+}

@@ -1,0 +1,336 @@
+//! From a configuration to a running engine.
+
+use super::agenda::{Agenda, Errand};
+use super::resolve::schema_text;
+use super::Engine;
+use crate::attempt::{Desk, Env, EnvParts, Tap};
+use crate::clock::SharedClock;
+use crate::config::{Config, Database, ServerConfig};
+use crate::mask::Fingerprinter;
+use crate::panel::{Panel, Provider, millis};
+use crate::plugin::{self, LoadPolicy, Sha256};
+use crate::retry::RetryPolicy;
+use crate::seal::{HostKey, KeyError, Sealer};
+use crate::store::{CommitTap, Store, StoreError, StoreOptions};
+use crate::wire::{Auth, Target, Wire};
+use billhook_plugin_api::{AuthScheme, Manifest, SECRET_MARK};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
+
+/// What a start needs beside the configuration.
+pub struct EngineOptions {
+    /// The only clock.
+    pub clock: SharedClock,
+    /// Called around each exchange; only tests have one.
+    pub tap: Option<Arc<dyn Tap>>,
+    /// Called around each commit; only tests have one.
+    pub commit_tap: Option<Arc<dyn CommitTap>>,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The host key.
+    #[error("cannot use the host key {path}; if it is lost, what was sealed with it cannot be read", path = path.display())]
+    Key {
+        /// Where it is looked for.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// The runtime for plugins.
+    #[error("cannot start the plugins' runtime")]
+    Runtime(#[from] std::io::Error),
+}
+
+impl Engine {
+    /// Opens the store, loads the plugins, makes the servers ready, and begins to work. Work that an earlier run left is
+    /// recovered in the background.
+    ///
+    /// A server that cannot be made ready does not keep the others from starting; see [`Engine::unready`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: without a store or a key there is nothing to start.
+    pub async fn start(config: Arc<Config>, options: EngineOptions) -> Result<Arc<Self>, StartError> {
+        let EngineOptions { clock, tap, commit_tap } = options;
+        let Database::Sqlite { path } = &config.store.database;
+        let key = host_key(&config.seal.key_file, path)?;
+        let sealer = Sealer::new(key, Vec::new())
+            .map_err(|source| StartError::Key { path: config.seal.key_file.clone(), source })?;
+        let prints = Fingerprinter::new(&sealer.derive("fingerprint"));
+        let store_options = StoreOptions { body_cap: config.store.body_cap, readers: 4, tap: commit_tap };
+        let store = Store::open(&format!("sqlite://{}", path.display()), sealer, store_options).await?;
+
+        let desk = Arc::new(Desk::default());
+        let plugin_runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("plugins")
+            .enable_all()
+            .build()?;
+        let (providers, mut unready_providers) = load_providers(&config, path).await;
+        let mut panels = BTreeMap::new();
+        let mut unready = BTreeMap::new();
+        for (name, server) in &config.servers {
+            let ready = match providers.get(&server.provider) {
+                Some(provider) => make_panel(name, server, provider, &desk, &clock),
+                None => Err(unready_providers
+                    .remove(&server.provider)
+                    .unwrap_or_else(|| format!("no plugin for the provider {}", server.provider))),
+            };
+            match ready {
+                Ok(panel) => {
+                    panels.insert(name.clone(), Arc::new(panel));
+                }
+                Err(reason) => {
+                    tracing::error!(server = %name, %reason, "a server is not ready");
+                    unready.insert(name.clone(), reason);
+                }
+            }
+        }
+
+        let parts = EnvParts {
+            store,
+            clock: Arc::clone(&clock),
+            desk,
+            plugin_runtime: plugin_runtime.handle().clone(),
+            prints,
+            policy: policy(&config),
+            poll_interval: config.attempt.pending_poll,
+            tap,
+        };
+        let engine = Arc::new(Self {
+            env: Arc::new(Env::new(parts)),
+            providers,
+            panels,
+            unready,
+            agenda: Agenda::new(clock),
+            permits: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
+            watchers: Mutex::new(HashMap::new()),
+            blocked: Mutex::new(HashMap::new()),
+            early: Mutex::new(HashSet::new()),
+            unsettled: Mutex::new(HashMap::new()),
+            tasks: TaskTracker::new(),
+            plugin_runtime: Mutex::new(Some(plugin_runtime)),
+            config,
+        });
+        tokio::spawn(Arc::clone(&engine).work());
+        engine.tasks.spawn(Arc::clone(&engine).recover());
+        Ok(engine)
+    }
+
+    /// Takes up what an earlier run left. Serving does not wait for this: what a new hook needs of the past, it reads.
+    async fn recover(self: Arc<Self>) {
+        let now = self.env.clock.unix_ms();
+        let settle = self.panels.values().map(|panel| panel.settle_ms()).max().unwrap_or(120_000);
+        match self.env.store.rescue(settle, now).await {
+            Ok(rescued) if rescued.is_empty() => {}
+            Ok(rescued) => tracing::info!(count = rescued.len(), "operations of an earlier run go on"),
+            Err(error) => {
+                tracing::error!(error = %error, "what an earlier run left could not be taken up");
+                return;
+            }
+        }
+        match self.env.store.due(u32::MAX).await {
+            Ok(due) => {
+                for due in due {
+                    let after = due.next_at.unwrap_or(0).saturating_sub(now);
+                    self.agenda.put(Duration::from_millis(after), Errand::Advance(due.service));
+                }
+            }
+            Err(error) => tracing::error!(error = %error, "waiting operations could not be read"),
+        }
+        match self.env.store.due_polls(u32::MAX).await {
+            Ok(due) => {
+                for due in due {
+                    let after = due.poll_at.saturating_sub(now);
+                    self.agenda.put(Duration::from_millis(after), Errand::Poll(due.service));
+                }
+            }
+            Err(error) => tracing::error!(error = %error, "waiting polls could not be read"),
+        }
+        self.agenda.put(Duration::from_secs(60), Errand::ExpireSecrets);
+    }
+}
+
+/// The key; made at the first start, and never when a store is there already.
+fn host_key(path: &Path, database: &Path) -> Result<HostKey, StartError> {
+    let wrap = |source| StartError::Key { path: path.to_owned(), source };
+    if path.exists() || database.exists() {
+        return HostKey::load(path).map_err(wrap);
+    }
+    tracing::info!(path = %path.display(), "a host key is made; keep a copy of it apart from the backups of the store");
+    HostKey::create(path).map_err(wrap)
+}
+
+fn policy(config: &Config) -> RetryPolicy {
+    RetryPolicy {
+        attempts: config.retry.attempts,
+        age_ms: millis(config.retry.age),
+        delays_ms: config.retry.delays.iter().copied().map(millis).collect(),
+        jitter: config.retry.jitter,
+    }
+}
+
+/// Loads the plugin of every provider that a server names.
+async fn load_providers(config: &Config, database: &Path) -> (BTreeMap<String, Arc<Provider>>, HashMap<String, String>) {
+    let mut loaded = BTreeMap::new();
+    let mut failed = HashMap::new();
+    let names: HashSet<&String> = config.servers.values().map(|server| &server.provider).collect();
+    for name in names {
+        let path = config.plugins.folder.join(format!("lib{name}.so"));
+        let mut policy = LoadPolicy::new(staging(database));
+        policy.built_with_host = config.plugins.trust_built_with_host;
+        policy.pinned = config.plugins.pinned.get(name).and_then(|hash| hex(hash).parse::<Sha256>().ok());
+        // Reading, hashing and opening block.
+        let outcome = tokio::task::spawn_blocking(move || plugin::load(&path, &policy)).await;
+        let provider = match outcome {
+            Ok(Ok(plugin)) => ready(name, plugin),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(join) => Err(format!("loading ended in a panic: {join}")),
+        };
+        match provider {
+            Ok(provider) => {
+                loaded.insert(name.clone(), Arc::new(provider));
+            }
+            Err(reason) => {
+                tracing::error!(provider = %name, %reason, "a plugin is not loaded");
+                failed.insert(name.clone(), reason);
+            }
+        }
+    }
+    (loaded, failed)
+}
+
+/// Beside the store: the daemon's own folder, on a file system that is there.
+pub(crate) fn staging(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(Path::new("/")).join("plugins")
+}
+
+fn ready(name: &str, loaded: plugin::Loaded) -> Result<Provider, String> {
+    let mut manifest: Manifest =
+        serde_json::from_str(&loaded.manifest_json).map_err(|error| format!("its manifest cannot be read: {error}"))?;
+    manifest.version.clone_from(&loaded.version);
+    if manifest.name != name {
+        return Err(format!("its manifest names the provider {}, its file {name}", manifest.name));
+    }
+    let schema = |schema: &Value, what: &str| {
+        jsonschema::validator_for(schema).map_err(|error| format!("its schema of {what} settings is not usable: {error}"))
+    };
+    let reply_secrets = manifest
+        .reply_secrets
+        .iter()
+        .map(|path| path.parse().map_err(|error| format!("its manifest names a secret path that is none: {error}")))
+        .collect::<Result<_, String>>()?;
+    Ok(Provider {
+        server_schema: schema(&manifest.server_schema, "server")?,
+        product_schema: schema(&manifest.product_schema, "product")?,
+        reply_secrets,
+        sha256: loaded.sha256.to_string(),
+        manifest,
+        loaded,
+    })
+}
+
+fn make_panel(
+    name: &str,
+    server: &ServerConfig,
+    provider: &Arc<Provider>,
+    desk: &Arc<Desk>,
+    clock: &SharedClock,
+) -> Result<Panel, String> {
+    let settings = server.settings.value();
+    if let Err(error) = provider.server_schema.validate(settings) {
+        let place = error.instance_path().to_string().replace('/', ".");
+        return Err(format!("servers.{name}.settings{place}: {}", schema_text(&error)));
+    }
+    let declared = secret_pointers(&provider.manifest.server_schema);
+    let literal = server.settings.literal_secrets(declared.iter().map(String::as_str));
+    if let Some(first) = literal.first() {
+        return Err(format!(
+            "servers.{name}.settings{}: a secret stands in the configuration; give it as {{ file = \"…\" }} or {{ env = \"…\" }}",
+            first.replace('/', ".")
+        ));
+    }
+    let text = |setting: &str| {
+        settings
+            .get(setting)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .ok_or_else(|| format!("servers.{name}.settings.{setting} is missing, and requests are signed with it"))
+    };
+    let auth = match &provider.manifest.auth {
+        AuthScheme::None => None,
+        AuthScheme::Bearer { setting } => Some(Auth::Bearer(text(setting)?.trim().to_owned().into())),
+        AuthScheme::Basic { user, password } => Some(Auth::Basic(text(user)?, text(password)?.into())),
+    };
+    let login = provider.manifest.login_setting.as_deref().map(text).transpose()?;
+    let target = Target {
+        base_url: server.base_url.url().clone(),
+        allow_http: server.allow_http,
+        ca_file: server.ca_file.clone(),
+        pin_sha256: server.pin_sha256,
+        connect_timeout: server.connect_timeout,
+        max_reply_bytes: server.max_reply,
+        user_agent: format!("Billhook/{}", env!("CARGO_PKG_VERSION")),
+    };
+    let wire = Wire::new(target, Arc::clone(clock)).map_err(|error| format!("servers.{name}: {}", chain(&error)))?;
+    let bytes = Zeroizing::new(serde_json::to_vec(settings).map_err(|error| error.to_string())?);
+    let plugin = provider
+        .loaded
+        .open(desk.host_object(), &bytes)
+        .map_err(|failure| format!("the plugin refuses the server's settings: {}", failure.message))?;
+    Ok(Panel {
+        name: name.to_owned(),
+        provider: Arc::clone(provider),
+        identity: server.base_url.panel_identity(login.as_deref()),
+        base_url: server.base_url.url().clone(),
+        wire,
+        auth,
+        plugin,
+        secrets: server.settings.secrets().iter().map(|one| Zeroizing::new(one.secret.expose().to_owned())).collect(),
+        timeout: server.timeout,
+        create_timeout: server.create_timeout,
+        permits: Arc::new(Semaphore::new(server.concurrency as usize)),
+    })
+}
+
+/// JSON pointers of the settings that a schema marks as secret; top-level members only, as settings are flat.
+fn secret_pointers(schema: &Value) -> Vec<String> {
+    let Some(members) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
+    let is_secret = |member: &Value| {
+        let marked = |value: &Value| value.get(SECRET_MARK).is_some_and(|mark| mark == true);
+        marked(member)
+            || member.get("anyOf").and_then(Value::as_array).is_some_and(|options| options.iter().any(marked))
+    };
+    members.iter().filter(|(_, member)| is_secret(member)).map(|(name, _)| format!("/{name}")).collect()
+}
+
+/// An error with its sources, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let next = inner.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,195 @@
+//! What a person may decide about an operation.
+
+use super::{Engine, unavailable};
+use crate::journal::{self, Entry, Kind, Stage};
+use crate::mask::{Masker, SecretSet};
+use crate::operation::{Effects, Event, State};
+use crate::problem::{Problem, ProblemType};
+use crate::store::{Operation, OperationId, Steer};
+use serde::{Deserialize, Serialize};
+
+/// A decision, with who made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "decision", deny_unknown_fields)]
+pub enum Decision {
+    /// Try again; nothing is in doubt.
+    Retry,
+    /// End it; nothing was begun.
+    Cancel,
+    /// The doubted effect exists: here is its id on the panel. It is read back before it is believed.
+    Exists {
+        /// The panel's id.
+        remote_id: String,
+    },
+    /// The doubted effect does not exist: run again. The settle time is waited out and the panel asked all the same.
+    Absent,
+    /// Nobody will settle it: failed, and recorded as a possible orphan.
+    GiveUp {
+        /// Why, for those who come later.
+        reason: String,
+    },
+}
+
+impl Decision {
+    fn event(&self) -> Event {
+        match self {
+            Self::Retry => Event::Retry,
+            Self::Cancel => Event::Cancel,
+            Self::Exists { .. } => Event::Exists,
+            Self::Absent => Event::Absent,
+            Self::GiveUp { .. } => Event::GiveUp,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Retry => "retry".to_owned(),
+            Self::Cancel => "cancel".to_owned(),
+            Self::Exists { remote_id } => format!("it exists, as {remote_id}"),
+            Self::Absent => "it does not exist, run again".to_owned(),
+            Self::GiveUp { reason } => format!("give up: {reason}"),
+        }
+    }
+}
+
+impl Engine {
+    /// Carries a decision out. `actor` is who decided, as the socket knows.
+    ///
+    /// # Errors
+    ///
+    /// `wrong_state` when the table does not allow it, with what it does allow; `conflict_busy` when the operation moved
+    /// meanwhile; `invalid_request` when the id belongs to another service.
+    pub async fn decide(&self, id: &OperationId, decision: &Decision, actor: &str) -> Result<Operation, Problem> {
+        let operation = self.operation(id).await?;
+        let entries = self.env.store.journal(id).await.map_err(unavailable)?;
+        let mut effects = operation.effects;
+        if operation.state == State::Running && *decision == Decision::Cancel {
+            // The step boundary decides; the table is asked there again.
+            effects = Effects { doubted: effects.doubted, touched: effects.touched };
+        }
+        let to = operation.state.on(decision.event(), effects).map_err(|_| wrong_state(&operation, decision))?;
+        if let Decision::Exists { remote_id } = decision {
+            self.check_owner(&operation, remote_id).await?;
+        }
+        let changed = change_entries(decision, &entries);
+        let mut after = entries;
+        for (at, entry) in &changed {
+            if let Some(slot) = after.get_mut(*at as usize) {
+                *slot = entry.clone();
+            }
+        }
+        let release = changed
+            .iter()
+            .filter(|(_, entry)| entry.stage == Stage::Cleared)
+            .filter_map(|(_, entry)| entry.scope.clone())
+            .collect::<Vec<_>>();
+        let is_running = operation.state == State::Running;
+        let steer = Steer {
+            id: id.clone(),
+            from: operation.state,
+            run: operation.run,
+            to: if is_running { State::Running } else { to },
+            cancel_asked: is_running,
+            entries: changed,
+            release: release.clone(),
+            effects: if is_running { operation.effects } else { journal::effects(&after) },
+            fresh_attempts: matches!(decision, Decision::Retry | Decision::Absent | Decision::Exists { .. }),
+            reason: match decision {
+                Decision::GiveUp { reason } => Some(format!("given up, a possible orphan: {}", self.masked(reason))),
+                _ => None,
+            },
+            actor: actor.to_owned(),
+            decision: self.masked(&decision.text()),
+            now: self.env.clock.unix_ms(),
+        };
+        if !self.env.store.steer(steer).await.map_err(unavailable)? {
+            return Err(Problem::new(ProblemType::ConflictBusy, format!("{id} moved while this was decided"))
+                .remedy("look at it again, then decide")
+                .about(id));
+        }
+        for scope in &release {
+            self.unblock(scope).await;
+        }
+        self.changed(id);
+        self.wake(&operation.service);
+        self.operation(id).await
+    }
+
+    async fn check_owner(&self, operation: &Operation, remote_id: &str) -> Result<(), Problem> {
+        if remote_id.trim().is_empty() || remote_id.len() > 255 || remote_id.chars().any(char::is_control) {
+            return Err(Problem::at("/remote_id", "not an id of a panel"));
+        }
+        let owner = self.env.store.owner_of(&operation.panel, remote_id).await.map_err(unavailable)?;
+        match owner {
+            Some(owner) if owner != operation.service => {
+                Err(Problem::at("/remote_id", format!("{remote_id} belongs to the service {owner} already")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn masked(&self, text: &str) -> String {
+        Masker { secrets: &SecretSet::new(), rules: &self.env.rules, prints: &self.env.prints }.text(text)
+    }
+}
+
+/// The entries that a decision changes, with their places. Pure.
+fn change_entries(decision: &Decision, entries: &[Entry]) -> Vec<(u32, Entry)> {
+    let places = entries.iter().enumerate().filter_map(|(at, entry)| Some((u32::try_from(at).ok()?, entry.clone())));
+    match decision {
+        Decision::Exists { remote_id } => places
+            .filter(|(_, entry)| entry.is_unsettled())
+            .map(|(at, mut entry)| {
+                entry.adopt = Some(remote_id.clone());
+                (at, entry)
+            })
+            .collect(),
+        // A wait that ran out begins anew, and so does the change before it.
+        Decision::Retry => places
+            .filter(|(_, entry)| {
+                (entry.kind == Kind::Wait && entry.stage == Stage::Begun) || entry.kind == Kind::Converge
+            })
+            .map(|(at, mut entry)| {
+                entry.stage = Stage::Cleared;
+                (at, entry)
+            })
+            .collect(),
+        Decision::GiveUp { .. } => places
+            .filter(|(_, entry)| entry.is_unsettled())
+            .map(|(at, mut entry)| {
+                let given = std::mem::take(&mut entry.given);
+                entry.evidence.push(given);
+                entry.stage = Stage::Cleared;
+                entry.doubt = None;
+                (at, entry)
+            })
+            .collect(),
+        Decision::Cancel | Decision::Absent => Vec::new(),
+    }
+}
+
+fn wrong_state(operation: &Operation, decision: &Decision) -> Problem {
+    let events = [
+        ("retry", Event::Retry),
+        ("cancel", Event::Cancel),
+        ("exists", Event::Exists),
+        ("absent", Event::Absent),
+        ("give_up", Event::GiveUp),
+    ];
+    let allowed: Vec<&str> = events
+        .iter()
+        .filter(|(_, event)| operation.state.on(*event, operation.effects).is_ok())
+        .map(|(word, _)| *word)
+        .collect();
+    let remedy = if allowed.is_empty() {
+        "nothing is to be decided about it".to_owned()
+    } else {
+        format!("possible now: {}", allowed.join(", "))
+    };
+    Problem::new(
+        ProblemType::WrongState,
+        format!("{} is not possible: {} is {}", decision.text(), operation.id, operation.state),
+    )
+    .remedy(remedy)
+    .about(&operation.id)
+}

@@ -1,0 +1,349 @@
+//! JSON, rewritten in place: order, blanks and numbers stay as they were written.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::edit::Edits;
+use super::path::{Reached, SecretPath};
+use super::{Masker, is_mask};
+
+/// Levels of objects and arrays; what is deeper is refused, as `serde_json` itself would.
+const MAX_LEVELS: usize = 128;
+/// Documents within strings within documents.
+const MAX_NESTED: usize = 4;
+
+/// Members that name what a sibling holds, `{"name": "password", "value": "..."}`, and those siblings.
+const NAMING: &[&str] = &["name", "key", "field", "option", "param", "parameter", "setting"];
+const HOLDING: &[&str] = &["value", "val", "content"];
+
+pub(super) fn is_naming(name: &str) -> bool {
+    NAMING.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+pub(super) fn is_holding(name: &str) -> bool {
+    HOLDING.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+impl Masker<'_> {
+    /// Masks a value in place, as [`body`](Self::body) masks a JSON body.
+    ///
+    /// One that cannot be masked member by member, being nested too deeply or showing a known secret across members,
+    /// becomes one mask.
+    pub fn json(&self, value: &mut Value, paths: &[SecretPath]) {
+        let text = value.to_string();
+        let masked = self
+            .json_text(&text, paths, &Reached::root(paths), 0)
+            .filter(|masked| self.known(masked).is_none())
+            .and_then(|masked| serde_json::from_str(&masked).ok());
+        *value = masked.unwrap_or_else(|| Value::String(self.mask(&text)));
+    }
+
+    /// The masked document; `None` if `text` is not JSON, or nested too deeply.
+    pub(super) fn json_text(
+        &self,
+        text: &str,
+        paths: &[SecretPath],
+        reached: &Reached,
+        nested: usize,
+    ) -> Option<String> {
+        // The walk below only follows the structure, so the syntax is checked first.
+        serde_json::from_str::<IgnoredAny>(text).ok()?;
+        let mut walk = Walk { masker: *self, paths, nested, text, at: 0, edits: Edits::default() };
+        walk.value(reached, false, 0)?;
+        Some(walk.edits.apply(text).unwrap_or_else(|| text.to_owned()))
+    }
+
+    /// A decoded string of some document: a document in itself, or free text. `None` if nothing is masked in it.
+    pub(super) fn string(&self, text: &str, paths: &[SecretPath], reached: &Reached, nested: usize) -> Option<String> {
+        let begin = text.trim_start().as_bytes().first().copied();
+        let document = match begin {
+            Some(b'{' | b'[' | b'<') if nested >= MAX_NESTED => return Some(self.mask(text)),
+            Some(b'{' | b'[') => self.json_text(text, paths, reached, nested + 1),
+            Some(b'<') => self.xml_text(text, paths, reached, nested + 1),
+            _ => None,
+        };
+        let masked = match document {
+            // A secret may itself be a document, such as a key file.
+            Some(document) => self.known(&document).unwrap_or(document),
+            None => self.text(text),
+        };
+        (masked != text).then_some(masked)
+    }
+}
+
+/// A walk through a document that is known to be valid.
+struct Walk<'w> {
+    masker: Masker<'w>,
+    paths: &'w [SecretPath],
+    nested: usize,
+    text: &'w str,
+    at: usize,
+    edits: Edits,
+}
+
+/// A value that was walked over.
+struct Walked<'w> {
+    at: Range<usize>,
+    /// What a mask for it would stand for: a string decoded, anything else as written. `None` for what tells nothing:
+    /// `null`, `true`, `false`, the empty string.
+    plain: Option<Cow<'w, str>>,
+}
+
+impl<'w> Walk<'w> {
+    /// Walks over one value; `by_key` says that a name above it tells of a secret.
+    fn value(&mut self, reached: &Reached, by_key: bool, level: usize) -> Option<Walked<'w>> {
+        if level > MAX_LEVELS {
+            return None;
+        }
+        self.skip_blanks();
+        let start = self.at;
+        let first = self.peek()?;
+        let plain = match first {
+            b'{' => {
+                self.object(reached, by_key, level)?;
+                Some(Cow::Borrowed(&self.text[start..self.at]))
+            }
+            b'[' => {
+                self.array(reached, by_key, level)?;
+                Some(Cow::Borrowed(&self.text[start..self.at]))
+            }
+            b'"' => Some(self.string()?).filter(|plain| !plain.is_empty()),
+            _ => Some(Cow::Borrowed(self.scalar())).filter(|_| !matches!(first, b't' | b'f' | b'n')),
+        };
+        let walked = Walked { at: start..self.at, plain };
+        let is_container = matches!(first, b'{' | b'[');
+        if reached.is_secret(self.paths) || by_key && !is_container {
+            self.mask(&walked);
+        } else if let (false, Some(plain)) = (is_container, &walked.plain) {
+            if first == b'"' {
+                if let Some(masked) = self.masker.string(plain, self.paths, reached, self.nested) {
+                    self.edits.replace(walked.at.clone(), quoted(&masked));
+                }
+            } else if self.masker.known(plain).is_some() {
+                self.mask(&walked);
+            }
+        }
+        Some(walked)
+    }
+
+    fn object(&mut self, reached: &Reached, by_key: bool, level: usize) -> Option<()> {
+        self.at += 1;
+        let (mut names_secret, mut holds) = (false, Vec::new());
+        loop {
+            self.skip_blanks();
+            match self.peek()? {
+                b'}' => break,
+                b',' => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            let start = self.at;
+            let name = self.string()?;
+            if let Some(masked) = self.masker.known(&name) {
+                self.edits.replace(start..self.at, quoted(&masked));
+            }
+            self.skip_blanks();
+            // The colon.
+            self.at += 1;
+            let is_secret = by_key || self.masker.rules.is_secret(&name);
+            let walked = self.value(&reached.member(self.paths, &name), is_secret, level + 1)?;
+            if is_holding(&name) {
+                holds.push(walked);
+            } else if is_naming(&name) {
+                names_secret |= walked.plain.is_some_and(|named| self.masker.rules.is_secret(&named));
+            }
+        }
+        self.at += 1;
+        if names_secret {
+            for walked in holds {
+                self.mask(&walked);
+            }
+        }
+        Some(())
+    }
+
+    fn array(&mut self, reached: &Reached, by_key: bool, level: usize) -> Option<()> {
+        self.at += 1;
+        let reached = reached.element(self.paths);
+        loop {
+            self.skip_blanks();
+            match self.peek()? {
+                b']' => break,
+                b',' => self.at += 1,
+                _ => {
+                    self.value(&reached, by_key, level + 1)?;
+                }
+            }
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    fn mask(&mut self, walked: &Walked<'_>) {
+        if let Some(plain) = walked.plain.as_ref().filter(|plain| !is_mask(plain)) {
+            self.edits.replace(walked.at.clone(), quoted(&self.masker.mask(plain)));
+        }
+    }
+
+    /// The string that begins here, decoded; `None` if it holds half of a surrogate pair.
+    fn string(&mut self) -> Option<Cow<'w, str>> {
+        let start = self.at;
+        self.at += 1;
+        let mut is_escaped = false;
+        loop {
+            match self.peek()? {
+                b'"' => break,
+                b'\\' => {
+                    is_escaped = true;
+                    self.at += 2;
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.at += 1;
+        let token = self.text.get(start..self.at)?;
+        if is_escaped {
+            return serde_json::from_str(token).ok().map(Cow::Owned);
+        }
+        Some(Cow::Borrowed(&token[1..token.len() - 1]))
+    }
+
+    fn scalar(&mut self) -> &'w str {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| !b",]} \t\r\n".contains(&byte)) {
+            self.at += 1;
+        }
+        &self.text[start..self.at]
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.peek().is_some_and(|byte| b" \t\r\n".contains(&byte)) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::promise::with_masker;
+    use super::*;
+
+    /// The document masked, with `P` for the mask of `hunter2` and `K` for that of a known value.
+    fn masked(text: &str, paths: &[&str]) -> Option<String> {
+        let paths: Vec<_> = paths.iter().map(|path| path.parse().unwrap()).collect();
+        with_masker(&["kn0wn-value", "12345678"], |masker| {
+            let masked = masker.json_text(text, &paths, &Reached::root(&paths), 0)?;
+            assert_eq!(masker.json_text(&masked, &paths, &Reached::root(&paths), 0).as_ref(), Some(&masked));
+            serde_json::from_str::<IgnoredAny>(&masked).unwrap();
+            let masks = [("P", "hunter2"), ("K", "kn0wn-value"), ("N", "12345678")]
+                .map(|(short, value)| (short, masker.mask(value)));
+            Some(masks.iter().fold(masked, |text, (short, mask)| text.replace(mask, short)))
+        })
+    }
+
+    #[test]
+    fn members_are_masked_by_name_path_and_value() {
+        for (text, paths, expected) in [
+            (
+                r#"{ "b" : 1.00, "a":1e400, "password": "hunter2" }"#,
+                &[][..],
+                r#"{ "b" : 1.00, "a":1e400, "password": "P" }"#,
+            ),
+            (
+                r#"{"pin":12345678,"otp":true,"pwd":null,"token":""}"#,
+                &[],
+                r#"{"pin":"N","otp":true,"pwd":null,"token":""}"#,
+            ),
+            (
+                r#"{"credentials":{"user":"hunter2","on":true},"tokens":["hunter2"]}"#,
+                &[],
+                r#"{"credentials":{"user":"P","on":true},"tokens":["P"]}"#,
+            ),
+            (r#"{"data":{"settings":{"x":"hunter2"}}}"#, &["data.settings.x"], r#"{"data":{"settings":{"x":"P"}}}"#),
+            (r#"{"data":[{"x":"hunter2"},{"y":"hunter2"}]}"#, &["data[].x"], r#"{"data":[{"x":"P"},{"y":"hunter2"}]}"#),
+            (r#"[[{"x":"hunter2"}]]"#, &["**.x"], r#"[[{"x":"P"}]]"#),
+            (r#"{"x":null,"y":false}"#, &["x", "y"], r#"{"x":null,"y":false}"#),
+            (r#""hunter2""#, &["**"], r#""P""#),
+            (r#"{"a":"say kn0wn-value","kn0wn-value":12345678}"#, &[], r#"{"a":"say K","K":"N"}"#),
+            (r#"{"a":"\u006b\u006E0wn\u002dvalue"}"#, &[], r#"{"a":"K"}"#),
+            (r#"{"\u0070assword":"hunter2"}"#, &[], r#"{"\u0070assword":"P"}"#),
+            (r#"{"a":"{\"pwd\":\"hunter2\"}"}"#, &[], r#"{"a":"{\"pwd\":\"P\"}"}"#),
+            (r#"{"a":"{\"x\":\"hunter2\"}"}"#, &["a.x"], r#"{"a":"{\"x\":\"P\"}"}"#),
+            (r#"{"a":"<x><pwd>hunter2</pwd></x>"}"#, &[], r#"{"a":"<x><pwd>P</pwd></x>"}"#),
+            (r#"{"a":"/x?password=hunter2&b=1"}"#, &[], r#"{"a":"/x?password=P&b=1"}"#),
+            (r#"{"name":"root_password","value":"hunter2"}"#, &[], r#"{"name":"root_password","value":"P"}"#),
+            (r#"[{"value":"hunter2","key":"pwd"}]"#, &[], r#"[{"value":"P","key":"pwd"}]"#),
+            (r#"{"name":"os","value":"debian"}"#, &[], r#"{"name":"os","value":"debian"}"#),
+            (r#"{"a":{},"b":[],"c":[ ]}"#, &[], r#"{"a":{},"b":[],"c":[ ]}"#),
+        ] {
+            assert_eq!(masked(text, paths).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_declared_container_becomes_one_mask() {
+        let masked =
+            masked(r#"{"queue":{"primaryActions":[{"shell":"x"}],"id":7}}"#, &["queue.primaryActions"]).unwrap();
+
+        assert!(
+            masked.starts_with(r#"{"queue":{"primaryActions":"‹masked:"#) && masked.ends_with(r#"›","id":7}}"#),
+            "{masked}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_or_too_deep_is_refused() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        for text in ["", "{", "{\"a\":1", "{\"a\":1}}", "nul", "{'a':1}", "\"\\ud800\"", &"[".repeat(100_000), &deep] {
+            assert_eq!(masked(text, &[]), None, "{}", &text[..text.len().min(20)]);
+        }
+    }
+
+    #[test]
+    fn documents_nested_without_end_are_masked_whole() {
+        let mut text = r#"{"x":"hunter2"}"#.to_owned();
+        for _ in 0..8 {
+            text = json!({ "x": text }).to_string();
+        }
+
+        let masked = masked(&text, &[]).unwrap();
+
+        assert!(!masked.contains("hunter2") && masked.contains("‹masked:"), "{masked}");
+    }
+
+    #[test]
+    fn a_value_is_masked_in_place() {
+        with_masker(&["kn0wn-value"], |masker| {
+            let mut value = json!({ "password": "hunter2", "note": "kn0wn-value", "n": 1.5 });
+            masker.json(&mut value, &[]);
+            assert_eq!(
+                value,
+                json!({ "password": masker.mask("hunter2"), "note": masker.mask("kn0wn-value"), "n": 1.5 })
+            );
+        });
+    }
+
+    #[test]
+    fn a_secret_that_spans_members_leaves_nothing_of_the_value() {
+        with_masker(&[r#""a":"b","c":1"#], |masker| {
+            let mut value = json!({ "a": "b", "c": 1 });
+            masker.json(&mut value, &[]);
+            assert!(value.as_str().is_some_and(is_mask), "{value}");
+        });
+    }
+}

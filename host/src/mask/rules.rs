@@ -1,0 +1,268 @@
+use std::collections::BTreeSet;
+
+/// Which names of members, parameters, elements and headers hold secrets.
+///
+/// Names are compared without regard to case and separators: `API_Key`, `api-key` and `apiKey` are one. Compound names
+/// are secret when a part is (`rootPassword`, `auth_token`), unless the last word says that the value only tells
+/// something about the secret (`password_length`, `token_expires_at`).
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    extra: BTreeSet<String>,
+}
+
+/// Secret wherever they occur in a name.
+const INFIXES: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "token",
+    "credential",
+    "accesshash",
+    "authinfo",
+    "authhash",
+    "apikey",
+    "privatekey",
+    "accesskey",
+    "authkey",
+    "encryptionkey",
+    "signingkey",
+    "sharedkey",
+    "sessionkey",
+    "sessionid",
+    "licensekey",
+    "licencekey",
+    "cdkey",
+    "newkey",
+    "onetimekey",
+    "loginkey",
+    "masterkey",
+    "consumerkey",
+    "authcode",
+    "recoverycode",
+    "backupcode",
+    "jsessionid",
+    "phpsessid",
+    "kennwort",
+];
+
+/// Secret at the end of a name, where a written-together name has no word to tell: `vncpass`, `dbpwd`.
+const SUFFIXES: &[&str] = &["pass", "pwd"];
+
+/// Names that end like a secret and are none.
+const HARMLESS: &[&str] = &["bypass", "compass"];
+
+/// Secret as a whole word of a name.
+const WORDS: &[&str] =
+    &["pass", "pwd", "pw", "psw", "pin", "otp", "totp", "cvv", "cvc", "jwt", "psk", "bearer", "cookie"];
+
+/// Secret as a whole name; in compounds they are too common.
+const NAMES: &[&str] = &["auth", "authorization", "sid", "eppcode", "session"];
+
+/// A last word after which a name tells about a secret: when, how long, which kind.
+const ABOUT: &[&str] =
+    &["at", "length", "policy", "expiry", "expires", "expiration", "ttl", "type", "count", "strength"];
+
+/// Names of headers that hold secrets, beside those that a member of the name would.
+const HEADER_WORDS: &[&str] =
+    &["key", "auth", "authorization", "session", "signature", "csrf", "xsrf", "cookie", "hash"];
+
+/// Headers that look like they hold a secret, and tell what an admin wants to know.
+const HARMLESS_HEADERS: &[&str] = &["wwwauthenticate", "proxyauthenticate", "idempotencykey", "secwebsocketkey"];
+
+impl Rules {
+    /// The built-in rules.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The built-in rules, and `names` that are secret as whole names.
+    pub fn with_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { extra: names.into_iter().map(normalised).collect() }
+    }
+
+    /// Whether the member, element or parameter `name` holds a secret; of `user[password]` and `auth.pass`, each part
+    /// is looked at.
+    pub(super) fn is_secret(&self, name: &str) -> bool {
+        // Nobody names a member in more than this; a text that is no name shall not cost time.
+        name.len() <= 256 && name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part))
+    }
+
+    /// Whether the parameter `name` of a form or URL holds a secret; there, a bare `key` does.
+    pub(super) fn is_secret_parameter(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case("key") || self.is_secret(name)
+    }
+
+    /// Whether the value of header `name` is a secret.
+    pub(super) fn is_secret_header(&self, name: &str) -> bool {
+        if HARMLESS_HEADERS.contains(&normalised(name).as_str()) {
+            return false;
+        }
+        self.is_secret(name) || words(name).iter().any(|word| HEADER_WORDS.contains(&word.as_str()))
+    }
+
+    fn is_secret_part(&self, part: &str) -> bool {
+        let whole = normalised(part);
+        if whole.is_empty() {
+            return false;
+        }
+        if self.extra.contains(&whole) || NAMES.contains(&whole.as_str()) {
+            return true;
+        }
+        let words = words(part);
+        if words.len() > 1 && words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
+            return false;
+        }
+        INFIXES.iter().any(|infix| whole.contains(infix))
+            || SUFFIXES.iter().any(|suffix| whole.ends_with(suffix)) && !HARMLESS.contains(&whole.as_str())
+            || words.iter().any(|word| WORDS.contains(&word.as_str()))
+    }
+}
+
+fn normalised(name: &str) -> String {
+    name.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The words of a name in lower case: `APIKeyType`, `api-key_type` and `api key type` are `api`, `key`, `type`.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec![String::new()];
+    let chars: Vec<char> = name.chars().collect();
+    for (index, char) in chars.iter().enumerate() {
+        let after_lower = index > 0 && !chars[index - 1].is_uppercase();
+        let before_lower = chars.get(index + 1).is_some_and(|next| next.is_lowercase());
+        let begins_word = !char.is_alphanumeric() || char.is_uppercase() && (after_lower || before_lower);
+        if begins_word && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (char.is_alphanumeric(), words.last_mut()) {
+            word.extend(char.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known_in_any_spelling() {
+        for name in [
+            "password",
+            "Password",
+            "passwd",
+            "pwd",
+            "pass",
+            "rootPass",
+            "vncpass",
+            "USER_PWD",
+            "secret",
+            "client-secret",
+            "token",
+            "tokens",
+            "encryptedToken",
+            "token_authenticate",
+            "apikey",
+            "api_key",
+            "API-Key",
+            "apiKey",
+            "access_hash",
+            "privateKey",
+            "credentials",
+            "otp",
+            "userOTP",
+            "pin",
+            "auth_info",
+            "authinfo",
+            "decryptedPassword",
+            "expectedPassword",
+            "AdministratorPassword",
+            "auth.tpasswd",
+            "cpasswd",
+            "1:password",
+            "user[password]",
+            "newkey",
+            "session_id",
+            "PHPSESSID",
+            "auth",
+            "passwordHash",
+        ] {
+            assert!(Rules::new().is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_remind_of_secrets_are_let_through() {
+        for name in [
+            "",
+            "name",
+            "key",
+            "keys",
+            "sshKeys",
+            "public_key",
+            "bypass",
+            "compass",
+            "pinned",
+            "mapping",
+            "spinlocks",
+            "author",
+            "authentic",
+            "password_length",
+            "passwordChangedAt",
+            "token_type",
+            "tokenExpiresAt",
+            "password-policy",
+            "hotpink",
+            "username",
+            "passthrough",
+        ] {
+            assert!(!Rules::new().is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_secret_in_a_url_and_in_a_header_only() {
+        let rules = Rules::new();
+
+        assert!(rules.is_secret_parameter("key") && rules.is_secret_header("X-Key") && !rules.is_secret("key"));
+    }
+
+    #[test]
+    fn headers_are_told_apart() {
+        let rules = Rules::new();
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "Cookie",
+            "Set-Cookie",
+            "X-Api-Key",
+            "X-Auth",
+            "X-CSRF-Token",
+            "X-Amz-Signature",
+            "X-Session",
+        ] {
+            assert!(rules.is_secret_header(name), "{name}");
+        }
+        for name in [
+            "Content-Type",
+            "WWW-Authenticate",
+            "Idempotency-Key",
+            "X-Request-Id",
+            "X-RateLimit-Remaining",
+            "Location",
+            "Server",
+            "Via",
+        ] {
+            assert!(!rules.is_secret_header(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_can_be_added() {
+        let rules = Rules::with_names(["Licence-Nr"]);
+
+        assert!(rules.is_secret("licenceNr") && !rules.is_secret("licenceNrs"));
+    }
+}

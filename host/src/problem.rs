@@ -1,0 +1,188 @@
+//! Refusals as callers see them: RFC 9457 problem documents with a stable type, a place and a remedy.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The closed list of problem types; the word is the last part of the `type` URI and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemType {
+    /// The request is not what the API describes.
+    InvalidRequest,
+    /// The caller's uid speaks for no platform, or the call is not for this socket.
+    NotAllowed,
+    /// The platform may not send this hook.
+    HookNotAllowed,
+    /// No such operation, service, server or log entry, or not this caller's.
+    NotFound,
+    /// The service was never created here.
+    UnknownService,
+    /// The idempotency key names another event.
+    KeyReused,
+    /// The service exists with another product.
+    AlreadyExists,
+    /// Something is under way that must end first.
+    ConflictBusy,
+    /// The service is on another panel than its server's configuration now names.
+    PanelChanged,
+    /// The product, server or provider is not configured or could not be loaded.
+    NotConfigured,
+    /// The provider has no such hook.
+    Unsupported,
+    /// The operation's state does not allow that.
+    WrongState,
+    /// A limit of the API.
+    TooLarge,
+    /// The hook expired before it could be taken.
+    Expired,
+    /// The host is going down or its store does not answer; nothing was accepted.
+    Unavailable,
+}
+
+impl ProblemType {
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::NotAllowed | Self::HookNotAllowed => 403,
+            Self::NotFound | Self::UnknownService => 404,
+            Self::KeyReused | Self::NotConfigured | Self::Unsupported => 422,
+            Self::AlreadyExists | Self::ConflictBusy | Self::PanelChanged | Self::WrongState => 409,
+            Self::TooLarge => 413,
+            Self::Expired => 410,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::NotAllowed => "not_allowed",
+            Self::HookNotAllowed => "hook_not_allowed",
+            Self::NotFound => "not_found",
+            Self::UnknownService => "unknown_service",
+            Self::KeyReused => "key_reused",
+            Self::AlreadyExists => "already_exists",
+            Self::ConflictBusy => "conflict_busy",
+            Self::PanelChanged => "panel_changed",
+            Self::NotConfigured => "not_configured",
+            Self::Unsupported => "unsupported",
+            Self::WrongState => "wrong_state",
+            Self::TooLarge => "too_large",
+            Self::Expired => "expired",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request is not valid",
+            Self::NotAllowed => "Not allowed for this caller",
+            Self::HookNotAllowed => "The platform may not send this hook",
+            Self::NotFound => "Not found",
+            Self::UnknownService => "The service is not known",
+            Self::KeyReused => "The idempotency key names another event",
+            Self::AlreadyExists => "The service already exists with another product",
+            Self::ConflictBusy => "Something else must end first",
+            Self::PanelChanged => "The service is on another panel",
+            Self::NotConfigured => "Not configured",
+            Self::Unsupported => "The provider does not support this",
+            Self::WrongState => "The operation's state does not allow this",
+            Self::TooLarge => "Too large",
+            Self::Expired => "The hook has expired",
+            Self::Unavailable => "Not available at the moment",
+        }
+    }
+}
+
+/// One refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which.
+    pub kind: ProblemType,
+    /// What is wrong here; never a secret.
+    pub detail: String,
+    /// JSON pointer into the request's body, or the name of a header.
+    pub path: Option<String>,
+    /// What helps.
+    pub remedy: Option<String>,
+    /// The operation it speaks of.
+    pub operation: Option<String>,
+}
+
+impl Problem {
+    /// A problem with its detail.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), path: None, remedy: None, operation: None }
+    }
+
+    /// A problem of the request's body at `path`.
+    pub fn at(path: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { path: Some(path.into()), ..Self::new(ProblemType::InvalidRequest, detail) }
+    }
+
+    /// Adds what helps.
+    #[must_use]
+    pub fn remedy(mut self, text: impl Into<String>) -> Self {
+        self.remedy = Some(text.into());
+        self
+    }
+
+    /// Names the operation.
+    #[must_use]
+    pub fn about(mut self, operation: impl fmt::Display) -> Self {
+        self.operation = Some(operation.to_string());
+        self
+    }
+
+    /// The document, `application/problem+json`.
+    pub fn document(&self) -> ProblemDocument {
+        ProblemDocument {
+            r#type: format!("urn:billhook:problem:{}", self.kind.as_str()),
+            title: self.kind.title().to_owned(),
+            status: self.kind.status(),
+            detail: self.detail.clone(),
+            path: self.path.clone(),
+            remedy: self.remedy.clone(),
+            operation: self.operation.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.detail)?;
+        if let Some(path) = &self.path {
+            write!(f, " (at {path})")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(f, "; {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// A problem on the wire (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemDocument {
+    /// Stable URI.
+    pub r#type: String,
+    /// The same for every problem of a type.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// This one.
+    pub detail: String,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// About which operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+}

@@ -1,0 +1,278 @@
+//! A hook's body, as a platform sends it, and what makes it the event that it is.
+
+use crate::problem::Problem;
+use billhook_plugin_api::{Client, Hook, PaidUntil, Secret};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// The body of `POST /v1/hooks/{hook}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookBody {
+    /// What it is about; for all hooks on a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceBody>,
+    /// Name of a configured server; for `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Contact data of the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
+    /// What was bought; needed for `create`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductBody>,
+    /// A password that the customer chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret<String>>,
+    /// For `renew`: old and new end of the paid period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_until: Option<PaidUntil>,
+    /// For `suspend`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// For `action`: its name in the provider's manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// For `action`.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub params: Value,
+}
+
+/// A service, as the platform names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceBody {
+    /// The platform's id.
+    pub id: String,
+    /// The platform's id of the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// A login that the platform chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Domain or host name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+}
+
+/// What was bought.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductBody {
+    /// Name of a configured product.
+    pub id: String,
+    /// Laid over the product's settings.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub options: Map<String, Value>,
+}
+
+impl HookBody {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request` with the JSON pointer of the first member that does not fit; no value is quoted.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let body: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = pointer(error.path());
+            let inner = error.inner();
+            let text = match inner.classify() {
+                serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+                    format!("the body is not JSON: line {} column {}", inner.line(), inner.column())
+                }
+                _ => plain(&inner.to_string()),
+            };
+            Problem::at(path, text).remedy("compare the body with docs/http-api.md")
+        })?;
+        reader.end().map_err(|_| Problem::at("", "something follows the JSON body"))?;
+        Ok(body)
+    }
+
+    /// Checks what a hook needs and must not have.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request` at the member that is missing, empty, too long, or of another hook.
+    pub fn check(&self, hook: Hook) -> Result<(), Problem> {
+        let on_server = hook == Hook::Test;
+        match (&self.service, &self.server) {
+            (None, None) if on_server => return Err(Problem::at("/server", "test needs the name of a server")),
+            (Some(_), _) if on_server => return Err(Problem::at("/service", "test is about a server, not a service")),
+            (None, _) if !on_server && hook != Hook::Action => {
+                return Err(Problem::at("/service", format!("{hook} needs a service")));
+            }
+            (_, Some(_)) if !on_server => {
+                return Err(Problem::at("/server", format!("{hook} takes no server: the product says where it goes")));
+            }
+            _ => {}
+        }
+        if let Some(service) = &self.service {
+            id("/service/id", &service.id)?;
+            for (path, value) in [
+                ("/service/client_id", &service.client_id),
+                ("/service/username", &service.username),
+                ("/service/domain", &service.domain),
+            ] {
+                if let Some(value) = value {
+                    id(path, value)?;
+                }
+            }
+        }
+        if hook == Hook::Create && self.product.is_none() {
+            return Err(Problem::at("/product", "create needs a product"));
+        }
+        match (&self.paid_until, hook) {
+            (None, Hook::Renew) => return Err(Problem::at("/paid_until", "renew needs the old and the new paid-until date")),
+            (Some(_), hook) if hook != Hook::Renew => {
+                return Err(Problem::at("/paid_until", format!("{hook} takes no paid-until date")));
+            }
+            (Some(dates), _) => {
+                date("/paid_until/from", &dates.from)?;
+                date("/paid_until/to", &dates.to)?;
+                if dates.to <= dates.from {
+                    return Err(Problem::at("/paid_until/to", "the new date is not after the old one"));
+                }
+            }
+            _ => {}
+        }
+        if (hook == Hook::Action) != self.action.is_some() {
+            let text = if hook == Hook::Action { "action needs a name" } else { "only the hook `action` has an action" };
+            return Err(Problem::at("/action", text));
+        }
+        Ok(())
+    }
+
+    /// Hash of what makes this hook the event that it is: hook, service, product, target, money; neither contact data nor waits
+    /// nor the password.
+    pub fn fingerprint(&self, hook: Hook) -> String {
+        let content = json!({
+            "hook": hook,
+            "service": self.service.as_ref().map(|service| &service.id),
+            "server": self.server,
+            "product": self.product,
+            "paid_until": self.paid_until,
+            "action": self.action,
+            "params": self.params,
+        });
+        // serde_json's map is ordered by key, so equal contents give equal texts.
+        let digest = Sha256::digest(content.to_string().as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The JSON pointer of a path; the top is the empty pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut out = String::new();
+    for part in path {
+        match part {
+            serde_path_to_error::Segment::Seq { index } => out.push_str(&format!("/{index}")),
+            serde_path_to_error::Segment::Map { key } => {
+                out.push('/');
+                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            serde_path_to_error::Segment::Enum { variant } => {
+                out.push('/');
+                out.push_str(variant);
+            }
+            serde_path_to_error::Segment::Unknown => {}
+        }
+    }
+    out
+}
+
+/// Serde's own text without the value that it may quote.
+fn plain(text: &str) -> String {
+    match text.split_once(" at line ") {
+        Some((text, _)) if text.starts_with("invalid type: ") || text.starts_with("invalid value: ") => {
+            match text.split_once(", expected ") {
+                Some((_, expected)) => format!("another type was expected: {expected}"),
+                None => "another type was expected".to_owned(),
+            }
+        }
+        Some((text, _)) => text.to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+fn id(path: &str, value: &str) -> Result<(), Problem> {
+    // As long as any platform's id or domain is, and short enough for an index.
+    const LONGEST: usize = 255;
+    if value.trim().is_empty() {
+        return Err(Problem::at(path, "empty"));
+    }
+    if value.len() > LONGEST {
+        return Err(Problem::at(path, format!("longer than {LONGEST} bytes")));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Problem::at(path, "has a control character"));
+    }
+    Ok(())
+}
+
+fn date(path: &str, value: &str) -> Result<(), Problem> {
+    value
+        .parse::<jiff::civil::Date>()
+        .ok()
+        .filter(|_| value.len() == 10)
+        .map(|_| ())
+        .ok_or_else(|| Problem::at(path, "not a date of the form YYYY-MM-DD"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_does_not_fit_is_refused_with_its_place() {
+        for (body, path, word) in [
+            (r#"{"#, "", "not JSON"),
+            (r#"{"service":{"id":7}}"#, "/service/id", "string"),
+            (r#"{"service":{"id":"7","ip":"x"}}"#, "/service/ip", "unknown field"),
+            (r#"{"colour":1}"#, "/colour", "unknown field"),
+            (r#"{"product":{"options":{}}}"#, "/product", "missing field"),
+            (r#"{} x"#, "", "follows"),
+        ] {
+            let problem = HookBody::parse(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.path.as_deref(), Some(path), "{body}: {problem}");
+            assert!(problem.detail.contains(word), "{body}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_refused_body_does_not_quote_its_values() {
+        let problem = HookBody::parse(br#"{"password":["hunter2hunter2"],"server":true}"#).unwrap_err();
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+        let problem = HookBody::parse(br#"{"product":"hunter2hunter2"}"#).unwrap_err();
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+
+    #[test]
+    fn each_hook_says_what_it_needs() {
+        for (hook, body, path) in [
+            (Hook::Create, r#"{"product":{"id":"p"}}"#, "/service"),
+            (Hook::Create, r#"{"service":{"id":"1"}}"#, "/product"),
+            (Hook::Create, r#"{"service":{"id":" "},"product":{"id":"p"}}"#, "/service/id"),
+            (Hook::Renew, r#"{"service":{"id":"1"}}"#, "/paid_until"),
+            (Hook::Renew, r#"{"service":{"id":"1"},"paid_until":{"from":"2026-13-01","to":"2027-01-01"}}"#, "/paid_until/from"),
+            (Hook::Renew, r#"{"service":{"id":"1"},"paid_until":{"from":"2027-01-01","to":"2027-01-01"}}"#, "/paid_until/to"),
+            (Hook::Suspend, r#"{"service":{"id":"1"},"server":"s"}"#, "/server"),
+            (Hook::Suspend, r#"{"service":{"id":"1"},"action":"a"}"#, "/action"),
+            (Hook::Test, r#"{}"#, "/server"),
+            (Hook::Test, r#"{"service":{"id":"1"},"server":"s"}"#, "/service"),
+        ] {
+            let problem = HookBody::parse(body.as_bytes()).unwrap().check(hook).unwrap_err();
+            assert_eq!(problem.path.as_deref(), Some(path), "{hook} {body}");
+        }
+    }
+
+    #[test]
+    fn contact_data_is_not_part_of_the_event() {
+        let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(Hook::Create);
+        let first = print(r#"{"service":{"id":"1","domain":"a"},"product":{"id":"p"},"client":{"email":"a@x"}}"#);
+        assert_eq!(first, print(r#"{"product":{"id":"p"},"client":{"email":"b@x"},"service":{"id":"1"}}"#));
+        assert_ne!(first, print(r#"{"service":{"id":"1"},"product":{"id":"q"}}"#));
+        assert_ne!(first, print(r#"{"service":{"id":"2"},"product":{"id":"p"}}"#));
+    }
+}

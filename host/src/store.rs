@@ -1,0 +1,325 @@
+//! The store: operations, their journals, services, scopes and the module log, on SQLite.
+//!
+//! One task writes, and takes whatever waits into one transaction. Every guard is judged inside that transaction, by the
+//! database. Reads have connections of their own that cannot write.
+
+mod accept;
+mod again;
+mod batch;
+mod begin;
+mod change;
+mod claim;
+mod error;
+mod evidence;
+mod file;
+mod finish;
+mod journals;
+mod kind;
+mod logs;
+pub mod model;
+mod operations;
+mod reader;
+mod rescue;
+mod schema;
+mod seals;
+mod secrets;
+mod services;
+mod steer;
+mod step;
+mod writer;
+
+#[cfg(test)]
+mod behaviour;
+
+pub use self::error::StoreError;
+
+use self::batch::Command;
+use self::file::Lock;
+use self::model::{
+    Accepted, Again, Begin, Begun, ClaimMark, Evidence, Finish, NewOperation, OperationId, Reading, ServiceChange,
+    ServiceKey, Steer, StepWrite, StoreFacts, Written,
+};
+use self::writer::Writer;
+use crate::seal::Sealer;
+use sqlx::sqlite::SqlitePool;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// When a [`CommitTap`] is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing of the transaction is durable.
+    Before,
+    /// All of it is, and nobody has been told.
+    After,
+}
+
+/// Called around every durable commit, so that a test can end the host there. Absent in the product.
+pub trait CommitTap: Send + Sync {
+    /// `number` counts the commits of this opening, from 1. The commit, or its answers, wait for the future.
+    fn commit(&self, moment: Moment, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Longer bodies are cut in the middle, bytes.
+    pub body_cap: usize,
+    /// Connections that read.
+    pub readers: u32,
+    /// See [`CommitTap`].
+    pub tap: Option<Arc<dyn CommitTap>>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { body_cap: 64 * 1024, readers: 4, tap: None }
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("body_cap", &self.body_cap)
+            .field("readers", &self.readers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An open store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    writer: Writer,
+    reader: SqlitePool,
+    sealer: Sealer,
+    body_cap: usize,
+    facts: StoreFacts,
+    host: String,
+}
+
+impl Store {
+    /// Opens the store at `url` (`sqlite://` and an absolute path), making it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] while another process has it; [`StoreError::TooOld`], [`StoreError::NewerSchema`],
+    /// [`StoreError::Retired`], [`StoreError::Open`]: see there.
+    pub async fn open(url: &str, sealer: Sealer, options: StoreOptions) -> Result<Self, StoreError> {
+        let path = file::path_of(url)?;
+        file::prepare(&path)?;
+        let lock = Arc::new(Lock::take(&path).await?);
+        let failed = |error: sqlx::Error| StoreError::Open { path: path.clone(), why: error.to_string() };
+        let mut db = writer::connect(&path).await.map_err(failed)?;
+        let facts = schema::migrate(&mut db).await?;
+        let reader = reader::connect(&path, options.readers).await.map_err(failed)?;
+        let host = schema::new_id()?;
+        let writer = Writer::start(db, &path, host.clone(), options.tap, lock);
+        Ok(Self { inner: Arc::new(Inner { writer, reader, sealer, body_cap: options.body_cap, facts, host }) })
+    }
+
+    /// What the store says of itself.
+    pub fn facts(&self) -> &StoreFacts {
+        &self.inner.facts
+    }
+
+    /// Durable write transactions since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.inner.writer.commits()
+    }
+
+    /// Stores a new operation, claimed where [`NewOperation::claim`] asks for it and the service's order allows.
+    ///
+    /// # Errors
+    ///
+    /// As every write: [`StoreError::Unavailable`] when nothing can be written now, [`StoreError::Rejected`] when this
+    /// cannot be written ever; neither stored anything.
+    pub async fn accept(&self, new: NewOperation) -> Result<Accepted, StoreError> {
+        accept::answer(&self.inner.writer.decide(accept::command(&new, &self.inner.sealer)?).await?)
+    }
+
+    /// Queues a failed operation again with new content and no attempts. `false`: it, or its service, has moved.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn again(&self, again: Again) -> Result<bool, StoreError> {
+        self.says_yes(again::command(&again, &self.inner.sealer)?).await
+    }
+
+    /// Takes up a queued or waiting operation that was read with `run`. The answer is the run of the claim.
+    ///
+    /// `None`: it has moved, or something else of the service is active.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn claim(
+        &self,
+        id: &OperationId,
+        run: u64,
+        mark: ClaimMark,
+        now: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let fate = self.inner.writer.decide(claim::command(id, run, &mark, now)).await?;
+        Ok((fate.word == "yes").then_some(fate.a))
+    }
+
+    /// Writes *begun* and takes the scope, unless something speaks against it in that very commit.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+        Ok(begin::answer(&self.inner.writer.decide(begin::command(&begin, &self.inner.sealer)?).await?))
+    }
+
+    /// Writes how far a step is. What a claim said to touch stays touched, whatever the journal's effects say.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn write_step(&self, write: StepWrite) -> Result<Written, StoreError> {
+        step::answer(&self.inner.writer.decide(step::command(&write, &self.inner.sealer)?).await?)
+    }
+
+    /// Ends an attempt. `false`: another claim has the operation; the evidence is kept all the same.
+    ///
+    /// In a final state the secrets of its steps go, and what it had passed may go on (or ends, with
+    /// [`Finish::end_passed`]). A remote id that another live service of the panel has is not stored.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn finish(&self, finish: Finish, evidence: Evidence) -> Result<bool, StoreError> {
+        // Secrets of a service are sealed for its place, which only the operation's row knows.
+        let service = match finish.service.as_ref().is_some_and(|change| !change.secrets.is_empty()) {
+            true => self.service_of(&finish.id).await?,
+            false => None,
+        };
+        let inner = &self.inner;
+        let command = finish::command(&finish, service.as_ref(), &evidence, &inner.sealer, inner.body_cap)?;
+        self.says_yes(command).await
+    }
+
+    /// Carries out a person's decision, and notes it in the log. `false`: the operation has moved.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn steer(&self, steer: Steer) -> Result<bool, StoreError> {
+        self.says_yes(steer::command(&steer, &self.inner.sealer)?).await
+    }
+
+    /// Leaves evidence for the next commit, or for [`flush`](Self::flush). It may be lost with the host until then.
+    ///
+    /// Bounded: a megabyte that waits gets a commit of its own; what cannot be committed for long is dropped and counted
+    /// in the daemon's log.
+    pub fn record(&self, evidence: Evidence) {
+        self.inner.writer.ride(writer::evidence_command(&evidence, self.inner.body_cap));
+    }
+
+    /// Leaves the log entry of a reading hook for the next commit; returns at once, as [`record`](Self::record).
+    ///
+    /// # Errors
+    ///
+    /// None so far.
+    #[expect(clippy::unused_async, reason = "another backend may have to wait here")]
+    pub async fn read_over(&self, reading: Reading, evidence: Evidence) -> Result<(), StoreError> {
+        let mut command = Command::default();
+        evidence::reading(&mut command, &reading);
+        evidence::rows(&mut command, &evidence, self.inner.body_cap);
+        self.inner.writer.ride(command);
+        Ok(())
+    }
+
+    /// Changes a service outside an operation, as a poll does. `false`: it is not in this epoch any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn change_service(
+        &self,
+        key: &ServiceKey,
+        epoch: u32,
+        change: ServiceChange,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        self.says_yes(change::command(key, epoch, &change, now, &self.inner.sealer)?).await
+    }
+
+    /// The platform has the secrets of the result: they go. `false`: there were none to acknowledge.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn acknowledge(&self, id: &OperationId, now: u64) -> Result<bool, StoreError> {
+        self.says_yes(secrets::acknowledge(id, now)).await
+    }
+
+    /// Removes the secrets of results that nobody acknowledged and whose operations finished before `older_than` (Unix
+    /// milliseconds). The answer is of how many operations.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn expire_secrets(&self, older_than: u64, now: u64) -> Result<u64, StoreError> {
+        Ok(self.inner.writer.decide(secrets::expire(older_than, now)).await?.a)
+    }
+
+    /// Queues what a dead host was running, in commands of some hundred, so that hooks may be served meanwhile: what
+    /// this opening of the store has claimed is left alone.
+    ///
+    /// A step that had begun is doubted from now on. Where a convergent hook may have changed something, the service
+    /// gets the milliseconds that `settle_ms` gives for the name of its server.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept); what was rescued before stays rescued.
+    pub async fn rescue(
+        &self,
+        now: u64,
+        settle_ms: impl Fn(&str) -> u64 + Send,
+    ) -> Result<Vec<OperationId>, StoreError> {
+        let mut rescued = Vec::new();
+        loop {
+            let lost = self.lost(rescue::LINES).await?;
+            if lost.is_empty() {
+                return Ok(rescued);
+            }
+            let lines: Vec<_> = lost.into_iter().map(|(id, server)| (id, settle_ms(&server))).collect();
+            let fate = self.inner.writer.decide(rescue::command(&lines, now)).await?;
+            let ids: Vec<OperationId> = serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
+                .map_err(|error| StoreError::Rejected(error.to_string()))?;
+            if ids.is_empty() {
+                return Ok(rescued);
+            }
+            rescued.extend(ids);
+        }
+    }
+
+    /// Commits what waits; everything recorded before is durable afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when the store is closed.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.writer.write(Command::default()).await.map(drop)
+    }
+
+    /// Writes what waits, checkpoints, and gives the store back. Every clone is closed with it.
+    pub async fn close(&self) {
+        self.inner.reader.close().await;
+        self.inner.writer.close().await;
+    }
+
+    async fn says_yes(&self, command: Command) -> Result<bool, StoreError> {
+        Ok(self.inner.writer.decide(command).await?.word == "yes")
+    }
+}

@@ -1,0 +1,151 @@
+//! A hook becomes an operation.
+
+use super::batch::{Command, Guard};
+use super::kind::Kind;
+use super::model::{Accepted, NewOperation, OperationId};
+use super::writer::Fate;
+use super::{StoreError, seals};
+use crate::seal::Sealer;
+use serde_json::json;
+
+/// The version, the key, and whether the service's one active place is free. `a` is the sequence number, `b` says that it
+/// is claimed, `detail` lists what is cancelled.
+pub const DECIDE: &str = "
+{fate}
+WITH {r}, judged AS MATERIALIZED (
+    SELECT v, s.version,
+        CASE WHEN s.version IS NOT v ->> 'version' THEN 'moved'
+             WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = v ->> 'platform' AND k.key = v ->> 'key') THEN 'moved'
+             ELSE 'yes' END AS word
+    FROM r LEFT JOIN service s ON s.platform = v ->> 'platform' AND s.service_id = v ->> 'service_id')
+SELECT {kind}, v ->> 'n', word, coalesce(version, 0) + 1,
+    word = 'yes' AND v ->> 'claimed' AND NOT EXISTS (
+        SELECT 1 FROM operation o
+        WHERE o.platform = v ->> 'platform' AND o.service_id = v ->> 'service_id'
+          AND o.state IN ('queued', 'running', 'waiting', 'attention')
+          AND NOT (o.touched = 0 AND o.state <> 'running' AND o.id IN (SELECT value FROM json_each(v, '$.cancels')))
+          AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT value FROM json_each(v, '$.passes')))),
+    (SELECT json_group_array(o.id) FROM operation o
+     WHERE o.id IN (SELECT value FROM json_each(v, '$.cancels'))
+       AND o.platform = v ->> 'platform' AND o.service_id = v ->> 'service_id'
+       AND o.touched = 0 AND o.state IN ('queued', 'waiting', 'attention'))
+FROM judged
+WHERE true
+{answer}";
+
+/// Cancels what has begun nothing; what runs is asked to stop at its next step.
+pub const CANCEL: &[&str] = &[
+    "WITH {won}
+     UPDATE operation SET cancel_asked = 1, updated_at = v ->> 'now'
+     FROM won, json_each(v, '$.ids') AS c
+     WHERE operation.id = c.value AND operation.platform = v ->> 'platform' AND operation.service_id = v ->> 'service_id'
+       AND touched = 0 AND state = 'running'",
+    "WITH {won}
+     UPDATE operation
+     SET state = 'cancelled', active = 0, next_at = NULL, finished_at = v ->> 'now', updated_at = v ->> 'now'
+     FROM won, json_each(v, '$.ids') AS c
+     WHERE operation.id = c.value AND operation.platform = v ->> 'platform' AND operation.service_id = v ->> 'service_id'
+       AND touched = 0 AND state IN ('queued', 'waiting', 'attention')",
+];
+
+/// The operation, its request, its service, its log row.
+pub const STORE: &[&str] = &[
+    "INSERT INTO operation (
+         id, platform, service_id, epoch, seq, hook, action, key, fingerprint, state, touched, doubted, convergent, active,
+         provider, server, panel, product, renew_to, library, journal_version, host, attempts, run, cancel_asked,
+         expires_at, secrets_state, created_at, updated_at)
+     WITH {won}
+     SELECT v ->> 'id', v ->> 'platform', v ->> 'service_id', v ->> 'epoch', a, v ->> 'hook', v ->> 'action', v ->> 'key',
+         v ->> 'fingerprint', iif(b, 'running', 'queued'), b AND v ->> 'touches', 0, b AND v ->> 'touches', b,
+         v ->> 'provider', v ->> 'server', v ->> 'panel', v ->> 'product', v ->> 'renew_to', iif(b, v ->> 'library', NULL),
+         iif(b, v ->> 'journal_version', 0), iif(b, $2, NULL), b, b, 0, v ->> 'expires_at', 'none', v ->> 'now', v ->> 'now'
+     FROM won",
+    "INSERT INTO request (operation_id, shown, call)
+     WITH {won}
+     SELECT v ->> 'id', v ->> 'shown', substr($1, (v ->> 'b') + (v ->> '$.call[0]') + 1, v ->> '$.call[1]') FROM won",
+    "INSERT INTO service (
+         platform, service_id, epoch, version, status, provider, server, panel, product, client_id, username, domain,
+         properties, unsettled_ms, created_at, updated_at)
+     WITH {won}
+     SELECT v ->> 'platform', v ->> 'service_id', v ->> 'epoch', a, 'empty', v ->> 'provider', v ->> 'server', v ->> 'panel',
+         v ->> 'product', v ->> 'client_id', v ->> 'username', v ->> 'domain', '{}', 0, v ->> 'now', v ->> 'now'
+     FROM won WHERE a = 1
+     ON CONFLICT DO NOTHING",
+    // A create decides anew where the service lives; every other hook goes where it is.
+    "WITH {won}
+     UPDATE service
+     SET version = a, updated_at = v ->> 'now',
+         client_id = coalesce(v ->> 'client_id', client_id),
+         username = coalesce(v ->> 'username', username),
+         domain = coalesce(v ->> 'domain', domain),
+         provider = iif(v ->> 'hook' = 'create', v ->> 'provider', provider),
+         server = iif(v ->> 'hook' = 'create', v ->> 'server', server),
+         panel = iif(v ->> 'hook' = 'create' AND remote_id IS NULL, v ->> 'panel', panel),
+         product = iif(v ->> 'hook' = 'create', v ->> 'product', product)
+     FROM won
+     WHERE a > 1 AND service.platform = v ->> 'platform' AND service.service_id = v ->> 'service_id'",
+    "INSERT INTO log (place, platform, service_id, hook, provider, server, state, summary, attempts, started_at)
+     WITH {won}
+     SELECT {place id}, v ->> 'platform', v ->> 'service_id', v ->> 'hook', v ->> 'provider', v ->> 'server',
+         iif(b, 'running', 'queued'), v ->> 'summary', b, v ->> 'now'
+     FROM won",
+];
+
+/// The command.
+pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreError> {
+    for (name, text) in [
+        ("id", Some(&new.id.0)),
+        ("platform", Some(&new.service.platform)),
+        ("service_id", Some(&new.service.service_id)),
+        ("key", new.key.as_ref()),
+    ] {
+        // In JSON on its way into a column, NUL is not kept: two names would become one.
+        if text.is_some_and(|text| text.contains('\0')) {
+            return Err(StoreError::Rejected(format!("{name} holds a NUL character")));
+        }
+    }
+    let mut command = Command::default();
+    let key = &new.service;
+    command.guard(Guard::Service(key.platform.clone(), key.service_id.clone()));
+    if let Some(event) = &new.key {
+        command.guard(Guard::Key(key.platform.clone(), event.clone()));
+    }
+    let passes: &[OperationId] = new.claim.as_ref().map_or(&[], |claim| &claim.passes);
+    let call = command.bytes(&seals::call(sealer, &new.id, &new.call)?);
+    let row = json!({
+        "id": new.id, "platform": key.platform, "service_id": key.service_id, "version": new.service_version,
+        "client_id": new.client_id, "username": new.username, "domain": new.domain, "epoch": new.epoch,
+        "hook": new.hook, "action": new.action, "key": new.key, "fingerprint": new.fingerprint,
+        "provider": new.provider, "server": new.server, "panel": new.panel, "product": new.product,
+        "renew_to": new.renew_to, "shown": new.shown.to_string(), "call": call, "expires_at": new.expires_at,
+        "claimed": new.claim.is_some(),
+        "library": new.claim.as_ref().map(|claim| &claim.library),
+        "journal_version": new.claim.as_ref().map_or(0, |claim| claim.journal_version),
+        "touches": new.claim.as_ref().is_some_and(|claim| claim.touches),
+        "passes": passes, "cancels": new.cancels, "summary": new.summary, "now": new.now,
+    });
+    command.row(Kind::Accept, &row);
+    if !new.cancels.is_empty() {
+        let row = json!({
+            "ids": new.cancels, "platform": key.platform, "service_id": key.service_id, "now": new.now,
+        });
+        command.row(Kind::AcceptCancels, &row);
+    }
+    if !passes.is_empty() {
+        command.row(Kind::AcceptPasses, &json!({ "id": new.id, "ids": passes, "now": new.now }));
+    }
+    for id in new.cancels.iter().chain(passes) {
+        command.moves(&id.0);
+    }
+    Ok(command)
+}
+
+/// What became of it.
+pub fn answer(fate: &Fate) -> Result<Accepted, StoreError> {
+    if fate.word != "yes" {
+        return Ok(Accepted::Moved);
+    }
+    let cancelled = fate.detail.as_deref().map(serde_json::from_str::<Vec<OperationId>>).transpose();
+    let cancelled = cancelled.map_err(|error| StoreError::Rejected(error.to_string()))?.unwrap_or_default();
+    Ok(Accepted::Stored { seq: fate.a, run: (fate.b != 0).then_some(1), cancelled })
+}

@@ -1,0 +1,74 @@
+//! Before a change is sent: the one commit that decides whether it may be.
+
+use super::batch::{Command, Guard};
+use super::kind::Kind;
+use super::model::{Begin, Begun};
+use super::step;
+use super::writer::Fate;
+use super::StoreError;
+use crate::seal::Sealer;
+use serde_json::json;
+
+/// The statements. A scope that is said to be held must be held by this very step.
+pub const SQL: &[&str] = &[
+    "{fate}
+     WITH {r}
+     SELECT {kind}, v ->> 'n',
+         CASE WHEN o.run IS NOT v ->> 'run' OR o.state <> 'running' THEN 'lease_lost'
+              WHEN o.cancel_asked = 1 AND o.touched = 0 THEN 'cancel_asked'
+              WHEN v ->> 'scope' IS NULL THEN 'yes'
+              WHEN s.operation_id IS NOT NULL AND NOT (s.operation_id = o.id AND s.step = v ->> 'name') THEN 'scope_busy'
+              WHEN v ->> 'count' IS NULL AND s.operation_id IS NULL THEN 'scope_moved'
+              WHEN v ->> 'count' IS NOT NULL AND coalesce(s.count, 0) <> v ->> 'count' THEN 'scope_moved'
+              ELSE 'yes' END, 0, 0, NULL
+     FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
+            LEFT JOIN scope s ON s.key = v ->> 'scope'
+     WHERE true
+     {answer}",
+    step::WRITE_ENTRY,
+    "WITH {won}
+     UPDATE operation SET touched = 1, doubted = 1, updated_at = v ->> 'now'
+     FROM won WHERE operation.id = v ->> 'id' AND v ->> 'effect'",
+];
+
+/// The scope is taken.
+pub const TAKE: &str = "
+INSERT INTO scope (key, count, operation_id, step)
+WITH {won}
+SELECT v ->> 'scope', (v ->> 'count') + 1, v ->> 'id', v ->> 'step' FROM won
+WHERE true
+ON CONFLICT (key) DO UPDATE
+SET count = excluded.count, operation_id = excluded.operation_id, step = excluded.step";
+
+/// The command.
+pub fn command(begin: &Begin, sealer: &Sealer) -> Result<Command, StoreError> {
+    let mut command = Command::default();
+    command.guard(Guard::Operation(begin.id.0.clone()));
+    let mut row = step::entry_row(&mut command, sealer, &begin.id, begin.position, &begin.entry)?;
+    let scope = begin.take.as_ref().map(|take| &take.key).or(begin.entry.scope.as_ref());
+    row["run"] = json!(begin.run);
+    row["scope"] = json!(scope);
+    row["count"] = json!(begin.take.as_ref().map(|take| take.count));
+    row["effect"] = json!(begin.entry.is_effect());
+    row["now"] = json!(begin.now);
+    command.row(Kind::Begin, &row);
+    if let Some(scope) = scope {
+        command.guard(Guard::Scope(scope.clone()));
+    }
+    if let Some(take) = &begin.take {
+        let row = json!({ "id": begin.id, "scope": take.key, "count": take.count, "step": begin.entry.name });
+        command.row(Kind::BeginTake, &row);
+    }
+    Ok(command)
+}
+
+/// What became of it.
+pub fn answer(fate: &Fate) -> Begun {
+    match fate.word.as_str() {
+        "yes" => Begun::Yes,
+        "cancel_asked" => Begun::CancelAsked,
+        "scope_busy" => Begun::ScopeBusy,
+        "scope_moved" => Begun::ScopeMoved,
+        _ => Begun::LeaseLost,
+    }
+}

@@ -1,0 +1,137 @@
+//! What becomes of a service, at the end of an operation or of a poll.
+
+use super::StoreError;
+use super::batch::{Command, Guard};
+use super::kind::Kind;
+use super::model::{ServiceChange, ServiceKey};
+use super::seals;
+use crate::seal::Sealer;
+use serde_json::{Value, json};
+
+/// Guarded by the epoch that the poll was about.
+pub const DECIDE: &str = "
+{fate}
+WITH {r}
+SELECT {kind}, v ->> 'n', iif(s.epoch IS v ->> 'epoch', 'yes', 'moved'), 0, 0, NULL
+FROM r LEFT JOIN service s ON s.platform = v ->> 'platform' AND s.service_id = v ->> 'service_id'
+WHERE true
+{answer}";
+
+/// Whose row it is: named, or that of the operation.
+macro_rules! target {
+    () => {
+        "LEFT JOIN operation o ON o.id = v ->> 'id'
+         JOIN service s ON s.platform = coalesce(o.platform, v ->> 'platform')
+             AND s.service_id = coalesce(o.service_id, v ->> 'service_id')"
+    };
+}
+
+/// What an epoch leaves behind when it ends.
+pub const GONE: &[&str] = &[
+    concat!(
+        "INSERT INTO former_remote (platform, service_id, epoch, panel, remote_id, gone_at)
+         WITH {won}
+         SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, v ->> 'now'
+         FROM won ",
+        target!(),
+        " WHERE v ->> 'gone' AND s.remote_id IS NOT NULL
+         ON CONFLICT DO NOTHING"
+    ),
+    concat!(
+        "WITH {won}
+         DELETE FROM service_secret WHERE (platform, service_id) IN (
+             SELECT s.platform, s.service_id FROM won ",
+        target!(),
+        " WHERE v ->> 'gone')"
+    ),
+];
+
+/// The change. Properties are laid over member by member; a remote id of another live service is left to it.
+pub const STORE: &str = concat!(
+    "WITH {won}
+     UPDATE service
+     SET version = service.version + 1,
+         epoch = service.epoch + (v ->> 'gone'),
+         status = coalesce(v ->> 'status', iif(v ->> 'gone', 'terminated', service.status)),
+         remote_id = CASE WHEN v ->> 'gone' THEN NULL
+                          WHEN EXISTS (SELECT 1 FROM service other
+                                       WHERE other.panel = service.panel AND other.remote_id = v ->> 'remote_id'
+                                         AND other.rowid <> service.rowid) THEN service.remote_id
+                          ELSE coalesce(v ->> 'remote_id', service.remote_id) END,
+         username = coalesce(v ->> 'username', service.username),
+         properties = (
+             SELECT json_group_object(e.key, json(layer.document -> e.fullkey))
+             FROM (SELECT iif(v ->> 'gone', '{}', service.properties) AS document, 0 AS upper
+                   UNION ALL SELECT v ->> 'properties', 1) AS layer, json_each(layer.document) AS e
+             WHERE NOT (upper AND e.type = 'null')
+               AND (upper OR NOT EXISTS (SELECT 1 FROM json_each(v ->> 'properties') AS p WHERE p.key = e.key))),
+         paid_until = coalesce(v ->> 'paid_until', iif(v ->> 'gone', NULL, service.paid_until)),
+         ends_at = coalesce(v ->> 'ends_at', iif(v ->> 'gone', NULL, service.ends_at)),
+         poll_at = iif(v ->> 'sets_poll' OR v ->> 'gone', v ->> 'poll_at', service.poll_at),
+         pending = iif(v ->> 'sets_pending' OR v ->> 'gone', v ->> 'pending', service.pending),
+         unsettled_ms = coalesce(v ->> 'unsettled_ms', service.unsettled_ms),
+         updated_at = v ->> 'now'
+     FROM won ",
+    target!(),
+    " WHERE service.rowid = s.rowid"
+);
+
+/// A secret of the service, new or another.
+pub const SECRET: &str = "
+INSERT INTO service_secret (platform, service_id, name, sealed)
+WITH {won}
+SELECT v ->> 'platform', v ->> 'service_id', v ->> 'name',
+    substr($1, (v ->> 'b') + (v ->> '$.sealed[0]') + 1, v ->> '$.sealed[1]')
+FROM won
+WHERE true
+ON CONFLICT (platform, service_id, name) DO UPDATE SET sealed = excluded.sealed";
+
+/// The members of a row that are the change's.
+pub fn row(command: &mut Command, change: &ServiceChange, now: u64) -> Value {
+    if let Some(remote) = &change.remote_id {
+        command.guard(Guard::Remote(remote.clone()));
+    }
+    json!({
+        "gone": change.gone, "status": change.status, "remote_id": change.remote_id, "username": change.username,
+        "properties": Value::from(change.properties.clone()).to_string(), "paid_until": change.paid_until,
+        "ends_at": change.ends_at,
+        "sets_poll": change.poll_at.is_some(), "poll_at": change.poll_at.flatten(),
+        "sets_pending": change.pending.is_some(), "pending": change.pending.clone().flatten(),
+        "unsettled_ms": change.unsettled_ms, "now": now,
+    })
+}
+
+/// The rows of its secrets.
+pub fn secrets(
+    command: &mut Command,
+    kind: Kind,
+    key: &ServiceKey,
+    change: &ServiceChange,
+    sealer: &Sealer,
+) -> Result<(), StoreError> {
+    for (name, secret) in &change.secrets {
+        let sealed = command.bytes(&seals::service(sealer, key, name, secret)?);
+        let row = json!({ "platform": key.platform, "service_id": key.service_id, "name": name, "sealed": sealed });
+        command.row(kind, &row);
+    }
+    Ok(())
+}
+
+/// The command of a poll.
+pub fn command(
+    key: &ServiceKey,
+    epoch: u32,
+    change: &ServiceChange,
+    now: u64,
+    sealer: &Sealer,
+) -> Result<Command, StoreError> {
+    let mut command = Command::default();
+    command.guard(Guard::Service(key.platform.clone(), key.service_id.clone()));
+    let mut row = row(&mut command, change, now);
+    row["platform"] = json!(key.platform);
+    row["service_id"] = json!(key.service_id);
+    row["epoch"] = json!(epoch);
+    command.row(Kind::Change, &row);
+    secrets(&mut command, Kind::ChangeSecrets, key, change, sealer)?;
+    Ok(command)
+}

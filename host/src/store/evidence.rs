@@ -1,0 +1,106 @@
+//! What rides along: attempts, exchanges, lines, and the log rows of reading hooks.
+
+use super::batch::Command;
+use super::kind::Kind;
+use super::model::{Evidence, Exchange, Reading};
+use crate::body;
+use serde_json::json;
+
+/// A reading hook in the log.
+pub const READING: &str = "
+INSERT INTO log (place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at)
+WITH {r}
+SELECT {place id}, v ->> 'platform', v ->> 'service_id', v ->> 'hook', v ->> 'provider', v ->> 'server', v ->> 'state',
+    v ->> 'fault', v ->> 'summary', 1, v ->> 'started_at', v ->> 'ended_at'
+FROM r
+WHERE true
+ON CONFLICT DO NOTHING";
+
+/// An attempt that began or ended; what is known later wins, and an end is never forgotten.
+pub const ATTEMPT: &str = "
+INSERT INTO attempt (owner, run, started_at, ended_at, end, fault)
+WITH {r}
+SELECT v ->> 'owner', v ->> 'run', v ->> 'started_at', v ->> 'ended_at', v ->> 'end', v ->> 'fault' FROM r
+WHERE true
+ON CONFLICT (owner, run) DO UPDATE
+SET ended_at = excluded.ended_at, end = excluded.end, fault = excluded.fault
+WHERE excluded.ended_at IS NOT NULL OR attempt.ended_at IS NULL";
+
+/// An exchange, without its bodies.
+pub const EXCHANGE: &str = "
+INSERT INTO exchange (owner, run, seq, step, purpose, method, url, left, status, failure, started_at, duration_us,
+    request_headers, reply_headers)
+WITH {r}
+SELECT v ->> 'owner', v ->> 'run', v ->> 'seq', v ->> 'step', v ->> 'purpose', v ->> 'method', v ->> 'url', v ->> 'left',
+    v ->> 'status', v ->> 'failure', v ->> 'started_at', v ->> 'duration_us', v ->> 'request_headers', v ->> 'reply_headers'
+FROM r
+WHERE true
+ON CONFLICT DO NOTHING";
+
+/// A packed body.
+pub const BODY: &str = "
+INSERT INTO body (owner, run, seq, side, codec, bytes, length, sha256, cut)
+WITH {r}
+SELECT v ->> 'owner', v ->> 'run', v ->> 'seq', v ->> 'side', v ->> 'codec',
+    substr($1, (v ->> 'b') + (v ->> '$.bytes[0]') + 1, v ->> '$.bytes[1]'), v ->> 'length',
+    substr($1, (v ->> 'b') + (v ->> '$.hash[0]') + 1, v ->> '$.hash[1]'), v ->> 'cut'
+FROM r
+WHERE true
+ON CONFLICT DO NOTHING";
+
+/// A line.
+pub const NOTE: &str = "
+INSERT INTO note (owner, run, at, kind, text)
+WITH {r}
+SELECT v ->> 'owner', v ->> 'run', v ->> 'at', v ->> 'kind', v ->> 'text' FROM r";
+
+/// Adds the rows. Bodies are packed here, in the task of whoever saw them, not in the writer's.
+pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
+    for attempt in &evidence.attempts {
+        let fault = attempt.fault.as_ref().map(|fault| json!(fault).to_string());
+        let row = json!({
+            "owner": attempt.owner, "run": attempt.run, "started_at": attempt.started_at,
+            "ended_at": attempt.ended_at, "end": attempt.end, "fault": fault,
+        });
+        command.row(Kind::Attempt, &row);
+    }
+    for exchange in &evidence.exchanges {
+        let row = json!({
+            "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq, "step": exchange.step,
+            "purpose": exchange.purpose, "method": exchange.method, "url": exchange.url, "left": exchange.left,
+            "status": exchange.status, "failure": exchange.failure, "started_at": exchange.started_at,
+            "duration_us": exchange.duration_us,
+            "request_headers": json!(exchange.request_headers).to_string(),
+            "reply_headers": json!(exchange.reply_headers).to_string(),
+        });
+        command.row(Kind::Exchange, &row);
+        body(command, exchange, "request", exchange.request_body.as_deref(), body_cap);
+        body(command, exchange, "reply", exchange.reply_body.as_deref(), body_cap);
+    }
+    for note in &evidence.notes {
+        command.row(Kind::Note, &json!(note));
+    }
+}
+
+fn body(command: &mut Command, exchange: &Exchange, side: &str, text: Option<&str>, cap: usize) {
+    let Some(text) = text else { return };
+    let packed = body::pack(text.as_bytes(), cap);
+    let bytes = command.bytes(&packed.bytes);
+    let hash = command.bytes(&packed.sha256);
+    let row = json!({
+        "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq, "side": side, "codec": packed.codec,
+        "bytes": bytes, "hash": hash, "length": packed.original_len, "cut": packed.is_cut,
+    });
+    command.row(Kind::Body, &row);
+}
+
+/// Adds the log row of a reading hook.
+pub fn reading(command: &mut Command, reading: &Reading) {
+    let row = json!({
+        "id": reading.id, "platform": reading.platform, "service_id": reading.service_id, "hook": reading.hook,
+        "provider": reading.provider, "server": reading.server, "state": reading.state,
+        "fault": reading.fault.as_ref().map(|fault| fault.class), "summary": reading.summary,
+        "started_at": reading.started_at, "ended_at": reading.ended_at,
+    });
+    command.row(Kind::Reading, &row);
+}

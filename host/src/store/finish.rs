@@ -1,0 +1,89 @@
+//! The end of an attempt.
+
+use super::batch::Command;
+use super::kind::Kind;
+use super::model::{Finish, ServiceKey};
+use super::{StoreError, change, evidence, seals};
+use super::model::Evidence;
+use crate::seal::Sealer;
+use serde_json::json;
+
+/// The statements. What is not final keeps its place among the service's operations.
+pub const SQL: &[&str] = &[
+    "{fate}
+     WITH {r}
+     SELECT {kind}, v ->> 'n', iif(o.run IS v ->> 'run' AND o.state = 'running', 'yes', 'lease_lost'), 0, 0, NULL
+     FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
+     WHERE true
+     {answer}",
+    "WITH {won}
+     UPDATE operation
+     SET state = v ->> 'state', next_at = v ->> 'next_at', attempts = v ->> 'attempts', touched = v ->> 'touched',
+         doubted = v ->> 'doubted', convergent = convergent AND v ->> 'touched', fault = v ->> 'fault',
+         reason = v ->> 'reason', outcome = v ->> 'outcome',
+         secrets_state = iif(v ->> 'has_secrets', 'kept', secrets_state),
+         active = active AND NOT v ->> 'final', cancel_asked = cancel_asked AND NOT v ->> 'final',
+         finished_at = iif(v ->> 'final', v ->> 'now', NULL), updated_at = v ->> 'now'
+     FROM won WHERE operation.id = v ->> 'id'",
+    "WITH {won}
+     UPDATE log SET summary = v ->> 'summary' FROM won WHERE place = {place id}",
+];
+
+/// What it passed ends with it; the scopes that this held are free again.
+pub const END_PASSED: &[&str] = &[
+    "WITH {won}
+     UPDATE scope SET count = count + 1, operation_id = NULL, step = NULL
+     FROM won JOIN operation o ON o.passed_by = v ->> 'id' AND o.state IN ('waiting', 'attention')
+     WHERE scope.operation_id = o.id",
+    "WITH {won}
+     UPDATE entry SET secret = NULL
+     FROM won JOIN operation o ON o.passed_by = v ->> 'id' AND o.state IN ('waiting', 'attention')
+     WHERE entry.operation_id = o.id AND secret IS NOT NULL",
+    "WITH {won}
+     UPDATE operation
+     SET state = 'failed', active = 0, next_at = NULL, fault = v ->> 'fault', finished_at = v ->> 'now',
+         updated_at = v ->> 'now'
+     FROM won WHERE passed_by = v ->> 'id' AND state IN ('waiting', 'attention')",
+    "WITH {won}
+     UPDATE log SET state = o.state, fault = o.fault ->> 'class', ended_at = o.finished_at
+     FROM won JOIN operation o ON o.passed_by = v ->> 'id' AND o.state = 'failed'
+     WHERE place = {place passed}",
+];
+
+/// The command. `service` is the operation's, needed only to seal secrets of the service.
+pub fn command(
+    finish: &Finish,
+    service: Option<&ServiceKey>,
+    evidence: &Evidence,
+    sealer: &Sealer,
+    body_cap: usize,
+) -> Result<Command, StoreError> {
+    let mut command = Command::default();
+    let row = json!({
+        "id": finish.id, "run": finish.run, "state": finish.state, "final": finish.state.is_final(),
+        "next_at": finish.next_at, "attempts": finish.attempts, "touched": finish.effects.touched,
+        "doubted": finish.effects.doubted, "fault": finish.fault.as_ref().map(|fault| json!(fault).to_string()),
+        "reason": finish.reason, "outcome": finish.outcome.as_ref().map(ToString::to_string),
+        "has_secrets": !finish.secrets.is_empty(), "summary": finish.summary, "now": finish.now,
+    });
+    command.row(Kind::Finish, &row);
+    command.moves(&finish.id.0);
+    if !finish.secrets.is_empty() {
+        let sealed = command.bytes(&seals::result(sealer, &finish.id, &finish.secrets)?);
+        command.row(Kind::FinishSecrets, &json!({ "id": finish.id, "sealed": sealed }));
+    }
+    if let Some(change) = &finish.service {
+        let mut row = change::row(&mut command, change, finish.now);
+        row["id"] = json!(finish.id);
+        command.row(Kind::FinishService, &row);
+        if let Some(key) = service {
+            change::secrets(&mut command, Kind::FinishServiceSecrets, key, change, sealer)?;
+        }
+    }
+    if let Some(fault) = &finish.end_passed {
+        let fault = json!(fault).to_string();
+        command.row(Kind::FinishPassed, &json!({ "id": finish.id, "fault": fault, "now": finish.now }));
+    }
+    evidence::rows(&mut command, evidence, body_cap);
+    Ok(command)
+}

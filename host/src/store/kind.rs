@@ -1,0 +1,170 @@
+//! The statements of a transaction, and their order.
+//!
+//! Each kind of row has its statements; a text holds those whose rows are there. Deciding statements write a *fate* for
+//! each command into a table of the connection, and the statements after them work on the rows that won.
+//! In the constants, `{r}` is the table of the rows, `{won}` that of the rows that won, `{fate}` the head of a
+//! deciding statement and `{answer}` its end.
+
+use super::{accept, again, begin, change, claim, evidence, finish, rescue, secrets, steer, step};
+use std::fmt::Write as _;
+
+/// A kind of row. The order is that of the statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is named after the statements below it")]
+pub enum Kind {
+    Rescue,
+    Steer,
+    SteerEntry,
+    SteerRelease,
+    Again,
+    Accept,
+    AcceptCancels,
+    AcceptPasses,
+    Claim,
+    ClaimPasses,
+    Step,
+    StepRelease,
+    StepRemote,
+    Begin,
+    BeginTake,
+    Finish,
+    FinishSecrets,
+    FinishService,
+    FinishServiceSecrets,
+    FinishPassed,
+    Change,
+    ChangeSecrets,
+    Acknowledge,
+    Expire,
+    Reading,
+    Attempt,
+    Exchange,
+    Body,
+    Note,
+}
+
+/// The bit of a mask that asks for the statements about moved operations.
+pub const MOVED: u64 = 1 << 63;
+
+impl Kind {
+    /// The last one.
+    pub const LAST: Self = Self::Note;
+    /// How many there are.
+    pub const COUNT: usize = Self::LAST as usize + 1;
+
+    /// Whether its statements are decided by what is stored.
+    pub fn is_guarded(self) -> bool {
+        self < Self::Reading
+    }
+
+    /// Whose fate decides about its rows.
+    const fn decided_by(self) -> Self {
+        use Kind as K;
+        match self {
+            K::SteerEntry | K::SteerRelease => K::Steer,
+            K::AcceptCancels | K::AcceptPasses => K::Accept,
+            K::ClaimPasses => K::Claim,
+            K::StepRelease | K::StepRemote => K::Step,
+            K::BeginTake => K::Begin,
+            K::FinishSecrets | K::FinishService | K::FinishServiceSecrets | K::FinishPassed => K::Finish,
+            K::ChangeSecrets => K::Change,
+            own => own,
+        }
+    }
+}
+
+/// All statements, in order.
+const ORDER: [(Kind, &[&str]); 34] = [
+    (Kind::Rescue, rescue::SQL),
+    (Kind::Steer, steer::SQL),
+    (Kind::SteerEntry, &[step::WRITE_ENTRY]),
+    (Kind::SteerRelease, &[step::RELEASE]),
+    (Kind::Again, again::SQL),
+    (Kind::Accept, &[accept::DECIDE]),
+    (Kind::AcceptCancels, accept::CANCEL),
+    (Kind::AcceptPasses, &[claim::PASS]),
+    (Kind::Accept, accept::STORE),
+    (Kind::Claim, &[claim::DECIDE]),
+    (Kind::ClaimPasses, &[claim::PASS]),
+    (Kind::Claim, &[claim::STORE]),
+    (Kind::Step, step::SQL),
+    (Kind::StepRelease, &[step::RELEASE]),
+    (Kind::StepRemote, &[step::REMOTE]),
+    (Kind::Begin, begin::SQL),
+    (Kind::BeginTake, &[begin::TAKE]),
+    (Kind::Finish, finish::SQL),
+    (Kind::FinishSecrets, &[secrets::KEEP]),
+    (Kind::FinishService, change::GONE),
+    (Kind::FinishService, &[change::STORE]),
+    (Kind::FinishServiceSecrets, &[change::SECRET]),
+    (Kind::FinishPassed, finish::END_PASSED),
+    (Kind::Change, &[change::DECIDE]),
+    (Kind::Change, change::GONE),
+    (Kind::Change, &[change::STORE]),
+    (Kind::ChangeSecrets, &[change::SECRET]),
+    (Kind::Acknowledge, secrets::ACKNOWLEDGE),
+    (Kind::Expire, secrets::EXPIRE),
+    (Kind::Reading, &[evidence::READING]),
+    (Kind::Attempt, &[evidence::ATTEMPT]),
+    (Kind::Exchange, &[evidence::EXCHANGE]),
+    (Kind::Body, &[evidence::BODY]),
+    (Kind::Note, &[evidence::NOTE]),
+];
+
+/// The place of a log row, from the id in the expression that takes the place of `{id}`.
+pub const PLACE: &str = "(substr({id}, instr({id}, '_') + 1) || '_' || substr({id}, 1, instr({id}, '_') - 1))";
+
+/// What follows the moves of operations: the log's row, and what goes with the end.
+const MOVES: [&str; 3] = [
+    "WITH moved (id, place) AS MATERIALIZED (SELECT value, {place value} FROM json_each($3))
+     UPDATE log SET state = o.state, attempts = o.attempts, fault = o.fault ->> 'class', ended_at = o.finished_at
+     FROM moved JOIN operation o ON o.id = moved.id WHERE log.place = moved.place",
+    "UPDATE entry SET secret = NULL WHERE secret IS NOT NULL AND operation_id IN (
+         SELECT o.id FROM json_each($3) m JOIN operation o ON o.id = m.value
+         WHERE o.state IN ('succeeded', 'failed', 'cancelled'))",
+    "UPDATE operation SET passed_by = NULL
+     WHERE state IN ('queued', 'running', 'waiting', 'attention') AND passed_by IN (
+         SELECT o.id FROM json_each($3) m JOIN operation o ON o.id = m.value
+         WHERE o.state IN ('succeeded', 'failed', 'cancelled'))",
+];
+
+/// The first parameter of rows. Before it: `$1` the blob, `$2` this opening of the store, `$3` the moved operations.
+pub const FIRST_ROWS: usize = 4;
+
+/// The whole transaction for the kinds in `mask`.
+pub fn text(mask: u64) -> String {
+    let mut text = String::from("DELETE FROM fate;\nBEGIN IMMEDIATE;\n");
+    let wanted = ORDER.iter().filter(|(kind, _)| mask & (1 << *kind as usize) != 0);
+    for (kind, statements) in wanted {
+        for statement in *statements {
+            text.push_str(&filled(*kind, statement));
+            text.push_str(";\n");
+        }
+    }
+    if mask & MOVED != 0 {
+        for statement in MOVES {
+            let _ = writeln!(text, "{};", statement.replace("{place value}", &PLACE.replace("{id}", "value")));
+        }
+    }
+    text + "COMMIT"
+}
+
+fn filled(kind: Kind, statement: &str) -> String {
+    let rows = FIRST_ROWS + kind as usize;
+    let of = kind.decided_by() as usize;
+    statement
+        .replace("{r}", &format!("r (v) AS MATERIALIZED (SELECT value FROM json_each(${rows}))"))
+        .replace(
+            "{won}",
+            &format!(
+                "won (v, a, b) AS MATERIALIZED (SELECT value, a, b FROM json_each(${rows}) JOIN fate
+                 ON fate.kind = {of} AND fate.n = value ->> 'n' WHERE word IN ('yes', 'taken'))"
+            ),
+        )
+        .replace("{fate}", "INSERT INTO fate (kind, n, word, a, b, detail)")
+        .replace("{kind}", &(kind as usize).to_string())
+        .replace("{answer}", "RETURNING n, word, a, b, detail")
+        .replace("{of}", &of.to_string())
+        .replace("{place id}", &PLACE.replace("{id}", "(v ->> 'id')"))
+        .replace("{place passed}", &PLACE.replace("{id}", "o.id"))
+}

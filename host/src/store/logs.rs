@@ -1,0 +1,199 @@
+//! Reading the module log. Pages by key; lists never touch bodies.
+
+use super::model::{Attempt, Exchange, LogDetail, LogFilter, LogRow, Note};
+use super::reader::{Cells, unavailable};
+use super::{Store, StoreError};
+use crate::body;
+use crate::operation::State;
+use billhook_plugin_api::Hook;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
+
+/// The most rows of one page.
+const PAGE_MOST: u32 = 1000;
+
+const ROW: &str = "
+SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at FROM log";
+const ATTEMPTS: &str = "
+SELECT owner, run, started_at, ended_at, end, fault FROM attempt WHERE owner = $1 ORDER BY run";
+const EXCHANGES: &str = "
+SELECT e.owner, e.run, e.seq, step, purpose, method, url, left, status, failure, started_at, duration_us, request_headers,
+    reply_headers, q.codec AS request_codec, q.bytes AS request_body, p.codec AS reply_codec, p.bytes AS reply_body
+FROM exchange e
+    LEFT JOIN body q ON q.owner = e.owner AND q.run = e.run AND q.seq = e.seq AND q.side = 'request'
+    LEFT JOIN body p ON p.owner = e.owner AND p.run = e.run AND p.seq = e.seq AND p.side = 'reply'
+WHERE e.owner = $1 ORDER BY e.run, e.seq";
+const NOTES: &str = "SELECT owner, run, at, kind, text FROM note WHERE owner = $1 ORDER BY number";
+
+/// Which rows a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// All.
+    All,
+    /// Those of operations.
+    Operations,
+}
+
+impl Store {
+    /// Rows that match, newest first; at most a thousand. The last one's id is the next page's `before`.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn log(&self, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
+        let text = text(filter, ROW, Of::All);
+        let rows = bind(sqlx::query(AssertSqlSafe(text)), filter).fetch_all(&self.inner.reader).await;
+        rows.map_err(unavailable)?.iter().map(read_row).collect()
+    }
+
+    /// A whole entry of the log, by the id of an operation or of a reading hook.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn log_detail(&self, id: &str) -> Result<Option<(LogRow, LogDetail)>, StoreError> {
+        const BY_PLACE: &str = "
+            SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at
+            FROM log WHERE place = $1";
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        let mut moment = db.begin().await.map_err(unavailable)?;
+        let row = sqlx::query(BY_PLACE).bind(place(id)).fetch_optional(&mut *moment).await.map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        let detail = LogDetail {
+            attempts: all(&mut moment, ATTEMPTS, id, read_attempt).await?,
+            exchanges: all(&mut moment, EXCHANGES, id, read_exchange).await?,
+            notes: all(&mut moment, NOTES, id, read_note).await?,
+        };
+        moment.commit().await.map_err(unavailable)?;
+        Ok(Some((read_row(&row)?, detail)))
+    }
+}
+
+/// The row's key in the log: the part of the id that sorts by time comes first.
+pub fn place(id: &str) -> String {
+    match id.split_once('_') {
+        Some((prefix, ulid)) => format!("{ulid}_{prefix}"),
+        None => id.to_owned(),
+    }
+}
+
+fn id_of(place: &str) -> String {
+    match place.rsplit_once('_') {
+        Some((ulid, prefix)) => format!("{prefix}_{ulid}"),
+        None => place.to_owned(),
+    }
+}
+
+/// The query for a page: constant conditions, for what is set.
+pub fn text(filter: &LogFilter, select: &'static str, of: Of) -> String {
+    let conditions = [
+        (filter.platform.is_some(), "log.platform = $1"),
+        (filter.service_id.is_some(), "log.service_id = $2"),
+        (filter.hook.is_some(), "log.hook = $3"),
+        (filter.server.is_some(), "log.server = $4"),
+        (filter.state.is_some(), "log.state = $5"),
+        // Named apart, since the index leaves out most of the log.
+        (filter.state.is_some_and(|state| state != State::Succeeded), "log.state <> 'succeeded'"),
+        (filter.before.is_some(), "log.place < $6"),
+        (of == Of::Operations, "log.place LIKE '%\\_op' ESCAPE '\\'"),
+    ];
+    let mut text = select.to_owned();
+    let mut joint = " WHERE ";
+    for (_, condition) in conditions.iter().filter(|(wanted, _)| *wanted) {
+        text.push_str(joint);
+        text.push_str(condition);
+        joint = " AND ";
+    }
+    text + " ORDER BY log.place DESC LIMIT $7"
+}
+
+/// Binds what [`text`] names.
+pub fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, filter: &LogFilter) -> Query<'q, Sqlite, SqliteArguments> {
+    query
+        .bind(filter.platform.clone())
+        .bind(filter.service_id.clone())
+        .bind(filter.hook.map(Hook::as_str))
+        .bind(filter.server.clone())
+        .bind(filter.state.map(State::as_str))
+        .bind(filter.before.as_deref().map(place))
+        .bind(filter.limit.min(PAGE_MOST))
+}
+
+async fn all<T>(
+    db: &mut SqliteConnection,
+    text: &'static str,
+    owner: &str,
+    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = sqlx::query(text).bind(owner.to_owned()).fetch_all(db).await.map_err(unavailable)?;
+    rows.iter().map(read).collect()
+}
+
+fn read_row(row: &SqliteRow) -> Result<LogRow, StoreError> {
+    let cells = Cells::new(row, "log", "place");
+    Ok(LogRow {
+        id: id_of(&cells.cell::<String>("place")?),
+        platform: cells.cell("platform")?,
+        service_id: cells.cell("service_id")?,
+        hook: cells.word("hook", Hook::parse)?,
+        provider: cells.cell("provider")?,
+        server: cells.cell("server")?,
+        state: cells.word("state", State::parse)?,
+        fault: cells.cell("fault")?,
+        summary: cells.cell("summary")?,
+        attempts: cells.number("attempts")?,
+        started_at: cells.number("started_at")?,
+        ended_at: cells.some_number("ended_at")?,
+    })
+}
+
+fn read_attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
+    let cells = Cells::new(row, "attempt", "owner");
+    Ok(Attempt {
+        owner: cells.cell("owner")?,
+        run: cells.number("run")?,
+        started_at: cells.number("started_at")?,
+        ended_at: cells.some_number("ended_at")?,
+        end: cells.cell("end")?,
+        fault: cells.some_json("fault")?,
+    })
+}
+
+fn read_exchange(row: &SqliteRow) -> Result<Exchange, StoreError> {
+    let cells = Cells::new(row, "exchange", "owner");
+    let body = |codec: &'static str, bytes: &'static str| -> Result<Option<String>, StoreError> {
+        let Some(codec) = cells.some_number::<u8>(codec)? else { return Ok(None) };
+        let text = body::unpack(codec, cells.cell(bytes)?).map_err(|error| cells.corrupt(bytes, error))?;
+        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+    };
+    Ok(Exchange {
+        owner: cells.cell("owner")?,
+        run: cells.number("run")?,
+        seq: cells.number("seq")?,
+        step: cells.cell("step")?,
+        purpose: cells.cell("purpose")?,
+        method: cells.cell("method")?,
+        url: cells.cell("url")?,
+        left: cells.cell("left")?,
+        status: cells.some_number("status")?,
+        failure: cells.cell("failure")?,
+        started_at: cells.number("started_at")?,
+        duration_us: cells.number("duration_us")?,
+        request_headers: cells.json("request_headers")?,
+        reply_headers: cells.json("reply_headers")?,
+        request_body: body("request_codec", "request_body")?,
+        reply_body: body("reply_codec", "reply_body")?,
+    })
+}
+
+fn read_note(row: &SqliteRow) -> Result<Note, StoreError> {
+    let cells = Cells::new(row, "note", "owner");
+    Ok(Note {
+        owner: cells.cell("owner")?,
+        run: cells.number("run")?,
+        at: cells.number("at")?,
+        kind: cells.cell("kind")?,
+        text: cells.cell("text")?,
+    })
+}

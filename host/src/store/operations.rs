@@ -1,0 +1,243 @@
+//! Reading operations.
+
+use super::model::{Due, LogFilter, Operation, OperationId, SecretsState, ServiceKey};
+use super::reader::{Cells, unavailable};
+use super::services::key_of;
+use super::{Store, StoreError, logs, seals};
+use crate::operation::{Effects, State};
+use billhook_plugin_api::protocol::HookCall;
+use billhook_plugin_api::{Hook, Secret};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+use std::collections::BTreeMap;
+
+macro_rules! operations {
+    ($($rest:literal),* $(,)?) => {
+        concat!(
+            "SELECT o.id, o.platform, o.service_id, o.epoch, o.seq, o.hook, o.action, o.key, o.fingerprint, o.state,
+                 o.touched, o.doubted, o.active, o.passed_by, o.provider, o.server, o.panel, o.product, o.renew_to, o.library,
+                 o.journal_version, request.shown, o.attempts, o.run, o.next_at, o.cancel_asked, o.expires_at, o.fault,
+                 o.reason, o.outcome, o.secrets_state, o.created_at, o.updated_at, o.finished_at
+             FROM operation o JOIN request ON request.operation_id = o.id ",
+            $($rest),*
+        )
+    };
+}
+
+const BY_ID: &str = operations!("WHERE o.id = $1");
+const BY_KEY: &str = operations!("WHERE o.platform = $1 AND o.key = $2");
+const UNFINISHED: &str = operations!(
+    "WHERE o.platform = $1 AND o.service_id = $2 AND o.state IN ('queued', 'running', 'waiting', 'attention')
+     ORDER BY o.seq"
+);
+const EARLIER: &str = operations!(
+    "WHERE o.platform = $1 AND o.service_id = $2 AND (
+         o.state IN ('queued', 'running', 'waiting', 'attention')
+         OR (o.epoch = $3 AND o.hook IN ('create', 'renew'))
+         OR o.seq = (SELECT max(seq) FROM operation WHERE platform = $1 AND service_id = $2)
+         OR o.seq = (SELECT max(seq) FROM operation WHERE platform = $1 AND service_id = $2
+                     AND hook = 'terminate' AND state = 'succeeded'))
+     ORDER BY o.seq"
+);
+
+const DUE: &str = "
+SELECT id, platform, service_id, server, next_at FROM operation
+WHERE state IN ('queued', 'waiting') ORDER BY coalesce(next_at, 0), id LIMIT $1";
+const DUE_OF: &str = "
+SELECT id, platform, service_id, server, next_at FROM operation
+WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+  AND state IN ('queued', 'waiting') ORDER BY seq";
+
+/// Through the small index of what is unfinished, so that a start does not read every operation there ever was.
+const LOST: &str = "
+SELECT id, server FROM operation INDEXED BY operation_open
+WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS NOT $1 LIMIT $2";
+
+impl Store {
+    /// The operation of that id.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn operation(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
+        let query = sqlx::query(BY_ID).bind(&id.0);
+        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The operation that the platform's key names.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn operation_by_key(&self, platform: &str, key: &str) -> Result<Option<Operation>, StoreError> {
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        by_key(&mut db, platform, key).await
+    }
+
+    /// What the plugin gets, in clear.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service); a value that was sealed with a key that the host does not have is corrupt.
+    pub async fn call(&self, id: &OperationId) -> Result<Option<HookCall>, StoreError> {
+        let query = sqlx::query("SELECT operation_id, call FROM request WHERE operation_id = $1").bind(&id.0);
+        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        row.map(|row| {
+            let cells = Cells::new(&row, "request", "operation_id");
+            seals::open_call(&self.inner.sealer, id, cells.cell("call")?)
+        })
+        .transpose()
+    }
+
+    /// The secrets of the result, in clear; none once they are acknowledged or expired.
+    ///
+    /// # Errors
+    ///
+    /// See [`call`](Self::call).
+    pub async fn result_secrets(&self, id: &OperationId) -> Result<BTreeMap<String, Secret<String>>, StoreError> {
+        let secrets = "SELECT operation_id, sealed FROM result_secret WHERE operation_id = $1";
+        let query = sqlx::query(secrets).bind(&id.0);
+        let Some(row) = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)? else {
+            return Ok(BTreeMap::new());
+        };
+        let cells = Cells::new(&row, "result_secret", "operation_id");
+        seals::open_result(&self.inner.sealer, id, cells.cell("sealed")?)
+    }
+
+    /// The service's unfinished operations in order of arrival.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn unfinished(&self, key: &ServiceKey) -> Result<Vec<Operation>, StoreError> {
+        let query = sqlx::query(UNFINISHED).bind(&key.platform).bind(&key.service_id);
+        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        rows.iter().map(read).collect()
+    }
+
+    /// What is queued or waits, by its time and then by age; what has no time is due now and comes first.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn due(&self, limit: u32) -> Result<Vec<Due>, StoreError> {
+        let rows = sqlx::query(DUE).bind(limit).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        rows.iter().map(read_due).collect()
+    }
+
+    /// What is queued or waits of one service, in order of arrival.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn due_of(&self, key: &ServiceKey) -> Result<Vec<Due>, StoreError> {
+        let query = sqlx::query(DUE_OF).bind(&key.platform).bind(&key.service_id);
+        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        rows.iter().map(read_due).collect()
+    }
+
+    /// Operations that match, newest first; pages by [`LogFilter::before`].
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn list_operations(&self, filter: &LogFilter) -> Result<Vec<Operation>, StoreError> {
+        let text = logs::text(
+            filter,
+            operations!("JOIN log ON o.id = 'op_' || substr(log.place, 1, length(log.place) - 3)"),
+            logs::Of::Operations,
+        );
+        let rows = logs::bind(sqlx::query(AssertSqlSafe(text)), filter).fetch_all(&self.inner.reader).await;
+        rows.map_err(unavailable)?.iter().map(read).collect()
+    }
+
+    /// The service that an operation is about.
+    pub(super) async fn service_of(&self, id: &OperationId) -> Result<Option<ServiceKey>, StoreError> {
+        let query = sqlx::query("SELECT platform, service_id FROM operation WHERE id = $1").bind(&id.0);
+        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        row.map(|row| key_of(&Cells::new(&row, "operation", "service_id"))).transpose()
+    }
+
+    /// What a dead host was running, with the names of the servers.
+    pub(super) async fn lost(&self, limit: u32) -> Result<Vec<(OperationId, String)>, StoreError> {
+        let query = sqlx::query(LOST).bind(&self.inner.host).bind(limit);
+        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        rows.iter()
+            .map(|row| {
+                let cells = Cells::new(row, "operation", "id");
+                Ok((OperationId(cells.cell("id")?), cells.cell("server")?))
+            })
+            .collect()
+    }
+}
+
+/// See [`Store::operation_by_key`].
+pub async fn by_key(db: &mut SqliteConnection, platform: &str, key: &str) -> Result<Option<Operation>, StoreError> {
+    let row = sqlx::query(BY_KEY).bind(platform).bind(key).fetch_optional(db).await.map_err(unavailable)?;
+    row.as_ref().map(read).transpose()
+}
+
+/// See [`Store::earlier`].
+pub async fn earlier(db: &mut SqliteConnection, key: &ServiceKey, epoch: u32) -> Result<Vec<Operation>, StoreError> {
+    let query = sqlx::query(EARLIER).bind(&key.platform).bind(&key.service_id).bind(epoch);
+    query.fetch_all(db).await.map_err(unavailable)?.iter().map(read).collect()
+}
+
+fn read_due(row: &SqliteRow) -> Result<Due, StoreError> {
+    let cells = Cells::new(row, "operation", "id");
+    Ok(Due {
+        id: OperationId(cells.cell("id")?),
+        service: key_of(&cells)?,
+        server: cells.cell("server")?,
+        next_at: cells.some_number("next_at")?,
+    })
+}
+
+fn read(row: &SqliteRow) -> Result<Operation, StoreError> {
+    let cells = Cells::new(row, "operation", "id");
+    Ok(Operation {
+        id: OperationId(cells.cell("id")?),
+        service: key_of(&cells)?,
+        epoch: cells.number("epoch")?,
+        seq: cells.number("seq")?,
+        hook: cells.word("hook", Hook::parse)?,
+        action: cells.cell("action")?,
+        key: cells.cell("key")?,
+        fingerprint: cells.cell("fingerprint")?,
+        state: cells.word("state", State::parse)?,
+        effects: Effects { touched: cells.cell("touched")?, doubted: cells.cell("doubted")? },
+        active: cells.cell("active")?,
+        passed_by: cells.cell::<Option<String>>("passed_by")?.map(OperationId),
+        provider: cells.cell("provider")?,
+        server: cells.cell("server")?,
+        panel: cells.cell("panel")?,
+        product: cells.cell("product")?,
+        renew_to: cells.cell("renew_to")?,
+        library: cells.cell("library")?,
+        journal_version: cells.number("journal_version")?,
+        shown: cells.json("shown")?,
+        attempts: cells.number("attempts")?,
+        run: cells.number("run")?,
+        next_at: cells.some_number("next_at")?,
+        cancel_asked: cells.cell("cancel_asked")?,
+        expires_at: cells.some_number("expires_at")?,
+        fault: cells.some_json("fault")?,
+        reason: cells.cell("reason")?,
+        outcome: cells.some_json("outcome")?,
+        secrets_state: cells.word("secrets_state", secrets_state)?,
+        created_at: cells.number("created_at")?,
+        updated_at: cells.number("updated_at")?,
+        finished_at: cells.some_number("finished_at")?,
+    })
+}
+
+fn secrets_state(word: &str) -> Option<SecretsState> {
+    Some(match word {
+        "none" => SecretsState::None,
+        "kept" => SecretsState::Kept,
+        "acknowledged" => SecretsState::Acknowledged,
+        "expired" => SecretsState::Expired,
+        _ => return None,
+    })
+}

@@ -1,0 +1,88 @@
+//! The tables, and the steps from older ones to these. Forward only.
+
+use super::StoreError;
+use super::model::StoreFacts;
+use sqlx::{Connection, Executor, Row, SqliteConnection};
+
+/// One text per version; the first makes the tables.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+
+/// The version that this host knows.
+const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+/// The first SQLite that cannot corrupt a database in WAL mode while one connection writes and another checkpoints.
+const LEAST_ENGINE: &str = "3.51.3";
+
+/// Checks the engine and the store, brings the tables up to date, and says what they are.
+pub async fn migrate(db: &mut SqliteConnection) -> Result<StoreFacts, StoreError> {
+    let of = |error: sqlx::Error| StoreError::of(&error);
+    let engine: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *db).await.map_err(of)?;
+    if numbers(&engine) < numbers(LEAST_ENGINE) {
+        return Err(StoreError::TooOld { found: engine, needed: LEAST_ENGINE });
+    }
+    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'store'")
+        .fetch_one(&mut *db)
+        .await
+        .map_err(of)?;
+    let found = if made == 0 { 0 } else { facts(db, &engine).await?.schema };
+    if found > KNOWN {
+        return Err(StoreError::NewerSchema { found, known: KNOWN });
+    }
+    for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        let mut change = db.begin_with("BEGIN IMMEDIATE").await.map_err(of)?;
+        change.execute(text).await.map_err(of)?;
+        if version == 1 {
+            let insert = "INSERT INTO store (id, generation, state, schema) VALUES ($1, 1, 'serving', 1)";
+            sqlx::query(insert).bind(new_id()?).execute(&mut *change).await.map_err(of)?;
+        }
+        let update = "UPDATE store SET schema = $1";
+        sqlx::query(update).bind(version).execute(&mut *change).await.map_err(of)?;
+        change.commit().await.map_err(of)?;
+    }
+    facts(db, &engine).await
+}
+
+async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, StoreError> {
+    let row = sqlx::query("SELECT id, generation, state, schema FROM store")
+        .fetch_one(db)
+        .await
+        .map_err(|error| StoreError::of(&error))?;
+    let corrupt = |column: &'static str| {
+        move |_| StoreError::Corrupt { table: "store", column, row: "1".to_owned(), why: "it is not readable".to_owned() }
+    };
+    let id: String = row.try_get("id").map_err(corrupt("id"))?;
+    let state: String = row.try_get("state").map_err(corrupt("state"))?;
+    if state == "retired" {
+        return Err(StoreError::Retired { id });
+    }
+    let generation: i64 = row.try_get("generation").map_err(corrupt("generation"))?;
+    Ok(StoreFacts {
+        id,
+        generation: generation.unsigned_abs(),
+        schema: row.try_get("schema").map_err(corrupt("schema"))?,
+        engine: format!("SQLite {engine}"),
+    })
+}
+
+/// A random name.
+pub fn new_id() -> Result<String, StoreError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|number| number.parse().unwrap_or(0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        for (older, newer) in [("3.51.2", "3.51.3"), ("3.9.0", "3.51.3"), ("3.51.3", "3.52"), ("2.99.99", "3.0.0")] {
+            assert!(numbers(older) < numbers(newer), "{older} {newer}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Reading services, scopes and remote ids.
+
+use super::model::{DuePoll, Operation, OperationId, Service, ServiceKey, ServiceStatus};
+use super::reader::{Cells, unavailable};
+use super::{Store, StoreError, operations, seals};
+use crate::seal::Sealer;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, SqliteConnection};
+use std::collections::BTreeMap;
+
+const SERVICE: &str = "
+SELECT platform, service_id, epoch, version, status, provider, server, panel, product, remote_id, client_id, username,
+    domain, properties, paid_until, ends_at, poll_at, pending, unsettled_ms, created_at, updated_at
+FROM service WHERE platform = $1 AND service_id = $2";
+
+const SECRETS: &str = "SELECT name, sealed FROM service_secret WHERE platform = $1 AND service_id = $2";
+
+impl Store {
+    /// The service.
+    ///
+    /// # Errors
+    ///
+    /// As every read: [`StoreError::Unavailable`], or [`StoreError::Corrupt`] for a row that cannot be read back.
+    pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        find(&mut db, key, &self.inner.sealer).await
+    }
+
+    /// What admission needs of an arriving hook, of one moment: the service, the operation of the platform with that
+    /// `event` key, and of the service's operations all unfinished ones, the creates and renewals of this epoch, the newest one
+    /// and the newest terminate that succeeded; oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn earlier(
+        &self,
+        key: &ServiceKey,
+        event: Option<&str>,
+    ) -> Result<(Option<Service>, Option<Operation>, Vec<Operation>), StoreError> {
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        let mut moment = db.begin().await.map_err(unavailable)?;
+        let service = find(&mut moment, key, &self.inner.sealer).await?;
+        let named = match event {
+            Some(event) => operations::by_key(&mut moment, &key.platform, event).await?,
+            None => None,
+        };
+        let epoch = service.as_ref().map_or(0, |service| service.epoch);
+        let earlier = operations::earlier(&mut moment, key, epoch).await?;
+        moment.commit().await.map_err(unavailable)?;
+        Ok((service, named, earlier))
+    }
+
+    /// Services to be read after something pending, the next first.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn due_polls(&self, limit: u32) -> Result<Vec<DuePoll>, StoreError> {
+        let due = "SELECT platform, service_id, poll_at FROM service WHERE poll_at IS NOT NULL ORDER BY poll_at LIMIT $1";
+        let rows = sqlx::query(due).bind(limit).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        rows.iter()
+            .map(|row| {
+                let cells = Cells::new(row, "service", "service_id");
+                Ok(DuePoll { service: key_of(&cells)?, poll_at: cells.number("poll_at")? })
+            })
+            .collect()
+    }
+
+    /// How often something of the scope began or ended, and which step of which operation holds it.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn scope(&self, key: &str) -> Result<(u64, Option<(OperationId, String)>), StoreError> {
+        let query = sqlx::query("SELECT key, count, operation_id, step FROM scope WHERE key = $1").bind(key);
+        let Some(row) = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)? else {
+            return Ok((0, None));
+        };
+        let cells = Cells::new(&row, "scope", "key");
+        let holder: Option<String> = cells.cell("operation_id")?;
+        let step: Option<String> = cells.cell("step")?;
+        Ok((cells.number("count")?, holder.map(OperationId).zip(step)))
+    }
+
+    /// Which of `ids` belong to live services of the panel.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn claimed(&self, panel: &str, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let claimed = "SELECT remote_id FROM service WHERE panel = $1 AND remote_id IN (SELECT value FROM json_each($2))";
+        let ids = serde_json::Value::from(ids).to_string();
+        let query = sqlx::query_scalar(claimed).bind(panel).bind(ids);
+        query.fetch_all(&self.inner.reader).await.map_err(unavailable)
+    }
+
+    /// The live service that has this id on the panel.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn owner_of(&self, panel: &str, remote_id: &str) -> Result<Option<ServiceKey>, StoreError> {
+        let owner = "SELECT platform, service_id FROM service WHERE panel = $1 AND remote_id = $2";
+        let query = sqlx::query(owner).bind(panel).bind(remote_id);
+        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        row.map(|row| key_of(&Cells::new(&row, "service", "service_id"))).transpose()
+    }
+}
+
+async fn find(db: &mut SqliteConnection, key: &ServiceKey, sealer: &Sealer) -> Result<Option<Service>, StoreError> {
+    let query = sqlx::query(SERVICE).bind(&key.platform).bind(&key.service_id);
+    let Some(row) = query.fetch_optional(&mut *db).await.map_err(unavailable)? else { return Ok(None) };
+    let query = sqlx::query(SECRETS).bind(&key.platform).bind(&key.service_id);
+    let sealed = query.fetch_all(db).await.map_err(unavailable)?;
+    read(&row, key, &sealed, sealer).map(Some)
+}
+
+fn read(row: &SqliteRow, key: &ServiceKey, sealed: &[SqliteRow], sealer: &Sealer) -> Result<Service, StoreError> {
+    let mut secrets = BTreeMap::new();
+    for row in sealed {
+        let cells = Cells::new(row, "service_secret", "name");
+        let name: String = cells.cell("name")?;
+        let value = seals::open_service(sealer, key, &name, cells.cell("sealed")?)?;
+        secrets.insert(name, value);
+    }
+    let cells = Cells::new(row, "service", "service_id");
+    Ok(Service {
+        key: key.clone(),
+        epoch: cells.number("epoch")?,
+        version: cells.number("version")?,
+        status: cells.word("status", ServiceStatus::parse)?,
+        provider: cells.cell("provider")?,
+        server: cells.cell("server")?,
+        panel: cells.cell("panel")?,
+        product: cells.cell("product")?,
+        remote_id: cells.cell("remote_id")?,
+        client_id: cells.cell("client_id")?,
+        username: cells.cell("username")?,
+        domain: cells.cell("domain")?,
+        properties: cells.json("properties")?,
+        secrets,
+        paid_until: cells.cell("paid_until")?,
+        ends_at: cells.some_number("ends_at")?,
+        poll_at: cells.some_number("poll_at")?,
+        pending: cells.cell("pending")?,
+        unsettled_ms: cells.number("unsettled_ms")?,
+        created_at: cells.number("created_at")?,
+        updated_at: cells.number("updated_at")?,
+    })
+}
+
+/// Whose row it is.
+pub fn key_of(cells: &Cells<'_>) -> Result<ServiceKey, StoreError> {
+    Ok(ServiceKey { platform: cells.cell("platform")?, service_id: cells.cell("service_id")? })
+}

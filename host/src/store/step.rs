@@ -1,0 +1,120 @@
+//! A step moves on: its entry, its scope, the remote id that it gave.
+
+use super::batch::{Command, Guard, Slice};
+use super::kind::Kind;
+use super::model::{OperationId, ServiceKey, StepWrite, Written};
+use super::writer::Fate;
+use super::{StoreError, seals};
+use crate::journal::Entry;
+use crate::seal::Sealer;
+use serde_json::{Value, json};
+
+/// One journal entry, new or as it stands now. The rows of three kinds share its members.
+pub const WRITE_ENTRY: &str = "
+INSERT INTO entry (operation_id, position, name, kind, stage, scope, given, result, sealed, secret, remote_id, doubt,
+    adopt, evidence, runs)
+WITH {won}
+SELECT v ->> 'id', v ->> 'position', v ->> 'name', v ->> 'kind', v ->> 'stage', v ->> 'scope', v ->> 'given',
+    v ->> 'result', v ->> 'sealed', substr($1, (v ->> 'b') + (v ->> '$.secret[0]') + 1, v ->> '$.secret[1]'),
+    v ->> 'remote_id', v ->> 'doubt', v ->> 'adopt', v ->> 'evidence', v ->> 'runs'
+FROM won
+WHERE true
+ON CONFLICT (operation_id, position) DO UPDATE
+SET name = excluded.name, kind = excluded.kind, stage = excluded.stage, scope = excluded.scope, given = excluded.given,
+    result = excluded.result, sealed = excluded.sealed, secret = excluded.secret, remote_id = excluded.remote_id,
+    doubt = excluded.doubt, adopt = excluded.adopt, evidence = excluded.evidence, runs = excluded.runs";
+
+/// A scope is given back, if the operation holds it (for `step`, where one is named).
+pub const RELEASE: &str = "
+WITH {won}
+UPDATE scope SET count = count + 1, operation_id = NULL, step = NULL
+FROM won
+WHERE scope.key = v ->> 'scope' AND scope.operation_id = v ->> 'id'
+  AND (v ->> 'step' IS NULL OR scope.step = v ->> 'step')";
+
+/// The statements before those two.
+pub const SQL: &[&str] = &[
+    "{fate}
+     WITH {r}
+     SELECT {kind}, v ->> 'n',
+         CASE WHEN o.run IS NOT v ->> 'run' OR o.state <> 'running' THEN 'lease_lost'
+              WHEN owner.service_id IS NOT NULL THEN 'taken'
+              ELSE 'yes' END,
+         0, 0, iif(owner.service_id IS NULL, NULL, json_array(owner.platform, owner.service_id))
+     FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
+            LEFT JOIN service owner ON owner.panel = o.panel AND owner.remote_id = v ->> 'owned'
+                AND NOT (owner.platform = o.platform AND owner.service_id = o.service_id)
+     WHERE true
+     {answer}",
+    WRITE_ENTRY,
+    "WITH {won}
+     UPDATE operation
+     SET touched = convergent OR v ->> 'touched', doubted = v ->> 'doubted', updated_at = v ->> 'now'
+     FROM won WHERE operation.id = v ->> 'id'",
+];
+
+/// The remote id on the service, unless it is another one's.
+pub const REMOTE: &str = "
+WITH {won}
+UPDATE service SET remote_id = v ->> 'owned', updated_at = v ->> 'now'
+FROM won JOIN fate ON fate.kind = {of} AND fate.n = v ->> 'n' AND fate.word = 'yes'
+    JOIN operation o ON o.id = v ->> 'id'
+WHERE service.platform = o.platform AND service.service_id = o.service_id";
+
+/// The members of a row that are the entry's.
+pub fn entry_row(
+    command: &mut Command,
+    sealer: &Sealer,
+    id: &OperationId,
+    position: u32,
+    entry: &Entry,
+) -> Result<Value, StoreError> {
+    let hidden = entry.sealed && !entry.result.is_null();
+    let secret: Option<Slice> = match hidden {
+        true => Some(command.bytes(&seals::step(sealer, id, &entry.name, &entry.result)?)),
+        false => None,
+    };
+    let result = if hidden { "null".to_owned() } else { entry.result.to_string() };
+    Ok(json!({
+        "id": id, "position": position, "name": entry.name, "kind": entry.kind, "stage": entry.stage,
+        "scope": entry.scope, "given": entry.given.to_string(), "result": result, "sealed": entry.sealed,
+        "secret": secret, "remote_id": entry.remote_id,
+        "doubt": entry.doubt.map(|doubt| json!(doubt).to_string()), "adopt": entry.adopt,
+        "evidence": json!(entry.evidence).to_string(), "runs": entry.runs,
+    }))
+}
+
+/// The command.
+pub fn command(write: &StepWrite, sealer: &Sealer) -> Result<Command, StoreError> {
+    let mut command = Command::default();
+    command.guard(Guard::Operation(write.id.0.clone()));
+    let mut row = entry_row(&mut command, sealer, &write.id, write.position, &write.entry)?;
+    row["run"] = json!(write.run);
+    row["touched"] = json!(write.effects.touched);
+    row["doubted"] = json!(write.effects.doubted);
+    row["owned"] = json!(write.remote_id);
+    row["now"] = json!(write.now);
+    command.row(Kind::Step, &row);
+    if let Some(scope) = write.entry.scope.as_ref().filter(|_| write.release) {
+        command.guard(Guard::Scope(scope.clone()));
+        command.row(Kind::StepRelease, &json!({ "id": write.id, "scope": scope, "step": write.entry.name }));
+    }
+    if let Some(remote) = &write.remote_id {
+        command.guard(Guard::Remote(remote.clone()));
+        command.row(Kind::StepRemote, &json!({ "id": write.id, "owned": remote, "now": write.now }));
+    }
+    Ok(command)
+}
+
+/// What became of it.
+pub fn answer(fate: &Fate) -> Result<Written, StoreError> {
+    Ok(match (fate.word.as_str(), &fate.detail) {
+        ("yes", _) => Written::Yes,
+        ("taken", Some(owner)) => {
+            let (platform, service_id) =
+                serde_json::from_str(owner).map_err(|error| StoreError::Rejected(error.to_string()))?;
+            Written::RemoteIdTaken(ServiceKey { platform, service_id })
+        }
+        _ => Written::LeaseLost,
+    })
+}

@@ -1,0 +1,388 @@
+//! The one task that writes. It takes whatever waits into one transaction; there is no timer.
+
+use super::batch::{Batch, Command, MAX_COMMANDS, Pass};
+use super::file::Lock;
+use super::kind;
+use super::model::Evidence;
+use super::{CommitTap, Moment, StoreError, error, evidence};
+use futures_util::TryStreamExt;
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row, SqliteConnection};
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Commands that may wait: four full transactions. Beyond that a sender waits for room, and so do its callers.
+const WAITING: usize = 4 * MAX_COMMANDS;
+
+/// Evidence that waits for a commit to ride along with; beyond that it gets one of its own.
+const RIDERS_BYTES: usize = 1024 * 1024;
+
+/// Evidence that is kept while nothing can be committed; beyond that the newest is dropped, and counted.
+const RIDERS_MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the deciding statement said of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fate {
+    /// `yes`, or why not.
+    pub word: String,
+    /// A number, as the kind means it.
+    pub a: u64,
+    /// Another.
+    pub b: u64,
+    /// JSON, as the kind means it.
+    pub detail: Option<String>,
+}
+
+type Reply = oneshot::Sender<Result<Option<Fate>, StoreError>>;
+
+#[derive(Debug)]
+enum Message {
+    Write(Command, Reply),
+    Close(oneshot::Sender<()>),
+}
+
+/// Evidence on its way.
+#[derive(Debug, Default)]
+struct Riders {
+    commands: Vec<Command>,
+    size: usize,
+    dropped: u64,
+}
+
+/// The sending half.
+#[derive(Debug)]
+pub struct Writer {
+    sender: mpsc::Sender<Message>,
+    riders: Arc<Mutex<Riders>>,
+    crowded: Arc<Notify>,
+    commits: Arc<AtomicU64>,
+}
+
+/// How the one writing connection is set up.
+pub fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(false)
+        .page_size(4096)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", "-16000")
+        .pragma("temp_store", "MEMORY")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("mmap_size", "0")
+        .statement_cache_capacity(64)
+        .thread_name(|_| "store-writer".to_owned())
+        .disable_statement_logging()
+}
+
+/// Opens it.
+pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let mut db = options(path).connect().await?;
+    let fates = "CREATE TEMP TABLE IF NOT EXISTS fate (
+        kind INTEGER NOT NULL, n INTEGER NOT NULL, word TEXT NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, detail TEXT,
+        PRIMARY KEY (kind, n)) STRICT, WITHOUT ROWID";
+    sqlx::query(fates).execute(&mut db).await?;
+    Ok(db)
+}
+
+impl Writer {
+    /// Starts the task. It ends when this is dropped, after writing what waits; `lock` is given back when the
+    /// connection is closed.
+    pub fn start(db: SqliteConnection, path: &Path, host: String, tap: Option<Arc<dyn CommitTap>>, lock: Arc<Lock>) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let writer = Self {
+            sender,
+            riders: Arc::default(),
+            crowded: Arc::default(),
+            commits: Arc::default(),
+        };
+        let task = Task {
+            db,
+            path: path.into(),
+            host,
+            tap,
+            commits: writer.commits.clone(),
+            riders: writer.riders.clone(),
+            crowded: writer.crowded.clone(),
+            texts: HashMap::new(),
+            queue: VecDeque::new(),
+            _lock: lock,
+        };
+        // Joined by `close`; dropped handles end it by closing its channel.
+        tokio::spawn(task.run(receiver));
+        writer
+    }
+
+    /// Writes the command; returns after the commit that holds it.
+    pub async fn write(&self, command: Command) -> Result<Option<Fate>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Write(command, reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Writes a command that has a fate.
+    pub async fn decide(&self, command: Command) -> Result<Fate, StoreError> {
+        self.write(command).await?.ok_or_else(|| StoreError::Rejected("the database decided nothing".to_owned()))
+    }
+
+    /// Leaves it for the next commit.
+    pub fn ride(&self, command: Command) {
+        if command.is_empty() {
+            return;
+        }
+        let mut riders = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = command.size();
+        if riders.size + size > RIDERS_MOST_BYTES {
+            riders.dropped += 1;
+            if riders.dropped.is_power_of_two() {
+                tracing::warn!(dropped = riders.dropped, "evidence is dropped: the store commits nothing");
+            }
+            return;
+        }
+        riders.size += size;
+        riders.commands.push(command);
+        if riders.size > RIDERS_BYTES {
+            self.crowded.notify_one();
+        }
+    }
+
+    /// Durable transactions so far.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
+    /// Writes what waits, checkpoints, closes. What comes later is refused.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.sender.send(Message::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+/// What a closed store answers.
+pub fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
+}
+
+struct Pending {
+    command: Command,
+    reply: Option<Reply>,
+}
+
+struct Task {
+    db: SqliteConnection,
+    path: Box<Path>,
+    host: String,
+    tap: Option<Arc<dyn CommitTap>>,
+    commits: Arc<AtomicU64>,
+    riders: Arc<Mutex<Riders>>,
+    crowded: Arc<Notify>,
+    texts: HashMap<u64, Arc<str>>,
+    queue: VecDeque<Pending>,
+    _lock: Arc<Lock>,
+}
+
+impl Task {
+    async fn run(mut self, mut receiver: mpsc::Receiver<Message>) {
+        let crowded = self.crowded.clone();
+        let (mut leaving, mut nudged) = (None, false);
+        loop {
+            while self.queue.len() < WAITING
+                && let Ok(message) = receiver.try_recv()
+            {
+                self.take(message, &mut leaving);
+            }
+            if leaving.is_some() {
+                receiver.close();
+            }
+            if self.queue.is_empty() && !nudged {
+                if leaving.is_some() {
+                    break;
+                }
+                tokio::select! {
+                    message = receiver.recv() => match message {
+                        Some(message) => self.take(message, &mut leaving),
+                        None => break,
+                    },
+                    () = crowded.notified() => nudged = true,
+                }
+                continue;
+            }
+            nudged = false;
+            self.pass().await;
+        }
+        // What rides along has waited for a commit that does not come any more.
+        self.pass().await;
+        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.db).await;
+        let _ = self.db.close().await;
+        drop(self._lock);
+        if let Some(done) = leaving {
+            let _ = done.send(());
+        }
+    }
+
+    fn take(&mut self, message: Message, leaving: &mut Option<oneshot::Sender<()>>) {
+        match message {
+            Message::Write(command, reply) => self.queue.push_back(Pending { command, reply: Some(reply) }),
+            // Of two that close, the later one learns by its dropped sender.
+            Message::Close(done) => *leaving = Some(done),
+        }
+    }
+
+    /// One transaction with what may share it.
+    async fn pass(&mut self) {
+        let (mut chosen, mut kept) = (Vec::new(), VecDeque::new());
+        let mut pass = Pass::default();
+        while let Some(pending) = self.queue.pop_front() {
+            if !pass.is_full() && pass.admits(&pending.command) {
+                chosen.push(pending);
+            } else {
+                kept.push_back(pending);
+            }
+        }
+        self.queue = kept;
+        let riders = {
+            let mut riders = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+            riders.size = 0;
+            std::mem::take(&mut riders.commands)
+        };
+        chosen.extend(riders.into_iter().map(|command| Pending { command, reply: None }));
+        match self.commit(&chosen).await {
+            Ok(fates) => self.deliver(chosen, fates),
+            Err(failure) if error::is_local(&failure) && chosen.len() > 1 => self.each_alone(chosen).await,
+            Err(failure) => {
+                let (asked, riders): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|pending| pending.reply.is_some());
+                for pending in asked {
+                    answer(pending, Err(StoreError::of(&failure)));
+                }
+                if !error::is_local(&failure) {
+                    self.ride_later(riders);
+                }
+            }
+        }
+    }
+
+    fn ride_later(&self, riders: Vec<Pending>) {
+        let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = std::mem::take(&mut waiting.commands);
+        waiting.commands = riders.into_iter().map(|pending| pending.command).chain(since).collect();
+        waiting.size = waiting.commands.iter().map(Command::size).sum();
+    }
+
+    /// One of them cannot be stored: it shall not hurt the others.
+    async fn each_alone(&mut self, chosen: Vec<Pending>) {
+        for pending in chosen {
+            let alone = [pending];
+            let result = self.commit(&alone).await;
+            let [pending] = alone;
+            match result {
+                Ok(fates) => self.deliver(vec![pending], fates),
+                Err(failure) => answer(pending, Err(StoreError::of(&failure))),
+            }
+        }
+    }
+
+    fn deliver(&mut self, chosen: Vec<Pending>, mut fates: HashMap<usize, Fate>) {
+        let mut again = Vec::new();
+        for (number, pending) in chosen.into_iter().enumerate() {
+            match fates.remove(&number) {
+                Some(fate) if fate.word == "later" => again.push(pending),
+                fate => answer(pending, Ok(fate)),
+            }
+        }
+        for pending in again.into_iter().rev() {
+            self.queue.push_front(pending);
+        }
+    }
+
+    async fn commit(&mut self, chosen: &[Pending]) -> Result<HashMap<usize, Fate>, sqlx::Error> {
+        let mut batch = Batch::default();
+        for (number, pending) in chosen.iter().enumerate() {
+            batch.add(number, &pending.command);
+        }
+        if batch.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let number = self.commits.load(Ordering::Acquire) + 1;
+        self.tap(Moment::Before, number).await;
+        let result = self.transact(batch).await;
+        match &result {
+            Ok(_) => {
+                self.commits.store(number, Ordering::Release);
+                self.tap(Moment::After, number).await;
+            }
+            Err(failure) => self.recover(failure).await,
+        }
+        result
+    }
+
+    async fn tap(&self, moment: Moment, number: u64) {
+        if let Some(tap) = &self.tap {
+            tap.commit(moment, number).await;
+        }
+    }
+
+    async fn transact(&mut self, batch: Batch) -> Result<HashMap<usize, Fate>, sqlx::Error> {
+        let mask = batch.mask();
+        let text = self.texts.entry(mask).or_insert_with(|| kind::text(mask).into()).clone();
+        let (bytes, moved, rows) = batch.values();
+        // Assembled from constants by the kinds that are present; all data is bound.
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(bytes).bind(self.host.clone()).bind(moved);
+        for rows in rows {
+            query = query.bind(rows);
+        }
+        let mut fates = HashMap::new();
+        #[expect(deprecated, reason = "the only way to run several statements with bound values as one text")]
+        let mut results = query.fetch_many(&mut self.db);
+        while let Some(result) = results.try_next().await? {
+            if let Either::Right(row) = result {
+                let number: i64 = row.try_get(0)?;
+                let (a, b): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+                let fate = Fate {
+                    word: row.try_get(1)?,
+                    a: a.unsigned_abs(),
+                    b: b.unsigned_abs(),
+                    detail: row.try_get(4)?,
+                };
+                fates.insert(usize::try_from(number).unwrap_or(usize::MAX), fate);
+            }
+        }
+        Ok(fates)
+    }
+
+    /// Leaves the connection without a transaction, or with a new connection.
+    async fn recover(&mut self, failure: &sqlx::Error) {
+        // The failure may have rolled it back already; that there is nothing to roll back is no news.
+        let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
+        if !matches!(failure, sqlx::Error::Database(_)) {
+            match connect(&self.path).await {
+                Ok(db) => self.db = db,
+                Err(error) => tracing::error!(%error, "the store cannot be opened again"),
+            }
+        }
+    }
+}
+
+fn answer(pending: Pending, result: Result<Option<Fate>, StoreError>) {
+    match (pending.reply, result) {
+        // Whoever asked may be gone; what is written is written.
+        (Some(reply), result) => drop(reply.send(result)),
+        (None, Ok(_)) => {}
+        (None, Err(error)) => tracing::warn!(%error, "evidence was not stored"),
+    }
+}
+
+/// Evidence as a command without guards.
+pub fn evidence_command(evidence: &Evidence, body_cap: usize) -> Command {
+    let mut command = Command::default();
+    evidence::rows(&mut command, evidence, body_cap);
+    command
+}
