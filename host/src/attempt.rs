@@ -20,7 +20,7 @@ use crate::operation::State;
 use crate::panel::{Panel, millis};
 use crate::verdict::End;
 use billhook_abi::edge::{RErr, ROk, RStr};
-use billhook_abi::{CallMeta, Message, PluginPort, code};
+use billhook_abi::{CallMeta, Message, code};
 use billhook_plugin_api::guard::Guarded;
 use billhook_plugin_api::protocol::{HookCall, Outcome};
 use billhook_plugin_api::{Fault, Hook};

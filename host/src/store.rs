@@ -32,13 +32,10 @@ mod writer;
 mod behaviour;
 
 pub use self::error::StoreError;
+pub use self::model::*;
 
 use self::batch::Command;
 use self::file::Lock;
-use self::model::{
-    Accepted, Again, Begin, Begun, ClaimMark, Evidence, Finish, NewOperation, OperationId, Reading, ServiceChange,
-    ServiceKey, Steer, StepWrite, StoreFacts, Written,
-};
 use self::writer::Writer;
 use crate::seal::Sealer;
 use sqlx::sqlite::SqlitePool;

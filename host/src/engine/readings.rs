@@ -130,6 +130,13 @@ impl Engine {
         if let Err(error) = self.env.store.read_over(reading, evidence).await {
             tracing::error!(error = %error, "a reading hook could not be logged");
         }
+        // Nobody waits for the log's commit, and nobody should have to wait long to see it.
+        let store = self.env.store.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = store.flush().await {
+                tracing::error!(error = %error, "a reading hook could not be logged");
+            }
+        });
         result
     }
 }

@@ -132,8 +132,10 @@ impl Engine {
     /// Takes up what an earlier run left. Serving does not wait for this: what a new hook needs of the past, it reads.
     async fn recover(self: Arc<Self>) {
         let now = self.env.clock.unix_ms();
-        let settle = self.panels.values().map(|panel| panel.settle_ms()).max().unwrap_or(120_000);
-        match self.env.store.rescue(settle, now).await {
+        let panels = self.panels.clone();
+        // A server that is not configured any more may have been any: twice the defaults is longer than all of them.
+        let settle_ms = move |server: &str| panels.get(server).map_or(300_000, |panel| panel.settle_ms());
+        match self.env.store.rescue(now, settle_ms).await {
             Ok(rescued) if rescued.is_empty() => {}
             Ok(rescued) => tracing::info!(count = rescued.len(), "operations of an earlier run go on"),
             Err(error) => {
