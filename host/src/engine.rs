@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::panel::{Panel, Provider};
 use crate::problem::{Problem, ProblemType};
 use crate::store::{Operation, OperationId, ServiceKey, StoreError};
-use agenda::Agenda;
+use agenda::{Activity, Agenda};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +47,7 @@ pub struct Engine {
     /// Monotonic time until which a service is left alone.
     unsettled: Mutex<HashMap<ServiceKey, Duration>>,
     tasks: TaskTracker,
+    activity: Arc<Activity>,
     /// What plugins' code runs on; kept to be shut down.
     plugin_runtime: Mutex<Option<tokio::runtime::Runtime>>,
 }
@@ -133,6 +134,16 @@ impl Engine {
         if let Some(sender) = lock(&self.watchers).get(id) {
             sender.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Whether nothing is under way and nothing is due: only time, a caller or a panel can move something now.
+    pub fn is_idle(&self) -> bool {
+        !self.agenda.is_due() && self.activity.under_way() == 0
+    }
+
+    /// Moves whenever something that was under way has ended.
+    pub fn activity(&self) -> watch::Receiver<u64> {
+        self.activity.watch()
     }
 
     /// Stops: no claims any more; attempts end at their next step, or when `grace` has passed, after which the next start

@@ -27,3 +27,4 @@ pub mod wire;
 pub mod attempt;
 pub mod engine;
 pub mod panel;
+pub mod views;

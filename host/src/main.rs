@@ -1,1 +1,5 @@
-fn main() {}
+//! The program: see `billhook --help`.
+
+fn main() -> std::process::ExitCode {
+    billhook::cli::main()
+}

@@ -37,17 +37,54 @@ pub enum ProblemType {
     Expired,
     /// The host is going down or its store does not answer; nothing was accepted.
     Unavailable,
+    /// The hook was carried out and failed.
+    HookFailed,
+    /// The hook was accepted, and ended before anything was done.
+    HookCancelled,
+    /// The path does not know the method.
+    MethodNotAllowed,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// The host broke its own contract.
+    Internal,
 }
 
 impl ProblemType {
+    /// Every type.
+    pub const ALL: [Self; 20] = [
+        Self::InvalidRequest,
+        Self::NotAllowed,
+        Self::HookNotAllowed,
+        Self::NotFound,
+        Self::UnknownService,
+        Self::KeyReused,
+        Self::AlreadyExists,
+        Self::ConflictBusy,
+        Self::PanelChanged,
+        Self::NotConfigured,
+        Self::Unsupported,
+        Self::WrongState,
+        Self::TooLarge,
+        Self::Expired,
+        Self::Unavailable,
+        Self::HookFailed,
+        Self::HookCancelled,
+        Self::MethodNotAllowed,
+        Self::UnsupportedMediaType,
+        Self::Internal,
+    ];
+
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
             Self::NotAllowed | Self::HookNotAllowed => 403,
             Self::NotFound | Self::UnknownService => 404,
-            Self::KeyReused | Self::NotConfigured | Self::Unsupported => 422,
-            Self::AlreadyExists | Self::ConflictBusy | Self::PanelChanged | Self::WrongState => 409,
+            Self::KeyReused | Self::NotConfigured | Self::Unsupported | Self::HookFailed => 422,
+            Self::AlreadyExists | Self::ConflictBusy | Self::PanelChanged | Self::WrongState | Self::HookCancelled => 409,
+            Self::MethodNotAllowed => 405,
+            Self::UnsupportedMediaType => 415,
+            Self::Internal => 500,
             Self::TooLarge => 413,
             Self::Expired => 410,
             Self::Unavailable => 503,
@@ -72,6 +109,11 @@ impl ProblemType {
             Self::TooLarge => "too_large",
             Self::Expired => "expired",
             Self::Unavailable => "unavailable",
+            Self::HookFailed => "hook_failed",
+            Self::HookCancelled => "hook_cancelled",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Internal => "internal",
         }
     }
 
@@ -92,6 +134,11 @@ impl ProblemType {
             Self::TooLarge => "Too large",
             Self::Expired => "The hook has expired",
             Self::Unavailable => "Not available at the moment",
+            Self::HookFailed => "The hook failed",
+            Self::HookCancelled => "The hook was cancelled",
+            Self::MethodNotAllowed => "The path does not know this method",
+            Self::UnsupportedMediaType => "The body must be JSON",
+            Self::Internal => "An error of the daemon",
         }
     }
 }
@@ -103,7 +150,7 @@ pub struct Problem {
     pub kind: ProblemType,
     /// What is wrong here; never a secret.
     pub detail: String,
-    /// JSON pointer into the request's body, or the name of a header.
+    /// JSON pointer into the request's body, the name of a header, or `?` and the name of a query parameter.
     pub path: Option<String>,
     /// What helps.
     pub remedy: Option<String>,
@@ -145,7 +192,7 @@ impl Problem {
             detail: self.detail.clone(),
             path: self.path.clone(),
             remedy: self.remedy.clone(),
-            operation: self.operation.clone(),
+            operation_id: self.operation.clone(),
         }
     }
 }
@@ -184,5 +231,19 @@ pub struct ProblemDocument {
     pub remedy: Option<String>,
     /// About which operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation: Option<String>,
+    pub operation_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_a_row_in_the_api_page() {
+        let page = include_str!("../../docs/http-api.md");
+        for kind in ProblemType::ALL {
+            let row = format!("| `{}` | {} |", kind.as_str(), kind.status());
+            assert!(page.contains(&row), "docs/http-api.md lacks a row that begins {row}");
+        }
+    }
 }

@@ -1,1 +1,3 @@
-//! In work.
+//! Promises to users, held against a host and a fake panel.
+
+mod lifecycle;

@@ -6,4 +6,5 @@
 #![recursion_limit = "256"]
 
 pub mod clock;
+pub mod harness;
 pub mod virtfusion;

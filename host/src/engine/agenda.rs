@@ -4,10 +4,10 @@ use crate::clock::SharedClock;
 use crate::store::ServiceKey;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,16 +20,55 @@ pub(super) enum Errand {
     ExpireSecrets,
 }
 
+/// How much is under way: errands taken up and attempts running.
+#[derive(Default)]
+pub(super) struct Activity {
+    count: AtomicUsize,
+    moved: watch::Sender<u64>,
+}
+
+impl Activity {
+    fn begin(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn under_way(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+}
+
+/// One thing under way, until it is dropped.
+pub(super) struct Busy(Arc<Activity>);
+
+impl Busy {
+    pub fn begin(activity: &Arc<Activity>) -> Self {
+        activity.begin();
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.moved.send_modify(|count| *count += 1);
+    }
+}
+
 pub(super) struct Agenda {
     clock: SharedClock,
+    activity: Arc<Activity>,
     heap: Mutex<BinaryHeap<Reverse<(Duration, Errand)>>>,
     moved: Notify,
     stopped: AtomicBool,
 }
 
 impl Agenda {
-    pub fn new(clock: SharedClock) -> Self {
-        Self { clock, heap: Mutex::new(BinaryHeap::new()), moved: Notify::new(), stopped: AtomicBool::new(false) }
+    pub fn new(clock: SharedClock, activity: Arc<Activity>) -> Self {
+        Self { clock, activity, heap: Mutex::new(BinaryHeap::new()), moved: Notify::new(), stopped: AtomicBool::new(false) }
     }
 
     /// Puts an errand down for `after` from now.
@@ -39,8 +78,13 @@ impl Agenda {
         self.moved.notify_one();
     }
 
+    /// Whether an errand is due that nobody has taken up.
+    pub fn is_due(&self) -> bool {
+        self.lock().peek().is_some_and(|Reverse((at, _))| *at <= self.clock.monotonic())
+    }
+
     /// The next errand, when it is due; `None` once stopped.
-    pub async fn next(&self) -> Option<Errand> {
+    pub async fn next(&self) -> Option<(Errand, Busy)> {
         loop {
             if self.stopped.load(Ordering::Relaxed) {
                 return None;
@@ -49,7 +93,9 @@ impl Agenda {
             let due = self.lock().peek().map(|Reverse((at, _))| *at);
             match due {
                 Some(at) if at <= self.clock.monotonic() => {
-                    return self.lock().pop().map(|Reverse((_, errand))| errand);
+                    let mut heap = self.lock();
+                    // Under the lock, so that at no moment an errand is neither due nor under way.
+                    return heap.pop().map(|Reverse((_, errand))| (errand, Busy::begin(&self.activity)));
                 }
                 Some(at) => {
                     tokio::select! {
@@ -84,12 +130,12 @@ mod tests {
     #[tokio::test]
     async fn errands_come_in_the_order_of_their_time() {
         let clock = ManualClock::new(0);
-        let agenda = Agenda::new(clock.shared());
+        let agenda = Agenda::new(clock.shared(), Arc::default());
         agenda.put(Duration::from_secs(5), advance("late"));
         agenda.put(Duration::ZERO, advance("now"));
 
-        assert_eq!(agenda.next().await, Some(advance("now")));
+        assert_eq!(agenda.next().await.map(|(errand, _)| errand), Some(advance("now")));
         clock.advance(Duration::from_secs(5));
-        assert_eq!(agenda.next().await, Some(advance("late")));
+        assert_eq!(agenda.next().await.map(|(errand, _)| errand), Some(advance("late")));
     }
 }

@@ -1,6 +1,6 @@
 //! From a configuration to a running engine.
 
-use super::agenda::{Agenda, Errand};
+use super::agenda::{Activity, Agenda, Busy, Errand};
 use super::resolve::schema_text;
 use super::Engine;
 use crate::attempt::{Desk, Env, EnvParts, Tap};
@@ -31,6 +31,8 @@ pub struct EngineOptions {
     pub tap: Option<Arc<dyn Tap>>,
     /// Called around each commit; only tests have one.
     pub commit_tap: Option<Arc<dyn CommitTap>>,
+    /// Where plugins are staged; beside the store when absent.
+    pub staging: Option<PathBuf>,
 }
 
 /// Why the engine does not start.
@@ -63,7 +65,7 @@ impl Engine {
     ///
     /// [`StartError`]: without a store or a key there is nothing to start.
     pub async fn start(config: Arc<Config>, options: EngineOptions) -> Result<Arc<Self>, StartError> {
-        let EngineOptions { clock, tap, commit_tap } = options;
+        let EngineOptions { clock, tap, commit_tap, staging } = options;
         let Database::Sqlite { path } = &config.store.database;
         let key = host_key(&config.seal.key_file, path)?;
         let sealer = Sealer::new(key, Vec::new())
@@ -78,7 +80,7 @@ impl Engine {
             .thread_name("plugins")
             .enable_all()
             .build()?;
-        let (providers, mut unready_providers) = load_providers(&config, path).await;
+        let (providers, mut unready_providers) = load_providers(&config, &staging.unwrap_or_else(|| beside(path))).await;
         let mut panels = BTreeMap::new();
         let mut unready = BTreeMap::new();
         for (name, server) in &config.servers {
@@ -109,12 +111,14 @@ impl Engine {
             poll_interval: config.attempt.pending_poll,
             tap,
         };
+        let activity = Arc::<Activity>::default();
         let engine = Arc::new(Self {
             env: Arc::new(Env::new(parts)),
             providers,
             panels,
             unready,
-            agenda: Agenda::new(clock),
+            agenda: Agenda::new(clock, Arc::clone(&activity)),
+            activity,
             permits: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
             watchers: Mutex::new(HashMap::new()),
             blocked: Mutex::new(HashMap::new()),
@@ -125,7 +129,12 @@ impl Engine {
             config,
         });
         tokio::spawn(Arc::clone(&engine).work());
-        engine.tasks.spawn(Arc::clone(&engine).recover());
+        let busy = Busy::begin(&engine.activity);
+        let recovering = Arc::clone(&engine);
+        engine.tasks.spawn(async move {
+            recovering.recover().await;
+            drop(busy);
+        });
         Ok(engine)
     }
 
@@ -185,13 +194,13 @@ fn policy(config: &Config) -> RetryPolicy {
 }
 
 /// Loads the plugin of every provider that a server names.
-async fn load_providers(config: &Config, database: &Path) -> (BTreeMap<String, Arc<Provider>>, HashMap<String, String>) {
+async fn load_providers(config: &Config, staging: &Path) -> (BTreeMap<String, Arc<Provider>>, HashMap<String, String>) {
     let mut loaded = BTreeMap::new();
     let mut failed = HashMap::new();
     let names: HashSet<&String> = config.servers.values().map(|server| &server.provider).collect();
     for name in names {
         let path = config.plugins.folder.join(format!("lib{name}.so"));
-        let mut policy = LoadPolicy::new(staging(database));
+        let mut policy = LoadPolicy::new(staging);
         policy.built_with_host = config.plugins.trust_built_with_host;
         policy.pinned = config.plugins.pinned.get(name).and_then(|hash| hex(hash).parse::<Sha256>().ok());
         // Reading, hashing and opening block.
@@ -215,7 +224,7 @@ async fn load_providers(config: &Config, database: &Path) -> (BTreeMap<String, A
 }
 
 /// Beside the store: the daemon's own folder, on a file system that is there.
-pub(crate) fn staging(database: &Path) -> PathBuf {
+pub(crate) fn beside(database: &Path) -> PathBuf {
     database.parent().unwrap_or(Path::new("/")).join("plugins")
 }
 

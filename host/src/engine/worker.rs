@@ -1,6 +1,6 @@
 //! Claims operations when their service's order and their server's lane allow, runs them, and follows what becomes of them.
 
-use super::agenda::Errand;
+use super::agenda::{Busy, Errand};
 use super::intake::{lines, plugin_service};
 use super::{Engine, lock};
 use crate::attempt::{self, Conclusion, Subject};
@@ -29,17 +29,26 @@ impl Engine {
 
     /// Takes up errands until the engine stops.
     pub(super) async fn work(self: Arc<Self>) {
-        while let Some(errand) = self.agenda.next().await {
+        while let Some((errand, busy)) = self.agenda.next().await {
             let engine = Arc::clone(&self);
             match errand {
                 Errand::Advance(key) => {
-                    self.tasks.spawn(async move { engine.advance(key).await });
+                    self.tasks.spawn(async move {
+                        engine.advance(key).await;
+                        drop(busy);
+                    });
                 }
                 Errand::Poll(key) => {
-                    self.tasks.spawn(async move { engine.poll(key).await });
+                    self.tasks.spawn(async move {
+                        engine.poll(key).await;
+                        drop(busy);
+                    });
                 }
                 Errand::ExpireSecrets => {
-                    self.tasks.spawn(async move { engine.expire_secrets().await });
+                    self.tasks.spawn(async move {
+                        engine.expire_secrets().await;
+                        drop(busy);
+                    });
                 }
             }
         }
@@ -154,7 +163,11 @@ impl Engine {
     /// Runs an operation that was claimed on acceptance.
     pub(super) fn spawn_claimed(self: &Arc<Self>, id: OperationId, panel: Arc<Panel>, permits: Permits) {
         let engine = Arc::clone(self);
-        self.tasks.spawn(async move { engine.run_claimed(id, panel, permits).await });
+        let busy = Busy::begin(&self.activity);
+        self.tasks.spawn(async move {
+            engine.run_claimed(id, panel, permits).await;
+            drop(busy);
+        });
     }
 
     async fn run_claimed(self: &Arc<Self>, id: OperationId, panel: Arc<Panel>, permits: Permits) {

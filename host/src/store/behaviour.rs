@@ -1,0 +1,11 @@
+//! What a store does, said against its public methods alone, so that every backend can be held to it.
+
+mod evidence;
+mod files;
+mod guards;
+mod life;
+mod reads;
+mod recovery;
+mod samples;
+
+use super::{Store, StoreError, StoreOptions};

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 
 /// A kind of row. The order is that of the statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each is named after the statements below it")]
 pub enum Kind {
     Rescue,
     Steer,
@@ -167,4 +166,47 @@ fn filled(kind: Kind, statement: &str) -> String {
         .replace("{of}", &of.to_string())
         .replace("{place id}", &PLACE.replace("{id}", "(v ->> 'id')"))
         .replace("{place passed}", &PLACE.replace("{id}", "o.id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{file, schema, writer};
+    use sqlx::{AssertSqlSafe, Row};
+
+    /// Rows of a command and what is derived from them; everything else is a table that grows.
+    const SMALL: [&str; 14] =
+        ["r", "won", "judged", "fate", "moved", "m", "p", "c", "e", "saved", "line", "layer", "json_each", "(subquery-"];
+
+    #[tokio::test]
+    async fn no_statement_reads_a_whole_table() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        file::prepare(&path).unwrap();
+        let mut db = writer::connect(&path).await.unwrap();
+        schema::migrate(&mut db).await.unwrap();
+        let ordered = ORDER.iter().flat_map(|(kind, texts)| texts.iter().map(|text| filled(*kind, text)));
+        let moves = MOVES.iter().map(|text| text.replace("{place value}", &PLACE.replace("{id}", "value")));
+        for text in ordered.chain(moves) {
+            let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
+            for row in plan {
+                let step: String = row.get("detail");
+                let scanned = step.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap_or(rest));
+                let grows = scanned.is_some_and(|table| !SMALL.iter().any(|small| table.starts_with(small)));
+                assert!(!grows, "{step}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_kind_has_statements_and_the_order_is_that_of_the_kinds() {
+        let mut deciding = 0;
+        for (kind, texts) in ORDER {
+            assert!(!texts.is_empty());
+            deciding = deciding.max(kind as usize);
+            assert!(kind.decided_by() <= kind, "{kind:?} is decided before it is written");
+        }
+        assert_eq!(deciding, Kind::COUNT - 1);
+        assert!(Kind::COUNT < 63, "a mask has a bit for each, and one for moves");
+    }
 }

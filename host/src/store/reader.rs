@@ -96,8 +96,3 @@ impl<'r> Cells<'r> {
 fn not_json(error: &serde_json::Error) -> String {
     format!("it is not the JSON that belongs there (at {}:{})", error.line(), error.column())
 }
-
-/// A number on its way into a query; the database's are signed.
-pub fn bound(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}

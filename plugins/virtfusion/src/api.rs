@@ -7,8 +7,6 @@ use crate::owner::Relation;
 use crate::server::{Resources, Server};
 use crate::settings::Product;
 use billhook_plugin_api::{Fault, FaultClass, Reply, Request, Secret, segment};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// What is secret in every answer, wherever it stands.
@@ -87,21 +85,17 @@ pub fn user_reply(reply: &Reply, relation: &Relation) -> Result<Option<u64>, Fau
         return Ok(None);
     }
     fault::check(reply, &[200])?;
-    let user: User = data(reply)?;
-    match (relation, user.ext_relation_id) {
+    let user = data(reply)?;
+    match (relation, user["extRelationId"].as_u64()) {
         (Relation::Id(wanted), Some(found)) if *wanted != found => Err(Fault::panel_bug(format!(
             "the panel was asked for the user with external relation id {wanted} and answered with another one's",
         ))),
-        _ => Ok(Some(user.id)),
+        _ => user_id(&user).map(Some),
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct User {
-    id: u64,
-    #[serde(default)]
-    ext_relation_id: Option<u64>,
+fn user_id(user: &Value) -> Result<u64, Fault> {
+    user["id"].as_u64().ok_or_else(|| Fault::panel_bug("the panel's answer has no user's number, at data.id"))
 }
 
 /// "Create a user". The answer holds a password, which is not used: the billing platform logs customers in.
@@ -118,7 +112,7 @@ pub fn new_user(relation: &Relation, name: &str, email: &str, product: &Product)
 /// Reads the id of a new user.
 pub fn new_user_reply(reply: &Reply) -> Result<u64, Fault> {
     fault::check(reply, &[200, 201])?;
-    Ok(data::<User>(reply)?.id)
+    user_id(&data(reply)?)
 }
 
 /// "Retrieve a user's servers"; not paged.
@@ -128,21 +122,16 @@ pub fn servers_of(user: u64) -> Request {
 
 /// Reads the ids of a user's servers.
 pub fn servers_of_reply(reply: &Reply) -> Result<Vec<u64>, Fault> {
-    #[derive(Deserialize)]
-    struct Row {
-        id: Value,
-    }
-    #[derive(Deserialize)]
-    struct Page {
-        #[serde(default)]
-        last_page: Option<u64>,
-    }
     fault::check(reply, &[200])?;
+    let mut body = body(reply)?;
     // A part of the list would make old servers look new.
-    if let Ok(Page { last_page: Some(2..) }) = reply.json() {
+    if body["last_page"].as_u64().is_some_and(|last| last > 1) {
         return Err(Fault::panel_bug("the panel answered with a part of the user's servers"));
     }
-    data::<Vec<Row>>(reply)?.into_iter().map(|row| global_id(&row.id)).collect()
+    match body["data"].take() {
+        Value::Array(rows) => rows.iter().map(|row| global_id(&row["id"])).collect(),
+        _ => Err(no_data(reply)),
+    }
 }
 
 /// "Create a server". `hypervisorId` is a hypervisor *group's* id. `ipv4` is always sent: without it panels have made
@@ -175,26 +164,18 @@ pub fn order(user: u64, product: &Product) -> Request {
 
 /// Reads the id of an ordered server; the owner must be the one that it was ordered for.
 pub fn order_reply(reply: &Reply, user: u64) -> Result<u64, Fault> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Ordered {
-        id: Value,
-        owner_id: u64,
-    }
     fault::check(reply, &[200, 201]).map_err(|fault| match reply.status {
         // The order itself cannot be busy: what it clashes with stays until somebody changes it.
         409 => Fault { class: FaultClass::InvalidInput, ..fault },
         _ => fault,
     })?;
-    let ordered: Ordered = data(reply)?;
-    let id = global_id(&ordered.id)?;
-    if ordered.owner_id == user {
-        Ok(id)
-    } else {
-        Err(Fault::panel_bug(format!(
-            "server {id} was ordered for user {user} and belongs to user {}",
-            ordered.owner_id
-        )))
+    let ordered = data(reply)?;
+    let id = global_id(&ordered["id"])?;
+    match ordered["ownerId"].as_u64() {
+        Some(owner) if owner == user => Ok(id),
+        _ => Err(Fault::panel_bug(format!(
+            "server {id} was ordered for user {user} and the panel does not show it as theirs"
+        ))),
     }
 }
 
@@ -214,7 +195,7 @@ pub fn server_reply(reply: &Reply, id: u64) -> Result<Option<Server>, Fault> {
         return Ok(None);
     }
     fault::check(reply, &[200])?;
-    let found: Server = server_data(reply)?;
+    let found = Server::read(&server_data(reply)?)?;
     if found.id == id {
         Ok(Some(found))
     } else {
@@ -251,7 +232,7 @@ pub fn build(id: u64, name: &str, hostname: Option<&str>, os_template: u64, prod
 /// Reads the password of the administrator from the answer to [`build`]: the only place where it ever stands in clear.
 pub fn build_reply(reply: &Reply, id: u64) -> Result<Option<Secret<String>>, Fault> {
     fault::check(reply, &[200, 201])?;
-    let found = server_data::<Value>(reply)?;
+    let found = server_data(reply)?;
     if found["id"].as_u64() != Some(id) {
         return Err(Fault::panel_bug(format!(
             "the panel was asked to build server {id} and answered with another one"
@@ -288,32 +269,33 @@ pub fn accepted(reply: &Reply) -> Result<(), Fault> {
     }
 }
 
-/// The `data` of an answer. One that has the panel's words instead is a failure that calls itself a success.
-fn data<T: DeserializeOwned>(reply: &Reply) -> Result<T, Fault> {
-    #[derive(Deserialize)]
-    struct Envelope<T> {
-        data: T,
-    }
-    match reply.json::<Envelope<T>>() {
-        Ok(envelope) => Ok(envelope.data),
-        Err(fault) => Err(match fault::Shape::of(reply) {
-            fault::Shape::Empty => fault::untrusted(reply.status, "nothing where data belongs"),
-            fault::Shape::Words(text) => {
-                Fault { staff: format!("the panel answered {} and complains: {text}", reply.status), ..fault }
-            }
-            _ => fault,
-        }),
+/// The whole of an answer that must have a body.
+fn body(reply: &Reply) -> Result<Value, Fault> {
+    serde_json::from_slice(&reply.body).map_err(|_| fault::untrusted(reply.status, "nothing where data belongs"))
+}
+
+/// The `data` of an answer that is one thing.
+fn data(reply: &Reply) -> Result<Value, Fault> {
+    match body(reply)?["data"].take() {
+        data @ Value::Object(_) => Ok(data),
+        _ => Err(no_data(reply)),
     }
 }
 
+/// An answer that has the panel's words in place of its data is a failure that calls itself a success.
+fn no_data(reply: &Reply) -> Fault {
+    let staff = match fault::Shape::of(reply) {
+        fault::Shape::Words(text) => format!("the panel answered {} and complains: {text}", reply.status),
+        _ => format!("the panel's answer ({}) has not the data that it should have, at data", reply.status),
+    };
+    Fault::panel_bug(staff).with_code(reply.status.to_string())
+}
+
 /// The `data` of an answer that is a server, once its id says that this is the right API.
-fn server_data<T: DeserializeOwned>(reply: &Reply) -> Result<T, Fault> {
-    #[derive(Deserialize)]
-    struct Id {
-        id: Value,
-    }
-    global_id(&data::<Id>(reply)?.id)?;
-    data(reply)
+fn server_data(reply: &Reply) -> Result<Value, Fault> {
+    let data = data(reply)?;
+    global_id(&data["id"])?;
+    Ok(data)
 }
 
 /// An id of the Global API is a number; the end users' API has texts in its place.
@@ -447,8 +429,8 @@ mod tests {
             (r#""ownerId":300"#, r#""ownerId":"300""#, "data.ownerId"),
             (r#""suspended":false"#, r#""suspended":"no""#, "data.suspended"),
             (r#""state":"allocated""#, r#""state":1"#, "data.state"),
-            (r#""built":null,"#, "", "data"),
-            (r#""data""#, r#""date""#, "."),
+            (r#""built":null,"#, "", "data.built"),
+            (r#""data""#, r#""date""#, "data"),
         ] {
             let fault = server_reply(&reply(200, &ALLOCATED.replace(from, to)), 7).unwrap_err();
             assert_eq!((fault.class, fault.refused), (FaultClass::PanelBug, false), "{to}");

@@ -28,13 +28,7 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: Create<Product>) -> Resul
     }
 
     cx.progress(5, "looking for the customer's user on the panel");
-    let user = match product.virtfusion_user_id {
-        Some(shared) => shared,
-        None => {
-            let relation = Relation::of(&service, panel.user_relation, panel.relation_prefix.as_deref())?;
-            ensure_user(cx, &relation, &client, &product, panel.user_relation).await?
-        }
-    };
+    let user = ensure_user(panel, cx, &service, &client, &product).await?;
 
     cx.progress(20, "ordering the server");
     let id = order(cx, user, &product).await?;
@@ -43,21 +37,20 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: Create<Product>) -> Resul
     let label = label(&service);
     name(cx, id, &label).await?;
 
-    let Some(os_template) = product.os_template_id else {
+    cx.progress(50, "starting the installation");
+    let built = build(cx, id, &label, &service, &product).await?;
+    if !built.is_asked {
         let mut account = account(panel, cx, id).await?;
         account.message.staff = Some("no system is installed: the product has no os_template_id".into());
         return Ok(account);
-    };
-
-    cx.progress(50, "starting the installation");
-    let built = build(cx, id, &label, os_template, &service, &product).await?;
+    }
 
     cx.progress(60, "the system is being installed");
     if let Err(fault) = wait_until_built(cx, id, &product).await {
         if product.on_build_failure == OnBuildFailure::Delete && fault.code.as_deref() == Some(BUILD_FAILED) {
             cx.undo(&fault).await?;
             cx.progress(90, "the installation failed; the server is being deleted");
-            lifecycle::delete(cx, "undo_server", id, 0, |_| Ok(())).await?;
+            lifecycle::delete(cx, "undo_server", id, 0, &|_| Ok(())).await?;
         }
         return Err(fault);
     }
@@ -78,18 +71,24 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: Create<Product>) -> Resul
 
 /// Finds the customer's panel user by our relation, or makes one. A user of the same address is never taken: whoever made
 /// it may be somebody else.
+///
+/// A shared owner comes out of the same step, so that the hook has the same steps when the product is changed between runs.
 async fn ensure_user(
+    panel: &VirtFusion,
     cx: &Cx,
-    relation: &Relation,
+    service: &Service,
     client: &Client,
     product: &Product,
-    kind: UserRelation,
 ) -> Result<u64, Fault> {
     // A second user with the same address is refused by the panel itself, and so is a late second sending.
     let settle = Settle { refuses_twice: true, ..Settle::default() };
     cx.step("user")
         .settle(settle)
         .ensure(|send| async move {
+            if let Some(shared) = product.virtfusion_user_id {
+                return Ok(shared);
+            }
+            let relation = &Relation::of(service, panel.user_relation, panel.relation_prefix.as_deref())?;
             if let Some(user) = panel::find_user(cx, relation).await? {
                 return Ok(user);
             }
@@ -101,7 +100,7 @@ async fn ensure_user(
             match fault::of(&reply) {
                 Some(clash) if reply.status == 409 && clash.refused => match panel::find_user(cx, relation).await? {
                     Some(user) => Ok(user),
-                    None => Err(taken(relation, kind)),
+                    None => Err(taken(relation, panel.user_relation)),
                 },
                 _ => api::new_user_reply(&reply),
             }
@@ -204,43 +203,42 @@ async fn name(cx: &Cx, id: u64, label: &str) -> Result<(), Fault> {
 /// What is kept of an accepted build.
 #[derive(Serialize, Deserialize)]
 struct Built {
+    /// Whether the product has a system to install.
+    is_asked: bool,
     /// Absent when the answer was lost: the panel tells it once.
     root_password: Option<Secret<String>>,
 }
 
-/// Starts the installation, unless one was accepted.
-async fn build(
-    cx: &Cx,
-    id: u64,
-    label: &str,
-    os_template: u64,
-    service: &Service,
-    product: &Product,
-) -> Result<Built, Fault> {
+/// Starts the installation, unless one was accepted or none is wanted.
+async fn build(cx: &Cx, id: u64, label: &str, service: &Service, product: &Product) -> Result<Built, Fault> {
     let hostname = service.domain.as_deref().filter(|domain| is_hostname(domain));
     cx.step("build")
         .sealed()
         .ensure(|send| async move {
+            let Some(os_template) = product.os_template_id else {
+                return Ok(Built { is_asked: false, root_password: None });
+            };
+            let lost = Built { is_asked: true, root_password: None };
             if is_build_accepted(cx, id, os_template).await? {
-                return Ok(Built { root_password: None });
+                return Ok(lost);
             }
             let reply = send.call(api::build(id, label, hostname, os_template, product)).await?;
             // A build may be what locks it; any other lock passes.
             if reply.status == 423 && is_build_accepted(cx, id, os_template).await? {
-                return Ok(Built { root_password: None });
+                return Ok(lost);
             }
             let root_password = api::build_reply(&reply, id)?;
             if let Some(password) = &root_password {
                 cx.secret(password.expose()).await?;
             }
-            Ok(Built { root_password })
+            Ok(Built { is_asked: true, root_password })
         })
         .await
 }
 
 async fn is_build_accepted(cx: &Cx, id: u64, os_template: u64) -> Result<bool, Fault> {
     let server = panel::server(cx, id).await?;
-    Ok(server.build() != Build::Awaited || server.settings.os_template_install_id == Some(os_template))
+    Ok(server.build() != Build::Awaited || server.os_template == Some(os_template))
 }
 
 async fn wait_until_built(cx: &Cx, id: u64, product: &Product) -> Result<(), Fault> {
@@ -649,6 +647,20 @@ mod tests {
 
         assert_eq!(host.changes(), CHANGES[..3]);
         assert!(account.message.staff.unwrap().contains("os_template_id"));
+    }
+
+    #[test]
+    fn a_refused_build_can_be_given_up_by_the_product() {
+        let stage = Stage::new();
+        stage
+            .breaks("POST /servers/7000/build", Break::Says { done: false, status: 422, body: r#"{"errors":["no"]}"# });
+        let host = stage.host();
+        fault(run(&host, json!({})));
+
+        let account = account(run(&host, json!({ "os_template_id": null })));
+
+        assert_eq!(account.remote_id, "7000");
+        assert_eq!(stage.world().machines[&7_000].builds, 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use billhook_plugin_api::{
     Change, Cx, Ended, Fault, Renew, Request, Service, Settle, Suspend, Terminate, Texts, Time, Unsuspend, every,
     within,
 };
+use serde::{Deserialize, Serialize};
 
 /// The two ways to switch a server.
 #[derive(Clone, Copy)]
@@ -40,24 +41,34 @@ impl Switch {
     }
 }
 
+/// What became of a switch.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Switched {
+    /// It was so before.
+    Already,
+    /// A read shows it.
+    Now,
+    /// Accepted, behind other work of the panel.
+    Later,
+}
+
 /// Suspends the server.
 pub async fn suspend(panel: &VirtFusion, cx: &Cx, request: Suspend<Product>) -> Result<Change, Fault> {
-    let server = own_server(panel, cx, &request.service, &request.product).await?;
-    switch(cx, &server, Switch::Off).await
+    switch(panel, cx, &request.service, &request.product, Switch::Off).await
 }
 
 /// Starts the server again.
 pub async fn unsuspend(panel: &VirtFusion, cx: &Cx, request: Unsuspend<Product>) -> Result<Change, Fault> {
-    let server = own_server(panel, cx, &request.service, &request.product).await?;
-    switch(cx, &server, Switch::On).await
+    switch(panel, cx, &request.service, &request.product, Switch::On).await
 }
 
 /// The panel knows no paid period, so that there is nothing to carry to it; but the server must still be there.
 pub async fn renew(panel: &VirtFusion, cx: &Cx, request: Renew<Product>) -> Result<Change, Fault> {
-    let server = own_server(panel, cx, &request.service, &request.product).await?;
     if request.product.unsuspend_on_renew {
-        return switch(cx, &server, Switch::On).await;
+        return switch(panel, cx, &request.service, &request.product, Switch::On).await;
     }
+    let server = own_server(panel, cx, &request.service, &request.product).await?;
     let staff = server.suspended.then(|| "the server is suspended on the panel".to_owned());
     Ok(Change { message: Texts { staff, customer: None }, ..Change::noop() })
 }
@@ -68,20 +79,21 @@ pub async fn terminate(panel: &VirtFusion, cx: &Cx, request: Terminate<Product>)
     product.check()?;
     let id = panel::server_id(&service)?;
     cx.progress(10, "deleting the server");
-    delete(cx, "delete", id, product.terminate_delay_min, |server| {
+    delete(cx, "delete", id, product.terminate_delay_min, &|server| {
         owner::check(server, &service, &product, panel.user_relation)
     })
     .await?;
 
-    if panel::find_server(cx, id).await?.is_none() {
-        return Ok(Ended::Gone);
-    }
     if product.terminate_delay_min > 0 {
         let delay_ms = u64::from(product.terminate_delay_min) * 60_000;
         let ends_at = cx.step("ends_at").record(|| async move { Ok(cx.now().await? + delay_ms) }).await?;
-        return Ok(Ended::EndsAt(ends_at));
+        return Ok(match panel::find_server(cx, id).await? {
+            None => Ended::Gone,
+            Some(_) => Ended::EndsAt(ends_at),
+        });
     }
     cx.progress(50, "waiting until the panel has deleted it");
+    // Not skipped even if it is gone at once: a later run would then not come to a wait that an earlier one began.
     cx.wait_until("gone", every(5.secs()), within(30.mins()), || async move {
         Ok(panel::find_server(cx, id).await?.is_none())
     })
@@ -93,12 +105,11 @@ pub async fn terminate(panel: &VirtFusion, cx: &Cx, request: Terminate<Product>)
     }
 }
 
-/// The step that deletes a server; one that is gone in the panel's words needs no more. `check` may refuse the server.
-pub async fn delete<C>(cx: &Cx, step: &'static str, id: u64, delay_min: u32, check: C) -> Result<(), Fault>
-where
-    C: Fn(&Server) -> Result<(), Fault> + Send + Sync,
-{
-    let check = &check;
+/// May refuse a server that was just read.
+pub type Check<'a> = &'a (dyn Fn(&Server) -> Result<(), Fault> + Send + Sync);
+
+/// The step that deletes a server; one that is gone in the panel's words needs no more.
+pub async fn delete(cx: &Cx, step: &'static str, id: u64, delay_min: u32, check: Check<'_>) -> Result<(), Fault> {
     // Ids are never given twice: a late second sending meets nothing, and the panel refuses it.
     cx.step(step)
         .settle(Settle { refuses_twice: true, ..Settle::default() })
@@ -118,19 +129,37 @@ async fn own_server(panel: &VirtFusion, cx: &Cx, service: &Service, product: &Pr
     Ok(server)
 }
 
-/// Switches a server that was just read. The panel may accept it for later, behind other work: then this waits.
-async fn switch(cx: &Cx, server: &Server, to: Switch) -> Result<Change, Fault> {
-    if to.is_so(server) {
-        return Ok(Change::noop());
-    }
-    let id = server.id;
-    cx.converge(|send| async move { api::accepted(&send.call(to.request(id)).await?) }).await?;
-    if !to.is_so(&panel::server(cx, id).await?) {
-        cx.progress(50, "accepted; the panel has other work first");
-        cx.wait_until(to.wait(), every(5.secs()), within(10.mins()), || async move {
-            Ok(to.is_so(&panel::server(cx, id).await?))
+/// Switches the server, if a read says that it is not so already.
+///
+/// All is read within the convergent change: its result is stored before a wait, so that a run that comes back from the
+/// wait takes the same way, whatever the panel shows by then.
+async fn switch(
+    panel: &VirtFusion,
+    cx: &Cx,
+    service: &Service,
+    product: &Product,
+    to: Switch,
+) -> Result<Change, Fault> {
+    let id = panel::server_id(service)?;
+    let switched = cx
+        .converge(|send| async move {
+            if to.is_so(&own_server(panel, cx, service, product).await?) {
+                return Ok(Switched::Already);
+            }
+            api::accepted(&send.call(to.request(id)).await?)?;
+            Ok(if to.is_so(&panel::server(cx, id).await?) { Switched::Now } else { Switched::Later })
         })
         .await?;
+    match switched {
+        Switched::Already => return Ok(Change::noop()),
+        Switched::Now => {}
+        Switched::Later => {
+            cx.progress(50, "accepted; the panel has other work first");
+            cx.wait_until(to.wait(), every(5.secs()), within(10.mins()), || async move {
+                Ok(to.is_so(&panel::server(cx, id).await?))
+            })
+            .await?;
+        }
     }
     Ok(Change::done())
 }

@@ -68,7 +68,7 @@ pub fn check(server: &Server, service: &Service, product: &Product, kind: UserRe
     let noted = service.properties.get("owner_id").and_then(serde_json::Value::as_u64);
     let by_owner = noted.or(product.virtfusion_user_id).map(|owner| owner == server.owner_id);
     let client = service.client_id.as_deref().and_then(|id| id.parse::<u64>().ok());
-    let by_relation = match (kind, product.virtfusion_user_id, client, server.owner.ext_relation_id) {
+    let by_relation = match (kind, product.virtfusion_user_id, client, server.owner_relation) {
         (UserRelation::ExtId, None, Some(client), Some(found)) => Some(client == found),
         _ => None,
     };
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn one_evidence_that_agrees_is_enough_and_one_that_does_not_is_too_much() {
         let server = |owner: u64, relation: Option<u64>| -> Server {
-            serde_json::from_value(json!({
+            Server::read(&json!({
                 "id": 7, "ownerId": owner, "uuid": "u", "state": "complete", "suspended": false, "buildFailed": false,
                 "commissionStatus": 3, "built": null, "owner": { "extRelationId": relation },
             }))

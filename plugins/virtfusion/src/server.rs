@@ -3,152 +3,49 @@
 //! Source: VirtFusion OpenAPI file, "Server". Members that are not needed may be missing, of another type or new.
 
 use crate::settings::Product;
-use billhook_plugin_api::{ServiceState, Settle};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use billhook_plugin_api::{Fault, ServiceState, Settle};
 use serde_json::{Map, Value, json};
 
 /// How long a server must not be seen after an order whose answer was lost, before it is ordered again.
 pub const ORDER_SETTLE: Settle = Settle { first_ms: 10_000, looks: 2, apart_ms: 30_000, refuses_twice: false };
 
-/// One server. The members that have no default are required.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// One server.
+#[derive(Debug, Clone)]
 pub struct Server {
     pub id: u64,
     pub owner_id: u64,
-    pub uuid: String,
-    pub state: String,
-    pub suspended: bool,
-    pub build_failed: bool,
-    pub commission_status: i64,
-    /// When the first good build was over; `null` before. A rebuild keeps the old date.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub built: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    /// Empty before the first build.
     pub name: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub hostname: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub protected: bool,
-    #[serde(default, deserialize_with = "lenient")]
-    pub settings: Settings,
-    #[serde(default, deserialize_with = "lenient")]
-    pub tasks: Tasks,
-    #[serde(default, deserialize_with = "lenient")]
-    network: Network,
-    #[serde(default, deserialize_with = "lenient")]
-    hypervisor: Hypervisor,
-    #[serde(default, deserialize_with = "lenient")]
-    pub owner: Owner,
-    /// `false` or absent when the hypervisor was not asked or did not answer.
-    #[serde(default, deserialize_with = "lenient")]
-    remote_state: Option<RemoteState>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Settings {
-    #[serde(deserialize_with = "lenient")]
-    pub os_template_install_id: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
+    pub suspended: bool,
+    /// The template of the last build; 0 or absent before the first.
+    pub os_template: Option<u64>,
+    /// Whether the panel is at work on it.
+    pub is_busy: bool,
+    /// The customer's number, where the owner was linked by one.
+    pub owner_relation: Option<u64>,
+    uuid: String,
+    hostname: Option<String>,
+    state: String,
+    build_failed: bool,
+    commission_status: i64,
+    /// Whether there ever was a good build.
+    was_built: bool,
+    protected: bool,
+    maintenance: bool,
+    needs_restart: bool,
     resources: Resources,
+    ips: Vec<String>,
+    ipv6_subnets: Vec<String>,
+    power: Option<String>,
 }
 
 /// Memory in MB, storage and traffic in GB.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resources {
-    #[serde(deserialize_with = "lenient")]
     pub memory: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
     pub storage: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
     pub traffic: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
     pub cpu_cores: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Tasks {
-    #[serde(deserialize_with = "lenient")]
-    pub active: bool,
-    #[serde(deserialize_with = "lenient")]
-    actions: Actions,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Actions {
-    #[serde(deserialize_with = "lenient")]
-    pending: Vec<Pending>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Pending {
-    #[serde(deserialize_with = "lenient")]
-    complete: bool,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Network {
-    #[serde(deserialize_with = "lenient")]
-    interfaces: Vec<Interface>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Interface {
-    #[serde(deserialize_with = "lenient")]
-    ipv4: Vec<Ipv4>,
-    #[serde(deserialize_with = "lenient")]
-    ipv6: Vec<Ipv6>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Ipv4 {
-    #[serde(deserialize_with = "lenient")]
-    order: i64,
-    #[serde(deserialize_with = "lenient")]
-    address: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Ipv6 {
-    #[serde(deserialize_with = "lenient")]
-    subnet: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    cidr: Option<u8>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Hypervisor {
-    #[serde(deserialize_with = "lenient")]
-    maintenance: bool,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Owner {
-    /// The customer's number, where the owner was linked by one.
-    #[serde(deserialize_with = "lenient")]
-    pub ext_relation_id: Option<u64>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct RemoteState {
-    state: String,
-}
-
-/// Reads what it can and takes the default for what it cannot: these members are good to have and nothing more.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
 /// How far the first build is.
@@ -165,12 +62,59 @@ pub enum Build {
 }
 
 impl Server {
+    /// Reads the `data` of an answer.
+    ///
+    /// # Errors
+    ///
+    /// `panel_bug` with the place of the first needed member that is missing or of another type.
+    pub fn read(data: &Value) -> Result<Self, Fault> {
+        let whole = |name: &str| data[name].as_u64().ok_or_else(|| misfit(name));
+        let truth = |name: &str| data[name].as_bool().ok_or_else(|| misfit(name));
+        let text = |name: &str| data[name].as_str().ok_or_else(|| misfit(name));
+        let was_built = match data.get("built") {
+            Some(Value::Null) => false,
+            Some(Value::String(_)) => true,
+            _ => return Err(misfit("built")),
+        };
+        let pending = list(&data["tasks"]["actions"]["pending"]);
+        let resources = &data["settings"]["resources"];
+        let (ips, ipv6_subnets) = addresses(list(&data["network"]["interfaces"]));
+        Ok(Self {
+            id: whole("id")?,
+            owner_id: whole("ownerId")?,
+            name: data["name"].as_str().unwrap_or_default().to_owned(),
+            suspended: truth("suspended")?,
+            os_template: data["settings"]["osTemplateInstallId"].as_u64(),
+            is_busy: is_set(&data["tasks"]["active"]),
+            owner_relation: data["owner"]["extRelationId"].as_u64(),
+            uuid: text("uuid")?.to_owned(),
+            hostname: data["hostname"].as_str().map(str::to_owned),
+            state: text("state")?.to_owned(),
+            build_failed: truth("buildFailed")?,
+            commission_status: data["commissionStatus"].as_i64().ok_or_else(|| misfit("commissionStatus"))?,
+            was_built,
+            protected: is_set(&data["protected"]),
+            maintenance: is_set(&data["hypervisor"]["maintenance"]),
+            needs_restart: pending.iter().any(|change| !is_set(&change["complete"])),
+            resources: Resources {
+                memory: resources["memory"].as_u64(),
+                storage: resources["storage"].as_u64(),
+                traffic: resources["traffic"].as_u64(),
+                cpu_cores: resources["cpuCores"].as_u64(),
+            },
+            ips,
+            ipv6_subnets,
+            // `false` or absent when the hypervisor was not asked or did not answer.
+            power: data["remoteState"]["state"].as_str().map(str::to_owned),
+        })
+    }
+
     /// How far the first build is.
     pub fn build(&self) -> Build {
         if self.has_failed() {
             return Build::Failed;
         }
-        if self.is_complete() && !self.tasks.active && self.built.is_some() {
+        if self.is_complete() && !self.is_busy && self.was_built {
             return Build::Done;
         }
         if self.is_untouched() { Build::Awaited } else { Build::Running }
@@ -191,7 +135,7 @@ impl Server {
 
     /// The machine's power in the hypervisor's word; `None` when that is unknown.
     pub fn power(&self) -> Option<String> {
-        self.remote_state.as_ref().map(|remote| remote.state.clone())
+        self.power.clone()
     }
 
     /// Why this cannot be taken for the fresh server of an order; `None` if it can.
@@ -203,9 +147,9 @@ impl Server {
             Some("belongs to another user")
         } else if !self.name.is_empty() {
             Some("has a name")
-        } else if self.built.is_some() || !self.is_untouched() || self.has_failed() {
+        } else if self.was_built || !self.is_untouched() || self.has_failed() {
             Some("was built")
-        } else if !self.settings.resources.fits(ordered) {
+        } else if !self.resources.fits(ordered) {
             Some("has other resources than were ordered")
         } else {
             None
@@ -214,13 +158,7 @@ impl Server {
 
     /// IPv4 addresses, the main one first.
     pub fn ips(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        for interface in &self.network.interfaces {
-            let mut sorted: Vec<&Ipv4> = interface.ipv4.iter().collect();
-            sorted.sort_by_key(|ip| ip.order);
-            found.extend(sorted.into_iter().filter_map(|ip| ip.address.clone()));
-        }
-        found
+        self.ips.clone()
     }
 
     /// What staff may want to see of it. `null` would remove a property that an earlier hook left.
@@ -231,11 +169,8 @@ impl Server {
         if let Some(hostname) = &self.hostname {
             found.insert("hostname".into(), json!(hostname));
         }
-        let subnets = self.network.interfaces.iter().flat_map(|interface| &interface.ipv6);
-        let subnets: Vec<String> =
-            subnets.filter_map(|ip| Some(format!("{}/{}", ip.subnet.as_deref()?, ip.cidr?))).collect();
-        if !subnets.is_empty() {
-            found.insert("ipv6_subnets".into(), json!(subnets));
+        if !self.ipv6_subnets.is_empty() {
+            found.insert("ipv6_subnets".into(), json!(self.ipv6_subnets));
         }
         found
     }
@@ -245,9 +180,9 @@ impl Server {
         let mut found = self.properties();
         found.insert("panel_state".into(), json!(self.state));
         for (name, value) in [
-            ("maintenance", self.hypervisor.maintenance),
-            ("tasks_active", self.tasks.active),
-            ("restart_required", self.needs_restart()),
+            ("maintenance", self.maintenance),
+            ("tasks_active", self.is_busy),
+            ("restart_required", self.needs_restart),
             ("protected", self.protected),
         ] {
             found.insert(name.into(), json!(value));
@@ -257,7 +192,7 @@ impl Server {
 
     /// Whether a change waits for the next start of the machine.
     pub fn needs_restart(&self) -> bool {
-        self.tasks.actions.pending.iter().any(|pending| !pending.complete)
+        self.needs_restart
     }
 
     // Any one of the three is enough: `buildFailed` was seen false while the state was `failed`.
@@ -288,6 +223,36 @@ impl Resources {
     }
 }
 
+fn misfit(name: &str) -> Fault {
+    Fault::panel_bug(format!("the panel's answer has a member that is missing or of another type, at data.{name}"))
+}
+
+// What follows reads members that are good to have and no more: whatever cannot be read counts as absent.
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn is_set(value: &Value) -> bool {
+    value.as_bool().unwrap_or_default()
+}
+
+/// IPv4 addresses in order, and IPv6 subnets with their prefix lengths.
+fn addresses(interfaces: &[Value]) -> (Vec<String>, Vec<String>) {
+    let (mut ips, mut subnets) = (Vec::new(), Vec::new());
+    for interface in interfaces {
+        let mut sorted: Vec<&Value> = list(&interface["ipv4"]).iter().collect();
+        sorted.sort_by_key(|ip| ip["order"].as_i64());
+        ips.extend(sorted.into_iter().filter_map(|ip| ip["address"].as_str().map(str::to_owned)));
+        subnets.extend(
+            list(&interface["ipv6"])
+                .iter()
+                .filter_map(|ip| Some(format!("{}/{}", ip["subnet"].as_str()?, ip["cidr"].as_u64()?))),
+        );
+    }
+    (ips, subnets)
+}
+
 fn ordered_resources(product: &Product, package: Resources) -> Resources {
     Resources {
         memory: product.memory_mb.or(package.memory),
@@ -307,7 +272,7 @@ mod tests {
             "commissionStatus": 3, "built": "2026-01-20T14:00:47+00:00", "tasks": { "active": false },
         });
         object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(object).unwrap()
+        Server::read(&object).unwrap()
     }
 
     #[test]

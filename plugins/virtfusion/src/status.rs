@@ -28,7 +28,7 @@ pub async fn status(panel: &VirtFusion, cx: &Cx, request: Status<Product>) -> Re
     if let Some(url) = &panel.panel_url {
         properties.insert("panel_url".into(), json!(url));
     }
-    let pending = match (server.tasks.active, server.needs_restart()) {
+    let pending = match (server.is_busy, server.needs_restart()) {
         (true, _) => Some("the panel is at work on the server".to_owned()),
         (false, true) => Some("changes wait for the next restart of the server".to_owned()),
         (false, false) => None,

@@ -1,0 +1,119 @@
+//! What rides along, and how it is read.
+
+use super::samples::*;
+use crate::operation::State;
+use crate::store::model::*;
+use billhook_plugin_api::{Fault, Hook};
+
+fn exchange(owner: &str, seq: u32) -> Exchange {
+    Exchange {
+        owner: owner.into(),
+        run: 1,
+        seq,
+        step: Some("server".into()),
+        purpose: "change".into(),
+        method: "POST".into(),
+        url: "https://vf1/servers?x=1".into(),
+        left: true,
+        status: Some(201),
+        failure: None,
+        started_at: NOW,
+        duration_us: 1500,
+        request_headers: vec![("accept".into(), "application/json".into())],
+        reply_headers: vec![("x-a".into(), "\"q\"".into())],
+        request_body: Some(format!("{{\"n\":{seq},\"text\":\"{}\"}}", "words ".repeat(200))),
+        reply_body: (seq != 2).then(|| "ok".into()),
+    }
+}
+
+fn attempt(owner: &str, end: Option<&str>) -> Attempt {
+    Attempt {
+        owner: owner.into(),
+        run: 1,
+        started_at: NOW,
+        ended_at: end.map(|_| NOW + 5),
+        end: end.map(Into::into),
+        fault: end.map(|_| Fault::panel_bug("500")),
+    }
+}
+
+#[tokio::test]
+async fn evidence_rides_along_with_the_next_commit() {
+    let (_place, store) = store().await;
+    running(&store, "1", "42").await;
+    let before = store.commits();
+    store.record(Evidence { attempts: vec![attempt("op_1", None)], ..Evidence::default() });
+    store.record(Evidence { exchanges: vec![exchange("op_1", 1), exchange("op_1", 2)], ..Evidence::default() });
+    let last = Evidence { attempts: vec![attempt("op_1", Some("failed"))], ..Evidence::default() };
+
+    store.finish(finish("1", 1, State::Failed), last).await.unwrap();
+
+    assert_eq!(store.commits() - before, 1);
+    let (row, detail) = store.log_detail("op_1").await.unwrap().unwrap();
+    assert_eq!((row.id.as_str(), row.state, row.summary.as_str()), ("op_1", State::Failed, "1 failed"));
+    assert_eq!(detail.attempts, [attempt("op_1", Some("failed"))], "the end is not overwritten by the start");
+    assert_eq!(detail.exchanges, [exchange("op_1", 1), exchange("op_1", 2)]);
+}
+
+#[tokio::test]
+async fn a_lone_record_is_durable_after_a_flush() {
+    let (place, store) = store().await;
+    let reading = Reading {
+        id: "rd_9".into(),
+        platform: "whmcs".into(),
+        service_id: None,
+        hook: Hook::Test,
+        provider: "virtfusion".into(),
+        server: "vf1".into(),
+        state: State::Failed,
+        fault: Some(Fault::panel_bug("500")),
+        summary: "test vf1".into(),
+        started_at: NOW,
+        ended_at: NOW + 5,
+    };
+    let seen = Evidence { exchanges: vec![exchange("rd_9", 1)], ..Evidence::default() };
+    store.read_over(reading, seen).await.unwrap();
+
+    store.flush().await.unwrap();
+    let commits = store.commits();
+    store.flush().await.unwrap();
+    assert_eq!(store.commits(), commits, "nothing to write is no commit");
+    store.close().await;
+
+    let store = place.open().await;
+    let (row, detail) = store.log_detail("rd_9").await.unwrap().unwrap();
+    assert_eq!((row.id.as_str(), row.fault.as_deref(), row.ended_at), ("rd_9", Some("panel_bug"), Some(NOW + 5)));
+    assert_eq!(detail.exchanges, [exchange("rd_9", 1)]);
+}
+
+#[tokio::test]
+async fn much_evidence_does_not_wait() {
+    let (_place, store) = store().await;
+    let text = "x".repeat(100_000);
+    for n in 0..30 {
+        let note = Note { owner: "rd_1".into(), run: 0, at: n, kind: "note".into(), text: text.clone() };
+        store.record(Evidence { notes: vec![note], ..Evidence::default() });
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        while store.commits() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("a commit of its own");
+}
+
+#[tokio::test]
+async fn a_long_body_is_cut_and_stays_readable() {
+    let (_place, store) = store().await;
+    let long = Exchange { reply_body: Some("y".repeat(1_000_000)), ..exchange("op_1", 1) };
+    running(&store, "1", "42").await;
+    store.record(Evidence { exchanges: vec![long], ..Evidence::default() });
+    store.flush().await.unwrap();
+
+    let (_, detail) = store.log_detail("op_1").await.unwrap().unwrap();
+
+    let body = detail.exchanges[0].reply_body.as_deref().unwrap();
+    assert!(body.len() <= 64 * 1024 && body.contains("cut"), "{}", body.len());
+}

@@ -1,0 +1,119 @@
+//! The store as files: who may open it, and what stands in it.
+
+use super::samples::*;
+use super::{Store, StoreError, StoreOptions};
+use crate::operation::State;
+use crate::store::model::*;
+use crate::store::{CommitTap, Moment};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+#[tokio::test]
+async fn a_store_has_one_host() {
+    let (place, store) = store().await;
+
+    let second = Store::open(&place.url(), place.sealer(), StoreOptions::default()).await;
+
+    let Err(StoreError::Locked { holder, .. }) = second else { panic!("{second:?}") };
+    assert_eq!(holder, format!("process {}", std::process::id()));
+    store.close().await;
+    place.open().await;
+}
+
+#[tokio::test]
+async fn a_store_keeps_its_name() {
+    let (place, store) = store().await;
+    let facts = store.facts().clone();
+    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 1, 32));
+    store.close().await;
+    assert_eq!(place.open().await.facts(), &facts);
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let (_place, store) = store().await;
+    store.close().await;
+    assert!(matches!(store.accept(new("1", "42")).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.operation(&id("1")).await, Err(StoreError::Unavailable(_))));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn addresses_that_name_no_file_are_refused() {
+    let place = Place::new();
+    for url in ["store.db", "sqlite://store.db", "sqlite::memory:", "sqlite:///tmp/", "sqlite:///tmp/x.db?mode=ro"] {
+        let opened = Store::open(url, place.sealer(), StoreOptions::default()).await;
+        assert!(matches!(opened, Err(StoreError::Open { .. })), "{url}: {opened:?}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_closed_to_others() {
+    let (place, store) = store().await;
+    running(&store, "1", "42").await;
+
+    let folder = place.path().parent().unwrap().to_owned();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+    assert_eq!(mode(&folder), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn no_secret_stands_in_the_files() {
+    let (place, store) = store().await;
+    running(&store, "1", "42").await;
+    let marks = [CALL_MARK, "mark-of-the-step-0002", "mark-of-the-result-03", "mark-of-the-service-4"];
+    let mut write = done("1", 1, "password", json!({ "p": marks[1] }));
+    write.entry.sealed = true;
+    store.write_step(write).await.unwrap();
+    let change = ServiceChange { secrets: secret("root", marks[3]), ..ServiceChange::default() };
+    let end = Finish { secrets: secret("p", marks[2]), service: Some(change), ..finish("1", 1, State::Succeeded) };
+    assert!(store.finish(end, Evidence::default()).await.unwrap());
+
+    let bytes = || -> Vec<u8> {
+        let files = std::fs::read_dir(place.path().parent().unwrap()).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    };
+    let found = |bytes: &[u8], mark: &str| bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
+
+    let open = bytes();
+    assert!(found(&open, "vps-small"), "the search finds what is there");
+    store.close().await;
+    for bytes in [open, bytes()] {
+        for mark in marks {
+            assert!(!found(&bytes, mark), "{mark}");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Noted(Mutex<Vec<(Moment, u64)>>);
+
+impl CommitTap for Noted {
+    fn commit(&self, moment: Moment, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.lock().unwrap().push((moment, number));
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn the_tap_stands_around_every_commit() {
+    let place = Place::new();
+    let tap = Arc::new(Noted::default());
+    let options = StoreOptions { tap: Some(tap.clone()), ..StoreOptions::default() };
+    let store = Store::open(&place.url(), place.sealer(), options).await.unwrap();
+
+    store.accept(new("1", "42")).await.unwrap();
+    store.accept(new("2", "43")).await.unwrap();
+
+    let expected = [(Moment::Before, 1), (Moment::After, 1), (Moment::Before, 2), (Moment::After, 2)];
+    assert_eq!(*tap.0.lock().unwrap(), expected);
+    assert_eq!(store.commits(), 2);
+}

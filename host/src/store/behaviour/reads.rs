@@ -1,0 +1,161 @@
+//! Lists and their pages.
+
+use super::samples::*;
+use crate::operation::State;
+use crate::store::model::*;
+use billhook_plugin_api::Hook;
+
+fn reading(name: &str) -> Reading {
+    Reading {
+        id: format!("rd_{name}"),
+        platform: "blesta".into(),
+        service_id: Some("41".into()),
+        hook: Hook::Status,
+        provider: "virtfusion".into(),
+        server: "vf2".into(),
+        state: State::Succeeded,
+        fault: None,
+        summary: "status".into(),
+        started_at: NOW,
+        ended_at: NOW,
+    }
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_overlap() {
+    let (_place, store) = store().await;
+    for n in 0..25 {
+        // Operations and readings stand in one order of time, whatever their prefix.
+        if n % 2 == 0 {
+            store.accept(new(&format!("{n:02}"), &format!("{n}"))).await.unwrap();
+        } else {
+            store.read_over(reading(&format!("{n:02}")), Evidence::default()).await.unwrap();
+        }
+    }
+    store.flush().await.unwrap();
+
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let filter = LogFilter { before, limit: 7, ..LogFilter::default() };
+        let page = store.log(&filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id.clone());
+        seen.extend(page.into_iter().map(|row| row.id));
+    }
+
+    let expected: Vec<String> =
+        (0..25).rev().map(|n| format!("{}_{n:02}", if n % 2 == 0 { "op" } else { "rd" })).collect();
+    assert_eq!(seen, expected);
+    let filter = LogFilter { before: Some("op_10".into()), limit: 3, ..LogFilter::default() };
+    let ids: Vec<_> = store.list_operations(&filter).await.unwrap().into_iter().map(|read| read.id).collect();
+    assert_eq!(ids, [id("08"), id("06"), id("04")]);
+}
+
+#[tokio::test]
+async fn a_filter_is_a_conjunction() {
+    let (_place, store) = store().await;
+    running(&store, "1", "41").await;
+    running(&store, "2", "42").await;
+    store.finish(finish("2", 1, State::Failed), Evidence::default()).await.unwrap();
+    store.read_over(reading("3"), Evidence::default()).await.unwrap();
+    store.flush().await.unwrap();
+    let all = LogFilter { limit: 50, ..LogFilter::default() };
+    let rows = [
+        (all.clone(), vec!["rd_3", "op_2", "op_1"]),
+        (LogFilter { platform: Some("whmcs".into()), ..all.clone() }, vec!["op_2", "op_1"]),
+        (LogFilter { service_id: Some("41".into()), ..all.clone() }, vec!["rd_3", "op_1"]),
+        (
+            LogFilter { platform: Some("whmcs".into()), service_id: Some("41".into()), ..all.clone() },
+            vec!["op_1"],
+        ),
+        (LogFilter { hook: Some(Hook::Status), ..all.clone() }, vec!["rd_3"]),
+        (LogFilter { server: Some("vf2".into()), ..all.clone() }, vec!["rd_3"]),
+        (LogFilter { state: Some(State::Failed), ..all.clone() }, vec!["op_2"]),
+        (LogFilter { state: Some(State::Succeeded), ..all.clone() }, vec!["rd_3"]),
+        (LogFilter { state: Some(State::Running), before: Some("op_2".into()), ..all }, vec!["op_1"]),
+    ];
+    for (filter, expected) in rows {
+        let ids: Vec<_> = store.log(&filter).await.unwrap().into_iter().map(|row| row.id).collect();
+        assert_eq!(ids, expected, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_comes_by_its_time() {
+    let (_place, store) = store().await;
+    for n in 1..=4 {
+        running(&store, &n.to_string(), &n.to_string()).await;
+    }
+    for (name, next_at) in [("1", 500), ("2", 100)] {
+        let wait = Finish { next_at: Some(next_at), ..finish(name, 1, State::Waiting) };
+        store.finish(wait, Evidence::default()).await.unwrap();
+    }
+    store.finish(finish("3", 1, State::Attention), Evidence::default()).await.unwrap();
+    store.accept(new("5", "5")).await.unwrap();
+
+    let due: Vec<_> = store.due(10).await.unwrap().into_iter().map(|due| (due.id, due.next_at)).collect();
+
+    assert_eq!(due, [(id("5"), None), (id("2"), Some(100)), (id("1"), Some(500))]);
+    assert_eq!(store.due(1).await.unwrap().len(), 1);
+    assert_eq!(store.due_of(&key("2")).await.unwrap().len(), 1);
+    assert!(store.due_of(&key("3")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn admission_sees_what_still_matters() {
+    let (_place, store) = store().await;
+    let life = [
+        ("1", Hook::Create, 1, State::Succeeded),
+        ("2", Hook::Suspend, 1, State::Succeeded),
+        ("3", Hook::Terminate, 1, State::Succeeded),
+        ("4", Hook::Create, 2, State::Failed),
+        ("5", Hook::Renew, 2, State::Succeeded),
+        ("6", Hook::Suspend, 2, State::Succeeded),
+        ("7", Hook::Unsuspend, 2, State::Succeeded),
+        ("8", Hook::Suspend, 2, State::Queued),
+        ("9", Hook::Unsuspend, 2, State::Queued),
+    ];
+    for (name, what, epoch, state) in life {
+        let version = store.service(&key("42")).await.unwrap().map(|service| service.version);
+        let new = NewOperation {
+            service_version: version,
+            hook: what,
+            epoch,
+            key: (name == "2").then(|| "event".into()),
+            claim: Some(mark()),
+            ..new(name, "42")
+        };
+        assert!(matches!(store.accept(new).await.unwrap(), Accepted::Stored { .. }), "{name}");
+        if state.is_final() {
+            let gone = (what == Hook::Terminate).then(|| ServiceChange { gone: true, ..ServiceChange::default() });
+            let end = Finish { service: gone, ..finish(name, 1, state) };
+            assert!(store.finish(end, Evidence::default()).await.unwrap(), "{name}");
+        }
+    }
+
+    let (service, named, earlier) = store.earlier(&key("42"), Some("event")).await.unwrap();
+
+    assert_eq!(service.unwrap().epoch, 2);
+    assert_eq!(named.unwrap().id, id("2"));
+    let ids: Vec<_> = earlier.into_iter().map(|read| read.id.0).collect();
+    assert_eq!(ids, ["op_3", "op_4", "op_5", "op_8", "op_9"]);
+    let ids: Vec<_> = store.unfinished(&key("42")).await.unwrap().into_iter().map(|read| read.id.0).collect();
+    assert_eq!(ids, ["op_8", "op_9"]);
+    assert_eq!(store.earlier(&key("none"), None).await.unwrap(), (None, None, vec![]));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_none() {
+    let (_place, store) = store().await;
+    assert_eq!(store.operation(&id("1")).await.unwrap(), None);
+    assert_eq!(store.call(&id("1")).await.unwrap(), None);
+    assert_eq!(store.log_detail("op_1").await.unwrap(), None);
+    assert_eq!(store.scope("x").await.unwrap(), (0, None));
+    assert!(store.journal(&id("1")).await.unwrap().is_empty());
+    assert!(!store.acknowledge(&id("1"), NOW).await.unwrap());
+    assert!(!store.steer(steer("1", State::Failed, 1, State::Queued)).await.unwrap());
+    assert!(!store.finish(finish("1", 1, State::Failed), Evidence::default()).await.unwrap());
+    assert_eq!(store.begin(begin("1", 1, "x")).await.unwrap(), Begun::LeaseLost);
+    assert_eq!(store.write_step(done("1", 1, "x", 1.into())).await.unwrap(), Written::LeaseLost);
+    assert!(!store.change_service(&key("1"), 1, ServiceChange::default(), NOW).await.unwrap());
+}

@@ -1,0 +1,330 @@
+use super::artifacts;
+use crate::clock::ManualClock as PanelManualClock;
+use crate::virtfusion::{Config as PanelConfig, Panel, Running, VirtFusion};
+use billhook::clock::ManualClock;
+use billhook::config::Config;
+use billhook::engine::{Engine, EngineOptions, HookOptions};
+use billhook::operation::State;
+use billhook::problem::Problem;
+use billhook::request::HookBody;
+use billhook::store::{Operation, OperationId, Service, ServiceKey};
+use billhook_plugin_api::Hook;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Saturday, 1 January 2028: a date that no code can mistake for now.
+const START_MS: u64 = 1_830_297_600_000;
+
+/// The platform that the rig sends as.
+pub const PLATFORM: &str = "shop";
+
+/// How a rig differs from the plain one.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Lines of TOML after the rig's own.
+    pub extra: String,
+    /// Settings of the product, instead of the rig's own.
+    pub product: Option<String>,
+}
+
+/// A fake panel, a folder with a configuration, and the clocks that move both.
+pub struct Rig {
+    /// The panel's server.
+    pub running: Running,
+    /// The host's clock.
+    pub clock: ManualClock,
+    /// The panel's clock; moved together with the host's.
+    pub panel_clock: PanelManualClock,
+    /// Everything that the host writes.
+    pub folder: TempDir,
+    setup: Setup,
+}
+
+/// One life of a host.
+pub struct Host {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    clock: ManualClock,
+    panel_clock: PanelManualClock,
+    panel: Panel,
+}
+
+/// A folder in memory, where there is one: the tests count commits, not the disk's milliseconds.
+pub(super) fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let builder = &mut tempfile::Builder::new();
+    let builder = builder.prefix("billhook-");
+    if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.expect("a temporary folder")
+}
+
+/// One staging folder for all: a library of one path is mapped once.
+pub(super) static STAGING: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+    let folder = folder();
+    let path = folder.path().join("staged");
+    (folder, path)
+});
+
+/// The folder that the plugins of this build are taken from.
+pub(super) static PLUGINS: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+    let folder = folder();
+    let path = folder.path().join("plugins");
+    std::fs::create_dir(&path).expect("a folder for plugins");
+    private(&path);
+    let library = path.join("libvirtfusion.so");
+    std::fs::copy(artifacts::path("libvirtfusion.so"), &library).expect("the plugin is copied");
+    private(&library);
+    (folder, path)
+});
+
+/// The loader refuses what others may write, and a test must not depend on the umask.
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode is set");
+}
+
+impl Rig {
+    /// A panel and an empty folder.
+    pub fn new() -> Self {
+        Self::with(Setup::default(), |_| {})
+    }
+
+    /// With another configuration or panel.
+    pub fn with(setup: Setup, panel: impl FnOnce(&mut PanelConfig)) -> Self {
+        let panel_clock = PanelManualClock::new(START_MS);
+        let mut config = PanelConfig::at(&panel_clock);
+        panel(&mut config);
+        let running = VirtFusion::start(config).expect("the panel starts");
+        let rig = Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup };
+        rig.write_config();
+        rig
+    }
+
+    /// The panel's state.
+    pub fn panel(&self) -> &Panel {
+        self.running.panel()
+    }
+
+    /// The configuration file.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("billhook.toml")
+    }
+
+    /// Writes the configuration again, with other lines.
+    pub fn reconfigure(&mut self, setup: Setup) {
+        self.setup = setup;
+        self.write_config();
+    }
+
+    fn write_config(&self) {
+        let folder = self.folder.path();
+        let token = folder.join("token");
+        std::fs::write(&token, self.running.token()).expect("the token is written");
+        private_file(&token);
+        let default = "package_id = 1\nhypervisor_group_id = 1\nos_template_id = 10\n";
+        let text = format!(
+            r#"
+[socket]
+folder = "{folder}"
+
+[store]
+url = "sqlite://{folder}/billhook.db"
+
+[seal]
+key_file = "{folder}/host.key"
+
+[plugins]
+folder = "{plugins}"
+trust_built_with_host = true
+
+[platforms.{PLATFORM}]
+uids = [12345]
+
+[servers.panel]
+provider = "virtfusion"
+base_url = "{base_url}"
+allow_http = true
+settings = {{ token = {{ file = "{folder}/token" }} }}
+
+[products.vps]
+server = "panel"
+[products.vps.settings]
+{product}
+[products.vps-large]
+server = "panel"
+[products.vps-large.settings]
+package_id = 2
+hypervisor_group_id = 1
+os_template_id = 10
+
+{extra}
+"#,
+            folder = folder.display(),
+            plugins = PLUGINS.1.display(),
+            base_url = self.running.base_url(),
+            product = self.setup.product.as_deref().unwrap_or(default),
+            extra = self.setup.extra,
+        );
+        let path = self.config_path();
+        std::fs::write(&path, text).expect("the configuration is written");
+        private_file(&path);
+    }
+
+    /// The configuration as the host reads it.
+    pub fn config(&self) -> Arc<Config> {
+        match Config::load(Some(&self.config_path()), std::iter::empty()) {
+            Ok(config) => Arc::new(config),
+            Err(error) => panic!("the rig's configuration is refused: {error}"),
+        }
+    }
+
+    /// Starts the host.
+    pub async fn host(&self) -> Host {
+        let options = EngineOptions {
+            clock: self.clock.shared(),
+            tap: None,
+            commit_tap: None,
+            staging: Some(STAGING.1.clone()),
+        };
+        let engine = match Engine::start(self.config(), options).await {
+            Ok(engine) => engine,
+            Err(error) => panic!("the engine does not start: {error:?}"),
+        };
+        assert!(engine.unready().is_empty(), "not ready: {:?}", engine.unready());
+        Host {
+            engine,
+            clock: self.clock.clone(),
+            panel_clock: self.panel_clock.clone(),
+            panel: self.panel().clone(),
+        }
+    }
+}
+
+impl Default for Rig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn private_file(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("its mode is set");
+}
+
+/// The body of a hook on this service, with what the hook needs.
+pub fn body(hook: Hook, service: &str) -> Value {
+    let mut body = json!({ "service": { "id": service, "client_id": "77", "domain": format!("svc{service}.example.net") } });
+    match hook {
+        Hook::Create => {
+            body["client"] = json!({ "name": "Acme Ltd", "email": "ops@acme.example", "language": "en" });
+            body["product"] = json!({ "id": "vps" });
+        }
+        Hook::Renew => body["paid_until"] = json!({ "from": "2028-01-01", "to": "2028-02-01" }),
+        Hook::Test => return json!({ "server": "panel" }),
+        _ => {}
+    }
+    body
+}
+
+impl Host {
+    /// Sends a hook without a key.
+    pub async fn send(&self, hook: Hook, body: Value) -> Result<OperationId, Problem> {
+        self.send_with(hook, body, None).await
+    }
+
+    /// Sends a hook with a key.
+    pub async fn send_with(&self, hook: Hook, body: Value, key: Option<&str>) -> Result<OperationId, Problem> {
+        let body = HookBody::parse(body.to_string().as_bytes())?;
+        let options = HookOptions { key: key.map(str::to_owned), expires_at: None };
+        self.engine.accept(PLATFORM, hook, body, options).await
+    }
+
+    /// Sends a hook on a service and drives it to its end.
+    pub async fn run(&self, hook: Hook, service: &str) -> Operation {
+        match self.send(hook, body(hook, service)).await {
+            Ok(id) => self.drive(&id).await,
+            Err(problem) => panic!("{hook} on {service} is refused: {problem}"),
+        }
+    }
+
+    /// Moves time until the operation is final or needs a person.
+    pub async fn drive(&self, id: &OperationId) -> Operation {
+        loop {
+            let mut activity = self.engine.activity();
+            let mut stalled = self.panel.stalled();
+            let operation = self.operation(id).await;
+            if operation.state.is_final() || operation.state == State::Attention {
+                return operation;
+            }
+            self.step(&mut activity, &mut stalled, || format!("{id} is {}", operation.state)).await;
+        }
+    }
+
+    /// Moves time until nothing is left that time would move: all operations final or with a person.
+    pub async fn drive_all(&self, ids: &[OperationId]) -> Vec<Operation> {
+        let mut ended = Vec::new();
+        for id in ids {
+            ended.push(self.drive(id).await);
+        }
+        ended
+    }
+
+    /// Lets everything under way come to rest without moving time.
+    pub async fn rest(&self) {
+        loop {
+            let mut activity = self.engine.activity();
+            if self.engine.is_idle() {
+                return;
+            }
+            let _ = activity.changed().await;
+        }
+    }
+
+    async fn step(
+        &self,
+        activity: &mut tokio::sync::watch::Receiver<u64>,
+        stalled: &mut tokio::sync::watch::Receiver<usize>,
+        what: impl Fn() -> String,
+    ) {
+        if self.engine.is_idle() || *stalled.borrow_and_update() > 0 {
+            let Some(at) = self.clock.next_deadline() else {
+                panic!("{}, and nothing is left to wait for", what());
+            };
+            self.advance(at.saturating_sub(billhook::clock::Clock::monotonic(&self.clock)));
+            // What was woken runs on other threads; the next look is at what it made of it.
+            tokio::task::yield_now().await;
+            return;
+        }
+        tokio::select! {
+            _ = activity.changed() => {}
+            _ = stalled.changed() => {}
+        }
+    }
+
+    /// Moves both clocks.
+    pub fn advance(&self, by: Duration) {
+        self.panel_clock.advance(by);
+        self.clock.advance(by);
+    }
+
+    /// The operation as it stands.
+    pub async fn operation(&self, id: &OperationId) -> Operation {
+        match self.engine.operation(id).await {
+            Ok(operation) => operation,
+            Err(problem) => panic!("{id}: {problem}"),
+        }
+    }
+
+    /// The service as it stands.
+    pub async fn service(&self, service: &str) -> Option<Service> {
+        let key = ServiceKey { platform: PLATFORM.to_owned(), service_id: service.to_owned() };
+        self.engine.env().store.service(&key).await.expect("the store answers")
+    }
+
+    /// Stops the host; the next one may have the store.
+    pub async fn stop(self) {
+        self.engine.stop(Duration::from_secs(5)).await;
+    }
+}
