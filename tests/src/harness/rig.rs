@@ -141,6 +141,7 @@ trust_built_with_host = true
 
 [platforms.{PLATFORM}]
 uids = [12345]
+hooks = "all"
 
 [servers.panel]
 provider = "virtfusion"
