@@ -4,15 +4,27 @@
 //! said, unchanged.
 
 mod answer;
+mod check;
 mod client;
 mod complaint;
+mod follow;
+mod hook;
+mod log;
 mod logging;
+mod operation;
+mod ops;
 mod place;
+mod plugins;
 mod serve;
+mod table;
 
-use answer::{Answer, Exit};
+use answer::Answer;
+use check::CheckArgs;
 use clap::{Args, Parser, Subcommand};
 use client::Client;
+use hook::HookArgs;
+use log::LogCommand;
+use ops::OpsCommand;
 use place::Place;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +64,19 @@ struct Global {
 enum Command {
     /// Run the daemon
     Serve,
+    /// Look at everything that a start needs; changes nothing
+    Check(CheckArgs),
+    /// Send a hook, as a billing platform would, and wait for what comes of it
+    #[command(after_help = EXIT_CODES)]
+    Hook(Box<HookArgs>),
+    /// Look at operations and decide about them
+    #[command(subcommand)]
+    Ops(OpsCommand),
+    /// Read the module log
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Show what the daemon has loaded, and what it refused
+    Plugins,
 }
 
 /// Parses the arguments, carries the command out, and says how it ended.
@@ -68,7 +93,8 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Answer> {
     let place = Place::new(cli.global.config.clone(), cli.global.socket.clone());
     let runtime = match cli.command {
-        Command::Serve => several_threads(),
+        // A check starts an engine, which must go on while a plugin is loaded.
+        Command::Serve | Command::Check(_) => several_threads(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     }?;
     let answer = runtime.block_on(carry_out(&cli.command, &place));
@@ -80,6 +106,11 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
 async fn carry_out(command: &Command, place: &Place) -> anyhow::Result<Answer> {
     match command {
         Command::Serve => serve::run(place).await,
+        Command::Check(args) => check::run(place, args).await,
+        Command::Hook(args) => hook::run(&Client::of(place)?, args).await,
+        Command::Ops(command) => ops::run(&Client::of(place)?, command).await,
+        Command::Log(command) => log::run(&Client::of(place)?, command).await,
+        Command::Plugins => plugins::run(&Client::of(place)?).await,
     }
 }
 
@@ -87,4 +118,56 @@ async fn carry_out(command: &Command, place: &Place) -> anyhow::Result<Answer> {
 fn several_threads() -> std::io::Result<tokio::runtime::Runtime> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("billhook").enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("billhook").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_arguments_are_consistent_and_name_the_exit_codes() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("Exit codes:") && help.contains("3  accepted and not finished yet"), "{help}");
+    }
+
+    #[test]
+    fn what_every_command_takes_may_stand_before_and_behind_it() {
+        for line in ["--json --socket /s --config /c ops list", "ops list --config /c --json --socket /s"] {
+            let global = parse(line).unwrap().global;
+            assert!(global.json, "{line}");
+            assert_eq!(global.socket, Some(PathBuf::from("/s")));
+            assert_eq!(global.config, Some(PathBuf::from("/c")));
+        }
+    }
+
+    #[test]
+    fn lines_are_taken_or_are_wrong_use() {
+        for (line, exit) in [
+            ("serve", None),
+            ("check", None),
+            ("check --panels --platform whmcs", None),
+            ("hook create --service 7 --product p --wait 0", None),
+            ("hook test --server a --key k", None),
+            ("ops list --state waiting --state attention --service 7 --platform p --limit 5", None),
+            ("ops settle op_1 give-up --reason lost", None),
+            ("log list --platform p --service 7 --hook create --server s --state failed --before op_1 --limit 5", None),
+            ("log show op_1 --bodies", None),
+            ("plugins", None),
+            ("--help", Some(0)),
+            ("--version", Some(0)),
+            ("", Some(2)),
+            ("sevre", Some(2)),
+            ("check --platform whmcs", Some(2)),
+            ("ops list --limit many", Some(2)),
+            ("log show", Some(2)),
+        ] {
+            assert_eq!(parse(line).err().map(|error| error.exit_code()), exit, "{line}");
+        }
+    }
 }

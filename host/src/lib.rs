@@ -25,6 +25,8 @@ pub mod wire;
 
 // Drivers.
 pub mod attempt;
+pub mod cli;
 pub mod engine;
 pub mod panel;
+pub mod server;
 pub mod views;

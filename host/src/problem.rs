@@ -81,7 +81,9 @@ impl ProblemType {
             Self::NotAllowed | Self::HookNotAllowed => 403,
             Self::NotFound | Self::UnknownService => 404,
             Self::KeyReused | Self::NotConfigured | Self::Unsupported | Self::HookFailed => 422,
-            Self::AlreadyExists | Self::ConflictBusy | Self::PanelChanged | Self::WrongState | Self::HookCancelled => 409,
+            Self::AlreadyExists | Self::ConflictBusy | Self::PanelChanged | Self::WrongState | Self::HookCancelled => {
+                409
+            }
             Self::MethodNotAllowed => 405,
             Self::UnsupportedMediaType => 415,
             Self::Internal => 500,

@@ -292,12 +292,12 @@ impl Store {
             }
             let lines: Vec<_> = lost.into_iter().map(|(id, server)| (id, settle_ms(&server))).collect();
             let fate = self.inner.writer.decide(rescue::command(&lines, now)).await?;
-            let ids: Vec<OperationId> = serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
+            let lines: Vec<(OperationId, u64)> = serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
                 .map_err(|error| StoreError::Rejected(error.to_string()))?;
-            if ids.is_empty() {
+            if lines.is_empty() {
                 return Ok(rescued);
             }
-            rescued.extend(ids);
+            rescued.extend(lines.into_iter().map(|(id, _)| id));
         }
     }
 

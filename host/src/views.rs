@@ -495,7 +495,7 @@ pub struct ProductView {
     pub provider: String,
 }
 
-/// How the daemon is.
+/// How a daemon is that takes hooks; one that takes none answers with the problem `unavailable`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// The word.
@@ -515,8 +515,6 @@ pub enum HealthWord {
     Ok,
     /// It takes hooks, and some server is not ready.
     Degraded,
-    /// It takes no hooks: it is going down, or its store does not answer.
-    Unavailable,
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 use super::answer::{Exit, pretty};
 use super::client::ClientError;
+use super::operation;
 use super::table::plain;
 use crate::config::ConfigError;
 use crate::engine::StartError;
 use crate::problem::ProblemDocument;
+use crate::store::StoreError;
+use crate::views::FailureView;
 use std::fmt::Write as _;
 
 /// Arguments, or settings that they lead to, that cannot be followed.
@@ -20,6 +23,11 @@ impl WrongUse {
     pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { what: what.into(), remedy: remedy.into() }
     }
+
+    /// What helps.
+    pub(super) fn remedy(&self) -> &str {
+        &self.remedy
+    }
 }
 
 /// Prints the failure: in words to stderr, or where programs listen and the API gave a document, that to stdout.
@@ -32,7 +40,10 @@ pub(super) fn print(error: &anyhow::Error, as_json: bool) -> Exit {
 }
 
 fn exit(error: &anyhow::Error) -> Exit {
-    if error.is::<WrongUse>() || error.is::<ConfigError>() { Exit::WrongUse } else { Exit::Failed }
+    let is_wrong_use = error.is::<WrongUse>()
+        || error.is::<ConfigError>()
+        || matches!(error.downcast_ref(), Some(ClientError::NotSendable));
+    if is_wrong_use { Exit::WrongUse } else { Exit::Failed }
 }
 
 /// The failure in words, with a line end.
@@ -53,14 +64,21 @@ fn text(error: &anyhow::Error) -> String {
 
 fn remedy(error: &anyhow::Error) -> Option<&str> {
     if let Some(wrong) = error.downcast_ref::<WrongUse>() {
-        return Some(&wrong.remedy);
+        return Some(wrong.remedy());
     }
     if let Some(client) = error.downcast_ref::<ClientError>() {
         return client.remedy();
     }
     error.downcast_ref::<StartError>().map(|error| match error {
-        StartError::Store(_) => "`billhook check` looks at the store; the daemon's user needs its folder alone, on a disk with room",
-        StartError::Key { .. } => "put the key back from its copy, closed to others (chmod 600); `billhook check` looks at it",
+        StartError::Store(StoreError::Locked { .. }) => {
+            "one daemon serves a store: stop that one, or give this one a store of its own"
+        }
+        StartError::Store(_) => {
+            "`billhook check` looks at the store; the daemon's user needs its folder alone, on a disk with room"
+        }
+        StartError::Key { .. } => {
+            "put the key back from its copy, closed to others (chmod 600); `billhook check` looks at it"
+        }
         StartError::Runtime(_) => "let the daemon have more threads (ulimit -u, TasksMax)",
     })
 }
@@ -91,6 +109,24 @@ pub(super) fn problem_text(problem: &ProblemDocument) -> String {
     out
 }
 
+/// A failed or cancelled hook in words.
+pub(super) fn failure_text(failure: &FailureView) -> String {
+    let mut out = match &failure.operation {
+        Some(operation) => operation::text(operation),
+        None => format!("{}  failed\n", plain(&failure.log_ref)),
+    };
+    match (&failure.fault, &failure.operation) {
+        // It stands with the operation.
+        (Some(_), Some(operation)) if operation.fault.is_some() => {}
+        (Some(fault), _) => out.push_str(&operation::fault_text(fault)),
+        (None, _) => line(&mut out, "why", &failure.problem.detail),
+    }
+    if let Some(remedy) = &failure.problem.remedy {
+        line(&mut out, "help", remedy);
+    }
+    out
+}
+
 fn line(out: &mut String, label: &str, text: &str) {
     let _ = writeln!(out, "{label:>6}: {}", plain(text));
 }
@@ -104,7 +140,8 @@ mod tests {
 
     #[test]
     fn every_finding_of_a_configuration_is_shown_with_its_remedy() {
-        let finding = |n: u8| Finding { place: format!("b.toml:{n} a.b"), problem: "is bad".into(), remedy: "mend it".into() };
+        let finding =
+            |n: u8| Finding { place: format!("b.toml:{n} a.b"), problem: "is bad".into(), remedy: "mend it".into() };
         let error = anyhow::Error::new(ConfigError { findings: vec![finding(1), finding(2)] });
 
         assert_eq!(exit(&error), Exit::WrongUse);

@@ -28,11 +28,13 @@ pub(super) fn filter(level: &str) -> Result<EnvFilter, WrongUse> {
         WrongUse::new(format!("log.level {level:?} is not usable: {why}"), remedy)
     };
     // A filter may be a bare target, which makes a mistyped level a target that nothing has: a log that stays empty.
-    let is_level = |part: &str| part.contains(['=', '[', ':']) || part.parse::<LevelFilter>().is_ok();
-    if let Some(part) = level.split(',').map(str::trim).find(|part| !is_level(part)) {
+    let is_level =
+        |part: &str| !part.is_empty() && (part.contains(['=', '[', ':']) || part.parse::<LevelFilter>().is_ok());
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
+    if let Some(part) = parts.iter().find(|part| !is_level(part)) {
         return Err(refused(format!("{part:?} is no level")));
     }
-    EnvFilter::try_new(level).map_err(|error| refused(error.to_string()))
+    EnvFilter::try_new(parts.join(",")).map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]

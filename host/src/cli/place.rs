@@ -10,7 +10,8 @@ const FOLDER_VARIABLE: &str = "BILLHOOK__SOCKET__FOLDER";
 /// What the arguments and the environment say of places.
 pub(super) struct Place {
     config: Option<PathBuf>,
-    socket: Option<PathBuf>,
+    /// The socket that was named.
+    pub(super) socket: Option<PathBuf>,
     env: BTreeMap<String, String>,
 }
 
@@ -92,7 +93,8 @@ mod tests {
     fn the_socket_is_found_without_reading_any_secret() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("billhook.toml");
-        let text = "[socket]\nfolder = \"/run/elsewhere\"\n[servers.a.settings]\ntoken = { file = \"/nowhere/token\" }\n";
+        let text =
+            "[socket]\nfolder = \"/run/elsewhere\"\n[servers.a.settings]\ntoken = { file = \"/nowhere/token\" }\n";
         std::fs::write(&file, text).unwrap();
 
         assert!(place(Some(&file), &[]).config().is_err());

@@ -62,7 +62,8 @@ pub const STORE: &[&str] = &[
      FROM won",
     "INSERT INTO request (operation_id, shown, call)
      WITH {won}
-     SELECT v ->> 'id', v ->> 'shown', substr($1, (v ->> 'b') + (v ->> '$.call[0]') + 1, v ->> '$.call[1]') FROM won",
+     SELECT v ->> 'id', CAST(substr($1, (v ->> 'b') + (v ->> '$.shown[0]') + 1, v ->> '$.shown[1]') AS TEXT),
+         substr($1, (v ->> 'b') + (v ->> '$.call[0]') + 1, v ->> '$.call[1]') FROM won",
     "INSERT INTO service (
          platform, service_id, epoch, version, status, provider, server, panel, product, client_id, username, domain,
          properties, unsettled_ms, created_at, updated_at)
@@ -112,12 +113,14 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     }
     let passes: &[OperationId] = new.claim.as_ref().map_or(&[], |claim| &claim.passes);
     let call = command.bytes(&seals::call(sealer, &new.id, &new.call)?);
+    // Large, and only stored: beside the row, which is read many times.
+    let shown = command.bytes(new.shown.to_string().as_bytes());
     let row = json!({
         "id": new.id, "platform": key.platform, "service_id": key.service_id, "version": new.service_version,
         "client_id": new.client_id, "username": new.username, "domain": new.domain, "epoch": new.epoch,
         "hook": new.hook, "action": new.action, "key": new.key, "fingerprint": new.fingerprint,
         "provider": new.provider, "server": new.server, "panel": new.panel, "product": new.product,
-        "renew_to": new.renew_to, "shown": new.shown.to_string(), "call": call, "expires_at": new.expires_at,
+        "renew_to": new.renew_to, "shown": shown, "call": call, "expires_at": new.expires_at,
         "claimed": new.claim.is_some(),
         "library": new.claim.as_ref().map(|claim| &claim.library),
         "journal_version": new.claim.as_ref().map_or(0, |claim| claim.journal_version),

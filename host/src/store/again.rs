@@ -28,7 +28,8 @@ pub const SQL: &[&str] = &[
          updated_at = v ->> 'now'
      FROM won WHERE operation.id = v ->> 'id'",
     "WITH {won}
-     UPDATE request SET shown = v ->> 'shown', call = substr($1, (v ->> 'b') + (v ->> '$.call[0]') + 1, v ->> '$.call[1]')
+     UPDATE request SET shown = CAST(substr($1, (v ->> 'b') + (v ->> '$.shown[0]') + 1, v ->> '$.shown[1]') AS TEXT),
+         call = substr($1, (v ->> 'b') + (v ->> '$.call[0]') + 1, v ->> '$.call[1]')
      FROM won WHERE operation_id = v ->> 'id'",
     "WITH {won}
      UPDATE service
@@ -41,8 +42,9 @@ pub const SQL: &[&str] = &[
 pub fn command(again: &Again, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
     let call = command.bytes(&seals::call(sealer, &again.id, &again.call)?);
+    let shown = command.bytes(again.shown.to_string().as_bytes());
     let row = json!({
-        "id": again.id, "version": again.service_version, "shown": again.shown.to_string(), "call": call,
+        "id": again.id, "version": again.service_version, "shown": shown, "call": call,
         "fingerprint": again.fingerprint, "product": again.product, "expires_at": again.expires_at, "now": again.now,
     });
     command.row(Kind::Again, &row);

@@ -192,3 +192,81 @@ impl Batch {
         (self.bytes, moved, rows.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn command(kind: Kind, scope: &str) -> Command {
+        let mut command = Command::default();
+        command.row(kind, &json!({ "x": 1 }));
+        command.guard(Guard::Scope(scope.into()));
+        command
+    }
+
+    #[test]
+    fn commands_with_a_common_guard_share_a_pass_only_in_the_order_of_the_text() {
+        use Kind::{Begin, Finish, Step};
+        for (first, second, third, expected) in [
+            ((Begin, "a"), (Begin, "a"), (Begin, "b"), [true, false, true]),
+            ((Step, "a"), (Begin, "a"), (Finish, "a"), [true, true, true]),
+            ((Begin, "a"), (Step, "a"), (Begin, "b"), [true, false, true]),
+            // What waits for the next pass is not overtaken.
+            ((Begin, "a"), (Step, "a"), (Finish, "a"), [true, false, false]),
+        ] {
+            let mut pass = Pass::default();
+            let admitted = [first, second, third].map(|(kind, scope)| pass.admits(&command(kind, scope)));
+            assert_eq!(admitted, expected, "{first:?} {second:?} {third:?}");
+        }
+    }
+
+    #[test]
+    fn a_flush_waits_for_what_was_kept_back() {
+        let flush = Command::default();
+        let mut pass = Pass::default();
+        assert!(pass.admits(&command(Kind::Begin, "a")) && pass.admits(&flush));
+        assert!(!pass.admits(&command(Kind::Begin, "a")));
+        assert!(!pass.admits(&flush));
+    }
+
+    #[test]
+    fn a_pass_is_bounded_and_a_command_beyond_the_bound_goes_alone() {
+        let mut long = Command::default();
+        long.bytes(&vec![0; MAX_BYTES + 1]);
+        let mut pass = Pass::default();
+        assert!(pass.admits(&long) && pass.is_full());
+
+        let mut pass = Pass::default();
+        let admitted = (0..2 * MAX_COMMANDS).filter(|n| pass.admits(&command(Kind::Begin, &n.to_string()))).count();
+        assert_eq!(admitted, MAX_COMMANDS);
+    }
+
+    #[test]
+    fn nul_is_replaced_where_it_is_one() {
+        for (given, expected) in [
+            (json!("a\u{0}b"), r#""a\ufffdb""#),
+            (json!("a\\u0000b"), r#""a\\u0000b""#),
+            (json!("\\\u{0}\\"), r#""\\\ufffd\\""#),
+            (json!("\"\u{0}"), r#""\"\ufffd""#),
+            (json!("plain"), r#""plain""#),
+        ] {
+            assert_eq!(without_nul(given.to_string()), expected);
+        }
+    }
+
+    #[test]
+    fn rows_know_their_command_and_where_its_bytes_begin() {
+        let (mut first, mut second) = (command(Kind::Note, "a"), command(Kind::Note, "b"));
+        first.bytes(b"12345");
+        assert_eq!(serde_json::to_string(&second.bytes(b"678")).unwrap(), "[0,3]");
+        let mut batch = Batch::default();
+        batch.add(0, &first);
+        batch.add(3, &second);
+
+        assert_eq!(batch.mask(), 1 << Kind::Note as usize);
+        let (bytes, _, rows) = batch.values();
+        assert_eq!(bytes, b"12345678");
+        assert_eq!(rows[Kind::Note as usize].as_deref(), Some(r#"[{"n":0,"b":0,"x":1},{"n":3,"b":5,"x":1}]"#));
+    }
+}

@@ -1,11 +1,11 @@
 //! Before a change is sent: the one commit that decides whether it may be.
 
+use super::StoreError;
 use super::batch::{Command, Guard};
 use super::kind::Kind;
 use super::model::{Begin, Begun};
 use super::step;
 use super::writer::Fate;
-use super::StoreError;
 use crate::seal::Sealer;
 use serde_json::json;
 

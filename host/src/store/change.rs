@@ -17,12 +17,13 @@ FROM r LEFT JOIN service s ON s.platform = v ->> 'platform' AND s.service_id = v
 WHERE true
 {answer}";
 
-/// Whose row it is: named, or that of the operation.
-macro_rules! target {
+/// The service of each row: named, or that of the operation.
+macro_rules! aim {
     () => {
-        "LEFT JOIN operation o ON o.id = v ->> 'id'
-         JOIN service s ON s.platform = coalesce(o.platform, v ->> 'platform')
-             AND s.service_id = coalesce(o.service_id, v ->> 'service_id')"
+        "WITH {won}, aim (v, platform, service_id) AS MATERIALIZED (
+             SELECT v, coalesce(o.platform, v ->> 'platform'), coalesce(o.service_id, v ->> 'service_id')
+             FROM won LEFT JOIN operation o ON o.id = v ->> 'id')
+         "
     };
 }
 
@@ -30,50 +31,46 @@ macro_rules! target {
 pub const GONE: &[&str] = &[
     concat!(
         "INSERT INTO former_remote (platform, service_id, epoch, panel, remote_id, gone_at)
-         WITH {won}
-         SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, v ->> 'now'
-         FROM won ",
-        target!(),
-        " WHERE v ->> 'gone' AND s.remote_id IS NOT NULL
+         ",
+        aim!(),
+        "SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, v ->> 'now'
+         FROM aim JOIN service s ON s.platform = aim.platform AND s.service_id = aim.service_id
+         WHERE v ->> 'gone' AND s.remote_id IS NOT NULL
          ON CONFLICT DO NOTHING"
     ),
     concat!(
-        "WITH {won}
-         DELETE FROM service_secret WHERE (platform, service_id) IN (
-             SELECT s.platform, s.service_id FROM won ",
-        target!(),
-        " WHERE v ->> 'gone')"
+        aim!(),
+        "DELETE FROM service_secret
+         WHERE (platform, service_id) IN (SELECT platform, service_id FROM aim WHERE v ->> 'gone')"
     ),
 ];
 
 /// The change. Properties are laid over member by member; a remote id of another live service is left to it.
 pub const STORE: &str = concat!(
-    "WITH {won}
-     UPDATE service
-     SET version = service.version + 1,
-         epoch = service.epoch + (v ->> 'gone'),
-         status = coalesce(v ->> 'status', iif(v ->> 'gone', 'terminated', service.status)),
+    aim!(),
+    "UPDATE service
+     SET version = version + 1,
+         epoch = epoch + (v ->> 'gone'),
+         status = coalesce(v ->> 'status', iif(v ->> 'gone', 'terminated', status)),
          remote_id = CASE WHEN v ->> 'gone' THEN NULL
                           WHEN EXISTS (SELECT 1 FROM service other
                                        WHERE other.panel = service.panel AND other.remote_id = v ->> 'remote_id'
-                                         AND other.rowid <> service.rowid) THEN service.remote_id
-                          ELSE coalesce(v ->> 'remote_id', service.remote_id) END,
-         username = coalesce(v ->> 'username', service.username),
+                                         AND other.rowid <> service.rowid) THEN remote_id
+                          ELSE coalesce(v ->> 'remote_id', remote_id) END,
+         username = coalesce(v ->> 'username', username),
          properties = (
              SELECT json_group_object(e.key, json(layer.document -> e.fullkey))
              FROM (SELECT iif(v ->> 'gone', '{}', service.properties) AS document, 0 AS upper
                    UNION ALL SELECT v ->> 'properties', 1) AS layer, json_each(layer.document) AS e
              WHERE NOT (upper AND e.type = 'null')
                AND (upper OR NOT EXISTS (SELECT 1 FROM json_each(v ->> 'properties') AS p WHERE p.key = e.key))),
-         paid_until = coalesce(v ->> 'paid_until', iif(v ->> 'gone', NULL, service.paid_until)),
-         ends_at = coalesce(v ->> 'ends_at', iif(v ->> 'gone', NULL, service.ends_at)),
-         poll_at = iif(v ->> 'sets_poll' OR v ->> 'gone', v ->> 'poll_at', service.poll_at),
-         pending = iif(v ->> 'sets_pending' OR v ->> 'gone', v ->> 'pending', service.pending),
-         unsettled_ms = coalesce(v ->> 'unsettled_ms', service.unsettled_ms),
+         paid_until = coalesce(v ->> 'paid_until', iif(v ->> 'gone', NULL, paid_until)),
+         ends_at = coalesce(v ->> 'ends_at', iif(v ->> 'gone', NULL, ends_at)),
+         poll_at = iif(v ->> 'sets_poll' OR v ->> 'gone', v ->> 'poll_at', poll_at),
+         pending = iif(v ->> 'sets_pending' OR v ->> 'gone', v ->> 'pending', pending),
+         unsettled_ms = coalesce(v ->> 'unsettled_ms', unsettled_ms),
          updated_at = v ->> 'now'
-     FROM won ",
-    target!(),
-    " WHERE service.rowid = s.rowid"
+     FROM aim WHERE service.platform = aim.platform AND service.service_id = aim.service_id"
 );
 
 /// A secret of the service, new or another.

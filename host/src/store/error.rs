@@ -76,10 +76,9 @@ pub(super) fn is_local(error: &sqlx::Error) -> bool {
     /// SQLITE_ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE: the primary code is the low byte.
     const LOCAL: [u32; 5] = [1, 18, 19, 20, 25];
     match error {
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| LOCAL.contains(&(code & 0xff))),
+        sqlx::Error::Database(error) => {
+            error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| LOCAL.contains(&(code & 0xff)))
+        }
         _ => false,
     }
 }

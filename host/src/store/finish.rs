@@ -2,9 +2,9 @@
 
 use super::batch::Command;
 use super::kind::Kind;
+use super::model::Evidence;
 use super::model::{Finish, ServiceKey};
 use super::{StoreError, change, evidence, seals};
-use super::model::Evidence;
 use crate::seal::Sealer;
 use serde_json::json;
 

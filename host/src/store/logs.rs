@@ -13,7 +13,8 @@ use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
 /// The most rows of one page.
 const PAGE_MOST: u32 = 1000;
 
-const ROW: &str = "
+/// The columns of a row of the list.
+pub const ROW: &str = "
 SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at FROM log";
 const ATTEMPTS: &str = "
 SELECT owner, run, started_at, ended_at, end, fault FROM attempt WHERE owner = $1 ORDER BY run";

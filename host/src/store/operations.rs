@@ -40,6 +40,8 @@ const EARLIER: &str = operations!(
      ORDER BY o.seq"
 );
 
+const LISTED: &str = operations!("JOIN log ON o.id = 'op_' || substr(log.place, 1, length(log.place) - 3)");
+
 const DUE: &str = "
 SELECT id, platform, service_id, server, next_at FROM operation
 WHERE state IN ('queued', 'waiting') ORDER BY coalesce(next_at, 0), id LIMIT $1";
@@ -143,11 +145,7 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn list_operations(&self, filter: &LogFilter) -> Result<Vec<Operation>, StoreError> {
-        let text = logs::text(
-            filter,
-            operations!("JOIN log ON o.id = 'op_' || substr(log.place, 1, length(log.place) - 3)"),
-            logs::Of::Operations,
-        );
+        let text = logs::text(filter, LISTED, logs::Of::Operations);
         let rows = logs::bind(sqlx::query(AssertSqlSafe(text)), filter).fetch_all(&self.inner.reader).await;
         rows.map_err(unavailable)?.iter().map(read).collect()
     }
@@ -240,4 +238,39 @@ fn secrets_state(word: &str) -> Option<SecretsState> {
         "expired" => SecretsState::Expired,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{file, schema, writer};
+    use sqlx::Row;
+
+    #[tokio::test]
+    async fn reads_go_by_an_index_and_sort_nothing_large() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        file::prepare(&path).unwrap();
+        let mut db = writer::connect(&path).await.unwrap();
+        schema::migrate(&mut db).await.unwrap();
+        let all = LogFilter { limit: 50, ..LogFilter::default() };
+        let failed = LogFilter { state: Some(State::Failed), before: Some("op_1".into()), ..all.clone() };
+        let of_service = LogFilter { platform: Some("p".into()), service_id: Some("1".into()), ..all.clone() };
+        let of_hook = LogFilter { hook: Some(Hook::Create), ..all.clone() };
+        let mut texts: Vec<String> = [BY_ID, BY_KEY, UNFINISHED, EARLIER, DUE, DUE_OF].map(Into::into).into();
+        for filter in [failed, of_service, of_hook] {
+            texts.push(logs::text(&filter, logs::ROW, logs::Of::All));
+            texts.push(logs::text(&filter, LISTED, logs::Of::Operations));
+        }
+        for text in texts {
+            let plan =
+                sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
+            let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            println!("{text}\n{steps:#?}");
+            let due = steps.iter().all(|step| step.contains("operation_due"));
+            assert!(due || !steps.iter().any(|step| step.starts_with("SCAN")), "{text}\n{steps:#?}");
+            let sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+            assert!(!sorted || !text.contains("LIMIT"), "{text}\n{steps:#?}");
+        }
+    }
 }

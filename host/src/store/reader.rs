@@ -96,3 +96,28 @@ impl<'r> Cells<'r> {
 fn not_json(error: &serde_json::Error) -> String {
     format!("it is not the JSON that belongs there (at {}:{})", error.line(), error.column())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection;
+
+    #[tokio::test]
+    async fn a_cell_that_cannot_be_read_names_its_place_and_not_its_value() {
+        let mut db = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let row = "SELECT 'op_1' AS id, -1 AS run, '{s3cret' AS shown, 'asleep' AS state, x'00' AS seq";
+        let row = sqlx::query(row).fetch_one(&mut db).await.unwrap();
+        let cells = Cells::new(&row, "operation", "id");
+        let errors = [
+            cells.number::<u64>("run").map(drop),
+            cells.json::<serde_json::Value>("shown").map(drop),
+            cells.word("state", crate::operation::State::parse).map(drop),
+            cells.number::<u64>("seq").map(drop),
+        ];
+        for (error, column) in errors.into_iter().zip(["run", "shown", "state", "seq"]) {
+            let text = error.unwrap_err().to_string();
+            assert!(text.starts_with(&format!("cannot read {column} of row op_1 in table operation: ")), "{text}");
+            assert!(!text.contains("s3cret") && !text.contains("asleep"), "{text}");
+        }
+    }
+}

@@ -14,34 +14,34 @@ pub const SQL: &[&str] = &[
     "{fate}
      WITH {r}
      SELECT {kind}, v ->> 'n', 'yes', 0, 0, (
-         SELECT json_group_array(o.id) FROM json_each(v, '$.lines') AS line
-         JOIN operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS NOT $2)
+         SELECT json_group_array(json_array(o.id, line.value ->> 1)) FROM json_each(v, '$.lines') AS line
+         CROSS JOIN operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS NOT $2)
      FROM r
      WHERE true
      {answer}",
     "WITH {r}
      UPDATE entry SET stage = 'doubted', doubt = coalesce(doubt, v ->> 'doubt')
      FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
-     WHERE entry.operation_id = saved.value AND stage = 'begun' AND entry.kind IN ('ensure', 'differ', 'once', 'converge')",
+     WHERE entry.operation_id = saved.value ->> 0 AND stage = 'begun' AND entry.kind IN ('ensure', 'differ', 'once', 'converge')",
     // It may have changed something that no step tells of: the service's next change waits out the settle time.
     "WITH {r}
-     UPDATE service SET unsettled_ms = max(unsettled_ms, line.value ->> 1), updated_at = v ->> 'now'
-     FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved,
-         json_each(v, '$.lines') AS line JOIN operation o ON o.id = saved.value
-     WHERE line.value ->> 0 = saved.value AND o.touched = 1
+     UPDATE service SET unsettled_ms = max(unsettled_ms, saved.value ->> 1), updated_at = v ->> 'now'
+     FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
+         JOIN operation o ON o.id = saved.value ->> 0
+     WHERE o.touched = 1
        AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = o.id AND e.kind IN ('ensure', 'differ', 'once')
                        AND e.stage <> 'cleared')
        AND service.platform = o.platform AND service.service_id = o.service_id",
     "WITH {r}
      UPDATE attempt SET end = 'lost', ended_at = v ->> 'now'
      FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
-     WHERE attempt.owner = saved.value AND attempt.ended_at IS NULL",
+     WHERE attempt.owner = saved.value ->> 0 AND attempt.ended_at IS NULL",
     "WITH {r}
      UPDATE operation SET state = 'queued', next_at = NULL, updated_at = v ->> 'now',
          doubted = EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = operation.id AND e.stage IN ('begun', 'doubted')
                            AND e.kind IN ('ensure', 'differ', 'once', 'converge'))
      FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
-     WHERE operation.id = saved.value",
+     WHERE operation.id = saved.value ->> 0",
 ];
 
 /// The command for operations, each with the settle time of its service.

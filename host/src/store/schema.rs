@@ -48,7 +48,12 @@ async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, St
         .await
         .map_err(|error| StoreError::of(&error))?;
     let corrupt = |column: &'static str| {
-        move |_| StoreError::Corrupt { table: "store", column, row: "1".to_owned(), why: "it is not readable".to_owned() }
+        move |_| StoreError::Corrupt {
+            table: "store",
+            column,
+            row: "1".to_owned(),
+            why: "it is not readable".to_owned(),
+        }
     };
     let id: String = row.try_get("id").map_err(corrupt("id"))?;
     let state: String = row.try_get("state").map_err(corrupt("state"))?;
@@ -78,6 +83,52 @@ fn numbers(version: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A new store in which this was then done.
+    async fn after(change: &'static str) -> Result<StoreFacts, StoreError> {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        crate::store::file::prepare(&path).unwrap();
+        let mut db = crate::store::writer::connect(&path).await.unwrap();
+        migrate(&mut db).await.unwrap();
+        db.execute(change).await.unwrap();
+        migrate(&mut db).await
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_not_ours_to_serve_is_refused() {
+        assert!(matches!(
+            after("UPDATE store SET schema = 2").await,
+            Err(StoreError::NewerSchema { found: 2, known: 1 })
+        ));
+        assert!(matches!(after("UPDATE store SET state = 'retired'").await, Err(StoreError::Retired { .. })));
+        assert_eq!(after("UPDATE store SET state = 'recovering', generation = 3").await.unwrap().generation, 3);
+    }
+
+    #[tokio::test]
+    async fn the_engine_is_set_up_as_measured() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        crate::store::file::prepare(&path).unwrap();
+        let mut db = crate::store::writer::connect(&path).await.unwrap();
+        migrate(&mut db).await.unwrap();
+        for (pragma, expected) in [
+            ("PRAGMA journal_mode", "wal"),
+            ("PRAGMA synchronous", "2"),
+            ("PRAGMA auto_vacuum", "2"),
+            ("PRAGMA journal_size_limit", "67108864"),
+            ("PRAGMA temp_store", "2"),
+            ("PRAGMA page_size", "4096"),
+        ] {
+            let row = db.fetch_one(pragma).await.unwrap();
+            let found =
+                row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|n| n.to_string())).unwrap();
+            assert_eq!(found, expected, "{pragma}");
+        }
+        // Without memory mapping there is nothing to answer, or zero.
+        let mapped = db.fetch_optional("PRAGMA mmap_size").await.unwrap().map_or(0, |row| row.get::<i64, _>(0));
+        assert_eq!(mapped, 0);
+    }
 
     #[test]
     fn versions_compare_by_number() {

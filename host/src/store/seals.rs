@@ -23,7 +23,8 @@ fn open<T: DeserializeOwned>(
     place: (&'static str, &'static str),
     sealed: &[u8],
 ) -> Result<T, StoreError> {
-    let corrupt = |why: String| StoreError::Corrupt { table: place.0, column: place.1, row: context.row.to_owned(), why };
+    let corrupt =
+        |why: String| StoreError::Corrupt { table: place.0, column: place.1, row: context.row.to_owned(), why };
     let plain = sealer.open(&context, sealed).map_err(|error| corrupt(error.to_string()))?;
     // The parser's message may quote what it read.
     serde_json::from_slice(&plain).map_err(|_| corrupt("what was sealed is not the JSON that belongs here".to_owned()))
@@ -86,12 +87,7 @@ pub fn open_result(
 }
 
 /// A secret of a service.
-pub fn service(
-    sealer: &Sealer,
-    key: &ServiceKey,
-    name: &str,
-    secret: &Secret<String>,
-) -> Result<Vec<u8>, StoreError> {
+pub fn service(sealer: &Sealer, key: &ServiceKey, name: &str, secret: &Secret<String>) -> Result<Vec<u8>, StoreError> {
     seal(sealer, context(SERVICE, &service_row(key, name)), secret)
 }
 

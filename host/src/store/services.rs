@@ -57,7 +57,8 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn due_polls(&self, limit: u32) -> Result<Vec<DuePoll>, StoreError> {
-        let due = "SELECT platform, service_id, poll_at FROM service WHERE poll_at IS NOT NULL ORDER BY poll_at LIMIT $1";
+        let due =
+            "SELECT platform, service_id, poll_at FROM service WHERE poll_at IS NOT NULL ORDER BY poll_at LIMIT $1";
         let rows = sqlx::query(due).bind(limit).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
         rows.iter()
             .map(|row| {
@@ -89,7 +90,8 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn claimed(&self, panel: &str, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        let claimed = "SELECT remote_id FROM service WHERE panel = $1 AND remote_id IN (SELECT value FROM json_each($2))";
+        let claimed =
+            "SELECT remote_id FROM service WHERE panel = $1 AND remote_id IN (SELECT value FROM json_each($2))";
         let ids = serde_json::Value::from(ids).to_string();
         let query = sqlx::query_scalar(claimed).bind(panel).bind(ids);
         query.fetch_all(&self.inner.reader).await.map_err(unavailable)

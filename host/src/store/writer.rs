@@ -24,6 +24,9 @@ const RIDERS_BYTES: usize = 1024 * 1024;
 /// Evidence that is kept while nothing can be committed; beyond that the newest is dropped, and counted.
 const RIDERS_MOST_BYTES: usize = 16 * 1024 * 1024;
 
+/// Texts kept ready, and prepared by the connection. A busy host needs some dozens.
+const TEXTS: usize = 128;
+
 /// What the deciding statement said of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fate {
@@ -77,7 +80,7 @@ pub fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("temp_store", "MEMORY")
         .pragma("journal_size_limit", "67108864")
         .pragma("mmap_size", "0")
-        .statement_cache_capacity(64)
+        .statement_cache_capacity(TEXTS)
         .thread_name(|_| "store-writer".to_owned())
         .disable_statement_logging()
 }
@@ -95,14 +98,15 @@ pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 impl Writer {
     /// Starts the task. It ends when this is dropped, after writing what waits; `lock` is given back when the
     /// connection is closed.
-    pub fn start(db: SqliteConnection, path: &Path, host: String, tap: Option<Arc<dyn CommitTap>>, lock: Arc<Lock>) -> Self {
+    pub fn start(
+        db: SqliteConnection,
+        path: &Path,
+        host: String,
+        tap: Option<Arc<dyn CommitTap>>,
+        lock: Arc<Lock>,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let writer = Self {
-            sender,
-            riders: Arc::default(),
-            crowded: Arc::default(),
-            commits: Arc::default(),
-        };
+        let writer = Self { sender, riders: Arc::default(), crowded: Arc::default(), commits: Arc::default() };
         let task = Task {
             db,
             path: path.into(),
@@ -331,7 +335,10 @@ impl Task {
     }
 
     async fn transact(&mut self, batch: Batch) -> Result<HashMap<usize, Fate>, sqlx::Error> {
-        let mask = batch.mask();
+        let mask = kind::rounded(batch.mask());
+        if self.texts.len() >= TEXTS {
+            self.texts.clear();
+        }
         let text = self.texts.entry(mask).or_insert_with(|| kind::text(mask).into()).clone();
         let (bytes, moved, rows) = batch.values();
         // Assembled from constants by the kinds that are present; all data is bound.
@@ -346,12 +353,8 @@ impl Task {
             if let Either::Right(row) = result {
                 let number: i64 = row.try_get(0)?;
                 let (a, b): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
-                let fate = Fate {
-                    word: row.try_get(1)?,
-                    a: a.unsigned_abs(),
-                    b: b.unsigned_abs(),
-                    detail: row.try_get(4)?,
-                };
+                let fate =
+                    Fate { word: row.try_get(1)?, a: a.unsigned_abs(), b: b.unsigned_abs(), detail: row.try_get(4)? };
                 fates.insert(usize::try_from(number).unwrap_or(usize::MAX), fate);
             }
         }
@@ -385,4 +388,44 @@ pub fn evidence_command(evidence: &Evidence, body_cap: usize) -> Command {
     let mut command = Command::default();
     evidence::rows(&mut command, evidence, body_cap);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::model::Note;
+    use crate::store::{file, schema};
+
+    fn notes(text: &str) -> Command {
+        let note = Note { owner: "op_1".into(), run: 1, at: 1, kind: "note".into(), text: text.into() };
+        evidence_command(&Evidence { notes: vec![note], ..Evidence::default() }, 1000)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_to_all_and_what_fits_is_written_afterwards() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        file::prepare(&path).unwrap();
+        let lock = Arc::new(Lock::take(&path).await.unwrap());
+        let mut db = connect(&path).await.unwrap();
+        schema::migrate(&mut db).await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut db).await.unwrap();
+        let limit = format!("PRAGMA max_page_count = {}", pages + 20);
+        sqlx::query(AssertSqlSafe(limit)).execute(&mut db).await.unwrap();
+        let writer = Writer::start(db, &path, "host".into(), None, lock);
+
+        let long = "x".repeat(1_000_000);
+        writer.ride(notes("rider"));
+        let (first, second) = tokio::join!(writer.write(notes(&long)), writer.write(notes("short")));
+
+        assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+        assert!(matches!(second, Err(StoreError::Unavailable(_))), "{second:?}");
+        assert_eq!(writer.commits(), 0);
+        writer.write(notes("short")).await.unwrap();
+        writer.close().await;
+        let mut db = connect(&path).await.unwrap();
+        let kept: Vec<String> =
+            sqlx::query_scalar("SELECT text FROM note ORDER BY text").fetch_all(&mut db).await.unwrap();
+        assert_eq!(kept, ["rider", "short"], "what rode along waited");
+    }
 }

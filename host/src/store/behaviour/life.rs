@@ -52,7 +52,10 @@ async fn a_hook_goes_from_claim_over_a_step_to_its_end() {
     assert_eq!(store.write_step(write).await.unwrap(), Written::Yes);
     let change = ServiceChange {
         status: Some(ServiceStatus::Active),
-        properties: json!({ "ip": "192.0.2.1", "a \"b\".c": { "n": [1, null] }, "gone": 1 }).as_object().unwrap().clone(),
+        properties: json!({ "ip": "192.0.2.1", "a \"b\".c": { "n": [1, null] }, "gone": 1 })
+            .as_object()
+            .unwrap()
+            .clone(),
         secrets: secret("root", "s3cret-of-the-service"),
         ..ServiceChange::default()
     };
@@ -98,7 +101,9 @@ async fn properties_are_laid_over_and_a_gone_service_begins_anew() {
         unsettled_ms: Some(5),
         ..ServiceChange::default()
     };
-    assert!(store.change_service(&key("42"), 1, lay(json!({ "a": { "x": 1 }, "b": "1", "c": true })), NOW).await.unwrap());
+    assert!(
+        store.change_service(&key("42"), 1, lay(json!({ "a": { "x": 1 }, "b": "1", "c": true })), NOW).await.unwrap()
+    );
     assert!(store.change_service(&key("42"), 1, lay(json!({ "a": { "y": 2 }, "b": null })), NOW).await.unwrap());
     let service = store.service(&key("42")).await.unwrap().unwrap();
     assert_eq!(serde_json::Value::from(service.properties), json!({ "a": { "y": 2 }, "c": true }));

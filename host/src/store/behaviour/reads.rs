@@ -64,10 +64,7 @@ async fn a_filter_is_a_conjunction() {
         (all.clone(), vec!["rd_3", "op_2", "op_1"]),
         (LogFilter { platform: Some("whmcs".into()), ..all.clone() }, vec!["op_2", "op_1"]),
         (LogFilter { service_id: Some("41".into()), ..all.clone() }, vec!["rd_3", "op_1"]),
-        (
-            LogFilter { platform: Some("whmcs".into()), service_id: Some("41".into()), ..all.clone() },
-            vec!["op_1"],
-        ),
+        (LogFilter { platform: Some("whmcs".into()), service_id: Some("41".into()), ..all.clone() }, vec!["op_1"]),
         (LogFilter { hook: Some(Hook::Status), ..all.clone() }, vec!["rd_3"]),
         (LogFilter { server: Some("vf2".into()), ..all.clone() }, vec!["rd_3"]),
         (LogFilter { state: Some(State::Failed), ..all.clone() }, vec!["op_2"]),

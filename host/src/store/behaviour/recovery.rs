@@ -51,10 +51,7 @@ async fn what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted() {
     let journal = store.journal(&id("1")).await.unwrap();
     let stages: Vec<_> = journal.iter().map(|entry| (entry.stage, entry.doubt)).collect();
     let fresh = Doubt { why: DoubtCause::HostEnded, ..Doubt::default() };
-    assert_eq!(
-        stages,
-        [(Stage::Doubted, Some(fresh)), (Stage::Doubted, Some(looked)), (Stage::Begun, None)]
-    );
+    assert_eq!(stages, [(Stage::Doubted, Some(fresh)), (Stage::Doubted, Some(looked)), (Stage::Begun, None)]);
     for (service, unsettled) in [("41", 0), ("42", 60_000), ("43", 0)] {
         assert_eq!(store.service(&key(service)).await.unwrap().unwrap().unsettled_ms, unsettled, "{service}");
     }

@@ -1,0 +1,198 @@
+//! Plugins, and what they say to the settings of servers and products.
+//!
+//! Servers are made ready by the engine itself, on an empty store in a folder that is gone afterwards: what is found here
+//! is what a start would find.
+
+use super::Finding;
+use crate::clock::SystemClock;
+use crate::config::{Config, Database};
+use crate::engine::{Engine, EngineOptions};
+use crate::plugin::{self, LoadPolicy, Loaded, Sha256};
+use jsonschema::error::ValidationErrorKind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirBuilder, remove_dir_all};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Looks at every plugin that a server names, every server, and every product.
+pub(super) async fn look(config: &Config) -> Vec<Finding> {
+    if config.servers.is_empty() {
+        return Vec::new();
+    }
+    let bench = match Bench::new() {
+        Ok(bench) => bench,
+        Err(error) => {
+            let text = format!("not looked at: no folder can be made in {}: {error}", std::env::temp_dir().display());
+            return vec![Finding::warn("plugins", text, "name a folder in TMPDIR")];
+        }
+    };
+    let names: BTreeSet<&String> = config.servers.values().map(|server| &server.provider).collect();
+    let mut findings = Vec::new();
+    let mut loaded = BTreeMap::new();
+    for name in names {
+        match plugin::load(&file(config, name), &bench.policy(config, name)) {
+            Ok(plugin) => {
+                findings.push(Finding::ok(
+                    plugin_place(name),
+                    format!("version {}, SHA-256 {}", plugin.version, plugin.sha256),
+                ));
+                loaded.insert(name.clone(), plugin);
+            }
+            Err(error) => {
+                let remedy = error.refusal.remedy();
+                findings.push(Finding::error(plugin_place(name), format!("{:#}", anyhow::Error::new(error)), remedy));
+            }
+        }
+    }
+    findings.extend(with_engine(config, &bench, &loaded).await);
+    findings
+}
+
+fn plugin_place(name: &str) -> String {
+    format!("plugin {name}")
+}
+
+fn file(config: &Config, provider: &str) -> PathBuf {
+    config.plugins.folder.join(format!("lib{provider}.so"))
+}
+
+/// Starts an engine for a moment. It has no work: its store is empty.
+async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, Loaded>) -> Vec<Finding> {
+    let mut trial = config.clone();
+    trial.store.database = Database::Sqlite { path: bench.folder.join("trial.db") };
+    trial.seal.key_file = bench.folder.join("trial.key");
+    let options =
+        EngineOptions { clock: SystemClock::shared(), tap: None, commit_tap: None, staging: Some(bench.staging()) };
+    let engine = match Engine::start(Arc::new(trial), options).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            let text = format!("not looked at: {:#}", anyhow::Error::new(error));
+            return vec![Finding::warn("servers", text, "name a folder with room in TMPDIR")];
+        }
+    };
+    let mut findings = Vec::new();
+    for (name, server) in &config.servers {
+        let place = format!("servers.{name}");
+        match (engine.panels().get(name), engine.unready().get(name)) {
+            (Some(panel), _) => findings.push(Finding::ok(place, format!("{}, {}", server.provider, panel.identity))),
+            // Told with the plugin.
+            (None, _) if !loaded.contains_key(&server.provider) => {}
+            (None, reason) => {
+                let reason = reason.map_or("no reason is known", String::as_str);
+                findings.push(Finding::error(place, reason, format!("correct [servers.{name}]")));
+            }
+        }
+    }
+    for (name, product) in &config.products {
+        let Some(panel) = engine.panels().get(&product.server) else { continue };
+        findings.extend(product_findings(name, product.settings.value(), &panel.provider.product_schema));
+    }
+    engine.stop(Duration::from_secs(1)).await;
+    findings
+}
+
+/// What a provider's schema says to a product's settings. A setting that is missing may come with each order.
+fn product_findings(name: &str, settings: &serde_json::Value, schema: &jsonschema::Validator) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = schema
+        .iter_errors(settings)
+        .map(|error| {
+            let place = format!("products.{name}.settings{}", error.instance_path().to_string().replace('/', "."));
+            // Masked: a value may be a secret.
+            let text = error.masked().to_string();
+            match error.kind() {
+                ValidationErrorKind::Required { .. } => Finding::warn(
+                    place,
+                    text,
+                    format!("add it to [products.{name}.settings], or send it as an option of each order"),
+                ),
+                _ => Finding::error(place, text, format!("correct it in [products.{name}.settings]")),
+            }
+        })
+        .collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok(format!("products.{name}"), "its settings fit the provider"));
+    }
+    findings
+}
+
+/// A folder of this process alone, gone with it.
+struct Bench {
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn new() -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = format!("billhook-check-{:016x}", u64::from_be_bytes(random));
+        let folder = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self { folder })
+    }
+
+    fn staging(&self) -> PathBuf {
+        self.folder.join("plugins")
+    }
+
+    /// As the engine trusts a plugin.
+    fn policy(&self, config: &Config, provider: &str) -> LoadPolicy {
+        let pin = config.plugins.pinned.get(provider);
+        let hex = |bytes: &[u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut policy = LoadPolicy::new(self.staging());
+        policy.built_with_host = config.plugins.trust_built_with_host;
+        policy.pinned = pin.and_then(|bytes| hex(bytes).parse::<Sha256>().ok());
+        policy
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        remove(&self.folder);
+    }
+}
+
+/// A library that is open stays so without its file.
+fn remove(folder: &Path) {
+    if let Err(error) = remove_dir_all(folder) {
+        eprintln!("warning: {} stays behind: {error}", folder.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_missing_setting_may_come_with_the_order_and_a_wrong_one_may_not() {
+        let schema = json!({
+            "type": "object", "required": ["package_id"],
+            "properties": { "package_id": { "type": "integer" }, "os": { "type": "string" } },
+        });
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let levels =
+            |settings| product_findings("p", &settings, &schema).into_iter().map(|one| one.level).collect::<Vec<_>>();
+
+        assert_eq!(levels(json!({ "package_id": 1 })), [Level::Ok]);
+        assert_eq!(levels(json!({})), [Level::Warn]);
+        assert_eq!(levels(json!({ "package_id": "one" })), [Level::Error]);
+        let found = product_findings("p", &json!({ "package_id": 1, "os": 12_345_678 }), &schema);
+        assert_eq!(found[0].place, "products.p.settings.os");
+        assert!(!found[0].text.contains("12345678"), "{found:?}");
+    }
+
+    #[test]
+    fn the_bench_is_gone_with_its_owner() {
+        let bench = Bench::new().unwrap();
+        let folder = bench.folder.clone();
+        std::fs::write(folder.join("file"), "x").unwrap();
+
+        drop(bench);
+
+        assert!(!folder.exists());
+    }
+}
