@@ -141,6 +141,11 @@ impl Engine {
         !self.agenda.is_due() && self.activity.under_way() == 0
     }
 
+    /// Monotonic time at which the engine next has something to do by itself.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.agenda.next_due()
+    }
+
     /// Moves whenever something that was under way has ended.
     pub fn activity(&self) -> watch::Receiver<u64> {
         self.activity.watch()

@@ -1,3 +1,4 @@
 //! Promises to users, held against a host and a fake panel.
 
+mod crash;
 mod lifecycle;

@@ -83,6 +83,11 @@ impl Agenda {
         self.lock().peek().is_some_and(|Reverse((at, _))| *at <= self.clock.monotonic())
     }
 
+    /// When the next errand is due.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.lock().peek().map(|Reverse((at, _))| *at)
+    }
+
     /// The next errand, when it is due; `None` once stopped.
     pub async fn next(&self) -> Option<(Errand, Busy)> {
         loop {

@@ -255,11 +255,29 @@ impl Host {
         loop {
             let mut activity = self.engine.activity();
             let mut stalled = self.panel.stalled();
+            let is_stalled = *stalled.borrow_and_update() > 0;
+            // Idle before the look: what is seen then stays so until time moves.
+            let is_idle = self.engine.is_idle();
             let operation = self.operation(id).await;
             if operation.state.is_final() || operation.state == State::Attention {
                 return operation;
             }
-            self.step(&mut activity, &mut stalled, || format!("{id} is {}", operation.state)).await;
+            if is_idle {
+                let Some(at) = self.engine.next_due() else {
+                    panic!("{id} is {}, and nothing is left to wait for", operation.state);
+                };
+                self.advance_to(at);
+            } else if is_stalled {
+                if let Some(at) = self.clock.next_deadline() {
+                    self.advance_to(at);
+                }
+                tokio::task::yield_now().await;
+            } else {
+                tokio::select! {
+                    _ = activity.changed() => {}
+                    _ = stalled.changed() => {}
+                }
+            }
         }
     }
 
@@ -283,25 +301,8 @@ impl Host {
         }
     }
 
-    async fn step(
-        &self,
-        activity: &mut tokio::sync::watch::Receiver<u64>,
-        stalled: &mut tokio::sync::watch::Receiver<usize>,
-        what: impl Fn() -> String,
-    ) {
-        if self.engine.is_idle() || *stalled.borrow_and_update() > 0 {
-            let Some(at) = self.clock.next_deadline() else {
-                panic!("{}, and nothing is left to wait for", what());
-            };
-            self.advance(at.saturating_sub(billhook::clock::Clock::monotonic(&self.clock)));
-            // What was woken runs on other threads; the next look is at what it made of it.
-            tokio::task::yield_now().await;
-            return;
-        }
-        tokio::select! {
-            _ = activity.changed() => {}
-            _ = stalled.changed() => {}
-        }
+    fn advance_to(&self, monotonic: Duration) {
+        self.advance(monotonic.saturating_sub(billhook::clock::Clock::monotonic(&self.clock)));
     }
 
     /// Moves both clocks.
