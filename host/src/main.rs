@@ -1,3 +1,5 @@
-//! In work.
+//! The program: see `billhook --help`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    billhook::cli::main()
+}
