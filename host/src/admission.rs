@@ -109,7 +109,7 @@ pub enum Refusal {
 /// Decides.
 pub fn admit(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
     if let Some(named) = known.by_key {
-        return same_key(arriving, named);
+        return same_key(arriving, named, known.epoch);
     }
     match arriving.hook {
         Hook::Create => create(arriving, known),
@@ -118,10 +118,12 @@ pub fn admit(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
     }
 }
 
-fn same_key(arriving: &Arriving<'_>, named: &Earlier) -> Admission {
+fn same_key(arriving: &Arriving<'_>, named: &Earlier, epoch: u32) -> Admission {
     let same = arriving.fingerprint == named.fingerprint;
     let resumes = named.hook == Hook::Create && arriving.hook == Hook::Create && named.effects.touched;
     match (named.state, same) {
+        // Undone, and its life is over: its journal cannot begin another.
+        (State::Failed, _) if named.epoch < epoch => Admission::Refuse(Refusal::KeyReused { operation: named.id.clone() }),
         (State::Failed, true) => Admission::Repeat(named.id.clone()),
         (State::Failed, false) if !named.effects.touched && named.hook == arriving.hook => Admission::Repeat(named.id.clone()),
         (State::Failed, false) if resumes => Admission::Repeat(named.id.clone()),

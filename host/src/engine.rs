@@ -91,22 +91,19 @@ impl Engine {
     /// The operation once it is final or needs a person, or as it stands when `wait` has passed.
     pub async fn wait(&self, id: &OperationId, wait: Duration) -> Result<Operation, Problem> {
         // Watch before looking: a change between the look and the wait would otherwise be missed.
-        let mut changes = self.watch(id);
+        let mut watched = Watched { engine: self, id, changes: Some(self.watch(id)) };
         let mut sleep = self.env.clock.sleep(wait.min(self.config.limits.wait_max));
-        let answer = loop {
+        loop {
             let operation = self.operation(id).await;
             match &operation {
                 Ok(found) if !found.state.is_final() && found.state != crate::operation::State::Attention => {}
-                _ => break operation,
+                _ => return operation,
             }
             tokio::select! {
-                _ = changes.changed() => {}
-                () = &mut sleep => break self.operation(id).await,
+                () = watched.changed() => {}
+                () = &mut sleep => return self.operation(id).await,
             }
-        };
-        drop(changes);
-        self.forget_watch(id);
-        answer
+        }
     }
 
     /// Changes of an operation, as a counter.
@@ -167,6 +164,29 @@ impl Engine {
         if let Some(runtime) = lock(&self.plugin_runtime).take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// A watch that is taken away again, also when its caller hangs up.
+struct Watched<'a> {
+    engine: &'a Engine,
+    id: &'a OperationId,
+    changes: Option<watch::Receiver<u64>>,
+}
+
+impl Watched<'_> {
+    async fn changed(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            // The sender lives as long as a receiver does.
+            let _ = changes.changed().await;
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.changes = None;
+        self.engine.forget_watch(self.id);
     }
 }
 

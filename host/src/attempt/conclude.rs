@@ -78,7 +78,7 @@ impl Session {
         let state = if result.is_ok() { State::Succeeded } else { State::Failed };
         let attempt = self.attempt(state, result.as_ref().err().cloned());
         let evidence = self.evidence(inner, Some(attempt));
-        Conclusion::Reading { result, evidence }
+        Conclusion::Reading { result: Box::new(result), evidence }
     }
 
     async fn conclude_operation(
@@ -96,7 +96,7 @@ impl Session {
         let end = self.checked(inner, end);
         let now = self.env.clock.unix_ms();
         let mut effects = inner.effects();
-        effects.touched |= inner.unsettled || !inner.converged.is_empty();
+        effects.touched |= inner.unsettled || inner.has_converged;
         let undoing = undo_fault(&inner.journal);
         let circumstances = Circumstances {
             effects,
@@ -185,14 +185,22 @@ impl Session {
                 }
                 (State::Succeeded, None, None, None)
             }
-            Verdict::Fail(fault) => (State::Failed, None, Some(fault), None),
+            Verdict::Fail(fault) => {
+                if undo_fault(&inner.journal).is_some() && service.remote_id.is_some() {
+                    // What was made was undone; the panel is read until it is gone, and only then a create is new.
+                    change.status = Some(ServiceStatus::Ending);
+                    change.poll_at = Some(Some(now.saturating_add(millis(self.env.poll_interval))));
+                }
+                (State::Failed, None, Some(fault), None)
+            }
             Verdict::PutOff { after_ms, fault } => (State::Waiting, Some(now.saturating_add(after_ms)), fault, None),
             Verdict::Attention { reason, fault } => (State::Attention, None, fault, Some(reason)),
             Verdict::Cancel => (State::Cancelled, None, None, None),
         };
         if inner.unsettled {
             change.unsettled_ms = Some(self.panel.settle_ms());
-        } else if service.unsettled_ms > 0 && !inner.converged.is_empty() {
+        } else if service.unsettled_ms > 0 {
+            // It was waited out before this attempt was claimed.
             change.unsettled_ms = Some(0);
         }
         let fault = fault.map(|fault| self.masked_fault(inner, fault));

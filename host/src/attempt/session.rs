@@ -81,7 +81,7 @@ pub enum Conclusion {
     /// The reading hook's result.
     Reading {
         /// Its outcome or fault.
-        result: Result<Outcome, Fault>,
+        result: Box<Result<Outcome, Fault>>,
         /// What it left for the log.
         evidence: Evidence,
     },
@@ -123,8 +123,10 @@ pub(super) struct Inner {
     pub has_read: bool,
     /// This run has come to its `undo`.
     pub undo_reached: bool,
-    /// Convergent changes of this attempt that were answered, with their results; journaled when a wait begins.
+    /// Results of this attempt's convergent changes; journaled when a wait begins.
     pub converged: Vec<Value>,
+    /// One of them was sent and answered.
+    pub has_converged: bool,
     /// A convergent change left, and nothing proves what became of it.
     pub unsettled: bool,
     pub released: Vec<String>,
@@ -219,6 +221,7 @@ impl Session {
                 has_read: false,
                 undo_reached: false,
                 converged: Vec::new(),
+                has_converged: false,
                 unsettled: false,
                 released: Vec::new(),
                 blocked_on: None,

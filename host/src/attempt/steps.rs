@@ -180,6 +180,7 @@ impl Session {
             .ok_or_else(|| Fault::plugin_bug("a convergent change ended that is not under way"))?;
         match ran.answer {
             Answer::Ok(result) => {
+                inner.has_converged |= run.sent != Sent::Nothing;
                 inner.converged.push(result.clone());
                 Ok(Turn::Done { result })
             }

@@ -108,6 +108,7 @@ impl Engine {
         let Conclusion::Reading { result, evidence } = conclusion else {
             return Err(Fault::plugin_bug("a reading hook ended as an operation"));
         };
+        let result = *result;
         let state = if result.is_ok() { State::Succeeded } else { State::Failed };
         let fault = result.as_ref().err().cloned();
         let summary = match &fault {

@@ -80,14 +80,15 @@ impl Engine {
             .thread_name("plugins")
             .enable_all()
             .build()?;
-        let (providers, mut unready_providers) = load_providers(&config, &staging.unwrap_or_else(|| beside(path))).await;
+        let (providers, unready_providers) = load_providers(&config, &staging.unwrap_or_else(|| beside(path))).await;
         let mut panels = BTreeMap::new();
         let mut unready = BTreeMap::new();
         for (name, server) in &config.servers {
             let ready = match providers.get(&server.provider) {
                 Some(provider) => make_panel(name, server, provider, &desk, &clock),
                 None => Err(unready_providers
-                    .remove(&server.provider)
+                    .get(&server.provider)
+                    .cloned()
                     .unwrap_or_else(|| format!("no plugin for the provider {}", server.provider))),
             };
             match ready {

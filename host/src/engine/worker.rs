@@ -229,7 +229,7 @@ impl Engine {
                     }
                     _ => self.wake(&key),
                 }
-                if state == State::Succeeded {
+                if state.is_final() {
                     self.schedule_poll(&key).await;
                 }
             }

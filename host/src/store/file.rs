@@ -51,6 +51,7 @@ impl Lock {
                 // Our own store, dropped a moment ago: its last transaction is still being written.
                 Err(StoreError::Locked { holder, .. }) if patience > 0 && holder == own() => {
                     patience -= 1;
+                    #[expect(clippy::disallowed_methods, reason = "it waits for another thread of this process, not for a time")]
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 other => return other,

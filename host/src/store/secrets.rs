@@ -41,6 +41,9 @@ pub const EXPIRE: &[&str] = &[
     "WITH {r}
      UPDATE operation SET secrets_state = 'expired', updated_at = v ->> 'now'
      FROM r WHERE secrets_state = 'kept' AND finished_at < v ->> 'older_than'",
+    "WITH {r}
+     UPDATE entry SET secret = NULL WHERE secret IS NOT NULL AND operation_id IN (
+         SELECT id FROM operation JOIN r ON state = 'failed' AND finished_at < v ->> 'older_than')",
 ];
 
 /// The command that acknowledges.

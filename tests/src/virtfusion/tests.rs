@@ -405,7 +405,9 @@ async fn a_client_that_leaves_a_held_call_is_noticed() {
 
     let mut stalled = bench.panel().stalled();
     let left = stalled.wait_for(|count| *count == 0);
-    tokio::time::timeout(Duration::from_secs(30), left).await.unwrap().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a deadline that only fails")]
+    let left = tokio::time::timeout(Duration::from_secs(30), left);
+    left.await.unwrap().unwrap();
     assert_eq!(bench.panel().ledger()[0].outcome, Outcome::ClientLeft);
 }
 
