@@ -1,4 +1,6 @@
 //! Promises to users, held against a host and a fake panel.
 
+mod at_once;
 mod crash;
+mod known;
 mod lifecycle;

@@ -41,6 +41,8 @@ pub struct Rig {
     /// Everything that the host writes.
     pub folder: TempDir,
     setup: Setup,
+    /// Another panel's address, where the configuration names that.
+    elsewhere: Option<(String, String)>,
 }
 
 /// One life of a host.
@@ -97,7 +99,7 @@ impl Rig {
         let mut config = PanelConfig::at(&panel_clock);
         panel(&mut config);
         let running = VirtFusion::start(config).expect("the panel starts");
-        let rig = Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup };
+        let rig = Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
         rig.write_config();
         rig
     }
@@ -118,10 +120,24 @@ impl Rig {
         self.write_config();
     }
 
+    /// Lets the server's entry name another panel.
+    pub fn point_at(&mut self, other: &Self) {
+        self.elsewhere = Some((other.running.base_url(), other.running.token().to_owned()));
+        self.write_config();
+    }
+
+    /// Lets the server's entry name its own panel again.
+    pub fn point_back(&mut self) {
+        self.elsewhere = None;
+        self.write_config();
+    }
+
     fn write_config(&self) {
         let folder = self.folder.path();
+        let own = || (self.running.base_url(), self.running.token().to_owned());
+        let (base_url, secret) = self.elsewhere.clone().unwrap_or_else(own);
         let token = folder.join("token");
-        std::fs::write(&token, self.running.token()).expect("the token is written");
+        std::fs::write(&token, secret).expect("the token is written");
         private_file(&token);
         let default = "package_id = 1\nhypervisor_group_id = 1\nos_template_id = 10\n";
         let text = format!(
@@ -164,7 +180,6 @@ os_template_id = 10
 "#,
             folder = folder.display(),
             plugins = PLUGINS.1.display(),
-            base_url = self.running.base_url(),
             product = self.setup.product.as_deref().unwrap_or(default),
             extra = self.setup.extra,
         );
@@ -299,6 +314,14 @@ impl Host {
             }
             let _ = activity.changed().await;
         }
+    }
+
+    /// Moves time to the engine's next errand, and lets that come to rest.
+    pub async fn pass_time(&self) {
+        self.rest().await;
+        let Some(at) = self.engine.next_due() else { panic!("nothing is left to wait for") };
+        self.advance_to(at);
+        self.rest().await;
     }
 
     fn advance_to(&self, monotonic: Duration) {
