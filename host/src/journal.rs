@@ -342,7 +342,6 @@ pub const fn passes_by_itself(class: FaultClass) -> bool {
             | FaultClass::RateLimited
             | FaultClass::ConflictBusy
             | FaultClass::Timeout
-            | FaultClass::PanelBug
     )
 }
 

@@ -110,6 +110,10 @@ fn fault(fault: Fault, case: &Circumstances<'_>) -> Verdict {
     if is_retried(fault.class) {
         return again(fault, case, |delay_ms| delay_ms);
     }
+    if case.effects.doubted && fault.class == FaultClass::PanelBug {
+        // One unreadable answer to a look is no reason to call a person.
+        return again(fault, case, |delay_ms| delay_ms);
+    }
     if case.effects.doubted {
         return Verdict::Attention { reason: "a step is in doubt, and looking at the panel failed".to_owned(), fault: Some(fault) };
     }
@@ -187,7 +191,7 @@ mod tests {
             (C::RateLimited, "later", "later", "later"),
             (C::Unreachable, "later", "later", "later"),
             (C::InDoubt, "later", "later", "later"),
-            (C::PanelBug, "later", "later", "later"),
+            (C::PanelBug, "fail", "fail", "later"),
             (C::PluginBug, "fail", "attention", "attention"),
             (C::Unsupported, "fail", "fail", "attention"),
             (C::Cancelled, "fail", "fail", "attention"),
