@@ -1,6 +1,8 @@
 //! Promises to users, held against a host and a fake panel.
 
 mod at_once;
+mod commits;
 mod crash;
 mod known;
 mod lifecycle;
+mod secrets;

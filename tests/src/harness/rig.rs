@@ -26,6 +26,8 @@ pub const PLATFORM: &str = "shop";
 pub struct Setup {
     /// Lines of TOML after the rig's own.
     pub extra: String,
+    /// Lines of TOML for the server's entry.
+    pub server: String,
     /// Settings of the product, instead of the rig's own.
     pub product: Option<String>,
 }
@@ -104,6 +106,14 @@ impl Rig {
         rig
     }
 
+    /// With its store on a disk, where a sync takes its time.
+    pub fn on_disk(setup: Setup) -> Self {
+        let mut rig = Self::with(setup, |_| {});
+        rig.folder = tempfile::Builder::new().prefix("billhook-").tempdir().expect("a temporary folder");
+        rig.write_config();
+        rig
+    }
+
     /// The panel's state.
     pub fn panel(&self) -> &Panel {
         self.running.panel()
@@ -164,6 +174,7 @@ provider = "virtfusion"
 base_url = "{base_url}"
 allow_http = true
 settings = {{ token = {{ file = "{folder}/token" }} }}
+{server}
 
 [products.vps]
 server = "panel"
@@ -182,6 +193,7 @@ os_template_id = 10
             plugins = PLUGINS.1.display(),
             product = self.setup.product.as_deref().unwrap_or(default),
             extra = self.setup.extra,
+            server = self.setup.server,
         );
         let path = self.config_path();
         std::fs::write(&path, text).expect("the configuration is written");
