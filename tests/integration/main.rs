@@ -3,6 +3,8 @@
 mod at_once;
 mod commits;
 mod crash;
+mod doubt;
 mod known;
 mod lifecycle;
 mod secrets;
+mod sockets;

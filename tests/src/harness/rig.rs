@@ -26,6 +26,8 @@ pub const PLATFORM: &str = "shop";
 pub struct Setup {
     /// Lines of TOML after the rig's own.
     pub extra: String,
+    /// The user that speaks for the platform; nobody's when absent.
+    pub uid: Option<u32>,
     /// Lines of TOML for the server's entry.
     pub server: String,
     /// Settings of the product, instead of the rig's own.
@@ -166,7 +168,7 @@ folder = "{plugins}"
 trust_built_with_host = true
 
 [platforms.{PLATFORM}]
-uids = [12345]
+uids = [{uid}]
 hooks = "all"
 
 [servers.panel]
@@ -194,6 +196,7 @@ os_template_id = 10
             product = self.setup.product.as_deref().unwrap_or(default),
             extra = self.setup.extra,
             server = self.setup.server,
+            uid = self.setup.uid.unwrap_or(12345),
         );
         let path = self.config_path();
         std::fs::write(&path, text).expect("the configuration is written");
