@@ -32,9 +32,11 @@ async fn a_host_killed_at_any_point_leaves_one_effect() {
     for scenario in SCENARIOS {
         let score = rehearse(scenario).await;
         for (number, blow) in Blow::all(&score).into_iter().enumerate() {
-            for second in [None, Some(Blow::after_restart(number))] {
+            // Between a blow at a read and one at the commits around it, the next host sees no difference.
+            let second = (!blow.is_at_read).then(|| Some(Blow::after_restart(number)));
+            for second in std::iter::once(None).chain(second) {
                 let trial = Trial { scenario, blow: blow.clone(), second };
-                let name = trial.name();
+                let name = trial.to_string();
                 if !name.contains(&only) {
                     continue;
                 }

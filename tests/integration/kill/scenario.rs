@@ -1,6 +1,7 @@
 use billhook::operation::State;
 use billhook_plugin_api::Hook;
-use billhook_tests::harness::{Rig, Setup};
+use billhook_tests::crash_host::Answer;
+use billhook_tests::harness::{Process, Rig, Setup};
 use billhook_tests::virtfusion::{Effect, Knobs, Panel};
 
 /// The service that every hook is about.
@@ -23,6 +24,8 @@ pub struct Scenario {
     pub ends: State,
     /// Every effect that it has, once each.
     pub effects: &'static [&'static str],
+    /// Those that are the same when they come twice, so that the provider does not wait before it sends again.
+    pub repeatable: &'static [&'static str],
     /// Whether the panel is as the hook wants it.
     pub holds: fn(&Panel) -> bool,
     /// Where a person must decide, with the reason that the contract gives: a part of a point's name, and why.
@@ -38,6 +41,7 @@ const PLAIN: Scenario = Scenario {
     knobs: |_| {},
     ends: State::Succeeded,
     effects: &[],
+    repeatable: &[],
     holds: |_| false,
     // VirtFusion can be asked about everything that the lifecycle changes: servers and users by lists, all else by reading
     // the server. So no scenario of it may need a person.
@@ -50,6 +54,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "create",
         effects: MADE,
+        repeatable: &["Renamed"],
         holds: |panel| matches!(&panel.servers()[..], [one] if one.state == "complete" && one.name == "billhook-shop-1007"),
         ..PLAIN
     },
@@ -129,12 +134,17 @@ impl Scenario {
         let setup = Setup { product: Some(product), ..Setup::default() };
         let rig = Rig::with(setup, |panel| (self.knobs)(&mut panel.knobs));
         if !self.before.is_empty() {
-            let host = rig.host().await;
-            for hook in self.before {
-                let operation = host.run(*hook, SERVICE).await;
-                assert_eq!(operation.state, State::Succeeded, "{hook} before {}", self.name);
+            // By a process as well: a host within this one would hand its lock on to what is started beside it.
+            let mut process = Process::start(&rig, None).await;
+            for (number, hook) in self.before.iter().enumerate() {
+                let accepted = process.ask(Process::hook(*hook, SERVICE, &format!("before-{number}"))).await;
+                let Ok(Answer::Accepted { operation }) = accepted else {
+                    panic!("{hook} before {}: {accepted:?}", self.name);
+                };
+                let ended = process.drive(&operation, |_| {}).await;
+                assert!(matches!(&ended, Ok(sight) if sight.state == State::Succeeded), "{hook}: {ended:?}");
             }
-            host.stop().await;
+            process.stop().await;
         }
         rig
     }

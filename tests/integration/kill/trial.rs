@@ -56,6 +56,8 @@ pub struct Blow {
     pub place: String,
     /// Which moment of it.
     pub moment: &'static str,
+    /// Whether it is an exchange that changes nothing.
+    pub is_at_read: bool,
 }
 
 impl Blow {
@@ -64,10 +66,11 @@ impl Blow {
         let mut blows = Vec::new();
         for (n, call) in (1..).zip(&score.calls) {
             let place = format!("exchange {n:>2}, {} {}", call.method, call.bare_path());
-            let blow = |moment, point, fault| Self { point, fault, place: place.clone(), moment };
+            let is_at_read = call.method == "GET";
+            let blow = |moment, point, fault| Self { point, fault, place: place.clone(), moment, is_at_read };
             let at = |side| Some(Point { what: What::Exchange, side, n: n.into() });
             blows.push(blow("before", at(Side::Before), None));
-            if call.method != "GET" {
+            if !is_at_read {
                 let fault = |fault| Some((n, fault));
                 blows.push(blow("during, done", None, fault(Fault::Hang { effect: true })));
                 blows.push(blow("during, not done", None, fault(Fault::Hang { effect: false })));
@@ -78,7 +81,8 @@ impl Blow {
         for n in score.commits.clone() {
             for (moment, side) in [("before", Side::Before), ("after", Side::After)] {
                 let point = Some(Point { what: What::Commit, side, n });
-                blows.push(Self { point, fault: None, place: format!("commit {n:>4}"), moment });
+                let place = format!("commit {n:>4}");
+                blows.push(Self { point, fault: None, place, moment, is_at_read: false });
             }
         }
         blows
@@ -115,12 +119,6 @@ pub struct Ended {
 }
 
 impl Trial {
-    /// Names it among all.
-    pub fn name(&self) -> String {
-        let second = self.second.map(|point| format!(", then {point}")).unwrap_or_default();
-        format!("{}: {} {}{second}", self.scenario.name, self.blow.moment, self.blow.place)
-    }
-
     /// Runs it to the end.
     pub async fn run(&self) -> Ended {
         let rig = self.scenario.prepare().await;
@@ -158,14 +156,15 @@ impl Trial {
             .map(|call| kind(call.effect))
             .collect();
         effects.sort_unstable();
-        let name = self.name();
+        effects.dedup_by(|one, other| one == other && self.scenario.repeatable.contains(&one.as_str()));
+        let name = self.to_string();
         if sight.state == State::Attention {
             if !self.scenario.attention.iter().any(|(part, _)| name.contains(part)) {
                 complaints.push(format!("needs a person, and the panel can be asked: {:?}", sight.reason));
             }
-            effects.dedup();
-            if let Some(extra) = effects.iter().find(|effect| !self.scenario.effects.contains(&effect.as_str())) {
-                complaints.push(format!("an effect that was not asked for: {extra}"));
+            let once = effects.windows(2).all(|pair| pair[0] != pair[1]);
+            if !once || effects.iter().any(|effect| !self.scenario.effects.contains(&effect.as_str())) {
+                complaints.push(format!("the panel has seen {effects:?} of {:?}", self.scenario.effects));
             }
         } else {
             if sight.state != self.scenario.ends {
@@ -269,6 +268,7 @@ impl Caller {
 
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name())
+        write!(f, "{}: {} {}", self.scenario.name, self.blow.moment, self.blow.place)?;
+        self.second.map_or(Ok(()), |point| write!(f, ", then {point}"))
     }
 }

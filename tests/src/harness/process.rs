@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 /// How long a process may be silent: it only ever waits for itself, so that this is reached when it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Stores for longer than any operation may take; beyond this many steps of time nothing is moving any more.
+/// More than any operation needs: beyond this many steps of time it goes in circles.
 const MOST_STEPS: u32 = 2_000;
 
 /// A crash host that runs beside a rig's panel, on the rig's wall time.
