@@ -22,6 +22,7 @@ const ONLY: &str = "BILLHOOK_KILL_ONLY";
 /// Trials at once: each has a process that mostly waits for the other side of a pipe.
 const AT_ONCE: usize = 4;
 
+#[expect(clippy::disallowed_methods, reason = "the report tells how long it took; nothing depends on it")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_killed_at_any_point_leaves_one_effect() {
     let started = Instant::now();

@@ -146,14 +146,12 @@ impl Process {
     /// Ends it in good order.
     pub async fn stop(mut self) {
         self.ask(Command::Stop).await.expect("it stops");
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends in time");
-        assert!(status.expect("it ends").success());
+        assert!(patiently(self.child.wait()).await.expect("it ends").success());
     }
 
     async fn line(&mut self) -> Line {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
-        let line = line.unwrap_or_else(|_| panic!("the crash host was silent for {PATIENCE:?}"));
-        let Some(line) = line.expect("its output is read") else { panic!("the crash host ended by itself") };
+        let line = patiently(self.lines.next_line()).await.expect("its output is read");
+        let Some(line) = line else { panic!("the crash host ended by itself") };
         let line = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         self.note(&line);
         line
@@ -168,6 +166,12 @@ impl Process {
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a process that hangs moves no clock; reached only when a test fails")]
+async fn patiently<T>(future: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, future).await;
+    waited.unwrap_or_else(|_| panic!("the crash host was silent for {PATIENCE:?}"))
 }
 
 fn was_killed(status: ExitStatus) -> bool {
