@@ -5,6 +5,7 @@ mod commits;
 mod crash;
 mod doubt;
 mod known;
+mod kill;
 mod lifecycle;
 mod secrets;
 mod sockets;

@@ -1,6 +1,8 @@
 //! A whole host beside a fake panel, on one manual clock: hooks go in, time moves, the panel is asked what became of it.
 
 pub mod artifacts;
+mod process;
 mod rig;
 
-pub use rig::{Host, Rig, Setup, body};
+pub use process::{Cut, Process};
+pub use rig::{Host, PLATFORM, Rig, Setup, body};

@@ -6,5 +6,6 @@
 #![recursion_limit = "256"]
 
 pub mod clock;
+pub mod crash_host;
 pub mod harness;
 pub mod virtfusion;

@@ -1,0 +1,66 @@
+//! A host that is killed with SIGKILL, at every exchange and every commit of every changing hook.
+//!
+//! Each trial has a panel and a folder of its own. A host runs the hook and is killed at its point; the next one, on the
+//! same folder, takes up what is left. The platform sends the hook again only if it never heard that it was accepted. At
+//! the end the panel has the effect once, whatever the point.
+
+mod report;
+mod scenario;
+mod trial;
+
+use report::Report;
+use scenario::SCENARIOS;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use trial::{Blow, Trial, rehearse};
+
+/// A part of the names of the trials that are to be run, for looking into one of them; all without it.
+const ONLY: &str = "BILLHOOK_KILL_ONLY";
+
+/// Trials at once: each has a process that mostly waits for the other side of a pipe.
+const AT_ONCE: usize = 4;
+
+#[expect(clippy::disallowed_methods, reason = "the report tells how long it took; nothing depends on it")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_killed_at_any_point_leaves_one_effect() {
+    let started = Instant::now();
+    let only = std::env::var(ONLY).unwrap_or_default();
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    let mut names = std::collections::HashMap::new();
+    for scenario in SCENARIOS {
+        let score = rehearse(scenario).await;
+        for (number, blow) in Blow::all(&score).into_iter().enumerate() {
+            // Between a blow at a read and one at the commits around it, the next host sees no difference.
+            let second = (!blow.is_at_read).then(|| Some(Blow::after_restart(number)));
+            for second in std::iter::once(None).chain(second) {
+                let trial = Trial { scenario, blow: blow.clone(), second };
+                let name = trial.to_string();
+                if !name.contains(&only) {
+                    continue;
+                }
+                let places = Arc::clone(&places);
+                let handle = running.spawn(async move {
+                    let _place = places.acquire_owned().await;
+                    let ended = trial.run().await;
+                    (trial, ended)
+                });
+                names.insert(handle.id(), name);
+            }
+        }
+    }
+    let mut report = Report::default();
+    while let Some(joined) = running.join_next().await {
+        match joined {
+            Ok((trial, ended)) => report.add(&trial, ended),
+            // It has said on its way out what was wrong.
+            Err(error) => report.broke(names.get(&error.id()).map_or("a trial", String::as_str)),
+        }
+    }
+
+    report.print(started.elapsed());
+
+    assert_eq!(report.complaints(), Vec::<String>::new());
+}
