@@ -1,1 +1,42 @@
-fn main() {}
+//! What a newcomer runs: `cargo xtask test` and `cargo xtask demo`.
+//!
+//! Only small dependencies, since this is built before anything is seen.
+
+mod args;
+mod cargo;
+mod clock;
+mod demo;
+mod needs;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use args::Command;
+
+fn main() -> ExitCode {
+    let command = match args::parse(env::args().skip(1)) {
+        Ok(command) => command,
+        Err(text) => {
+            eprintln!("xtask: {text}\n\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    // What is built here is loaded by a host that refuses files others may write to.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let outcome = match command {
+        Command::Help => {
+            println!("{}", args::USAGE);
+            Ok(())
+        }
+        Command::Test(options) => test::run(&options),
+        Command::Demo(options) => demo::run(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

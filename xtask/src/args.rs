@@ -1,0 +1,105 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+/// What `--help` prints.
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [--quick]                 everything that a change must pass; --quick leaves out clippy and the docs
+  demo [--folder DIR] [--keep]   a panel and the daemon on this machine, and what becomes of a lost answer
+                                 --folder  where its files go, new or empty (default: a new folder for temporary files)
+                                 --keep    leave both running, and say how to send the next hook";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Test(TestOptions),
+    Demo(DemoOptions),
+}
+
+/// Of `test`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    pub(crate) quick: bool,
+}
+
+/// Of `demo`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct DemoOptions {
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) keep: bool,
+}
+
+/// Reads the arguments after the program's name.
+pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut args = args.into_iter();
+    let command = args.next();
+    match command.as_deref() {
+        None | Some("help" | "--help" | "-h") => Ok(Command::Help),
+        Some("test") => parse_test(args),
+        Some("demo") => parse_demo(args),
+        Some(other) => Err(format!("no command {other:?}")),
+    }
+}
+
+fn parse_test(args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut options = TestOptions::default();
+    for arg in args {
+        match arg.as_str() {
+            "--quick" => options.quick = true,
+            "--help" | "-h" => return Ok(Command::Help),
+            other => return Err(format!("test takes no {other:?}")),
+        }
+    }
+    Ok(Command::Test(options))
+}
+
+fn parse_demo(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut options = DemoOptions::default();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--keep" => options.keep = true,
+            "--folder" => options.folder = Some(args.next().ok_or("--folder needs a path")?.into()),
+            "--help" | "-h" => return Ok(Command::Help),
+            other => return Err(format!("demo takes no {other:?}")),
+        }
+    }
+    Ok(Command::Demo(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_line_means_one_command() {
+        let demo =
+            |folder: Option<&str>, keep| Ok(Command::Demo(DemoOptions { folder: folder.map(PathBuf::from), keep }));
+        for (line, expected) in [
+            ("", Ok(Command::Help)),
+            ("--help", Ok(Command::Help)),
+            ("test", Ok(Command::Test(TestOptions { quick: false }))),
+            ("test --quick", Ok(Command::Test(TestOptions { quick: true }))),
+            ("demo", demo(None, false)),
+            ("demo --keep --folder /tmp/x", demo(Some("/tmp/x"), true)),
+            ("demo -h", Ok(Command::Help)),
+        ] {
+            assert_eq!(parsed(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for (line, word) in
+            [("deploy", "deploy"), ("test --fast", "--fast"), ("demo now", "now"), ("demo --folder", "path")]
+        {
+            assert!(parsed(line).unwrap_err().contains(word), "{line}");
+        }
+    }
+}
