@@ -123,9 +123,13 @@ fn same_key(arriving: &Arriving<'_>, named: &Earlier, epoch: u32) -> Admission {
     let resumes = named.hook == Hook::Create && arriving.hook == Hook::Create && named.effects.touched;
     match (named.state, same) {
         // Undone, and its life is over: its journal cannot begin another.
-        (State::Failed, _) if named.epoch < epoch => Admission::Refuse(Refusal::KeyReused { operation: named.id.clone() }),
+        (State::Failed, _) if named.epoch < epoch => {
+            Admission::Refuse(Refusal::KeyReused { operation: named.id.clone() })
+        }
         (State::Failed, true) => Admission::Repeat(named.id.clone()),
-        (State::Failed, false) if !named.effects.touched && named.hook == arriving.hook => Admission::Repeat(named.id.clone()),
+        (State::Failed, false) if !named.effects.touched && named.hook == arriving.hook => {
+            Admission::Repeat(named.id.clone())
+        }
         (State::Failed, false) if resumes => Admission::Repeat(named.id.clone()),
         (_, true) => Admission::Join(named.id.clone()),
         (_, false) => Admission::Refuse(Refusal::KeyReused { operation: named.id.clone() }),
@@ -133,7 +137,8 @@ fn same_key(arriving: &Arriving<'_>, named: &Earlier, epoch: u32) -> Admission {
 }
 
 fn create(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
-    let own = || known.earlier.iter().rev().filter(|earlier| earlier.hook == Hook::Create && earlier.epoch == known.epoch);
+    let own =
+        || known.earlier.iter().rev().filter(|earlier| earlier.hook == Hook::Create && earlier.epoch == known.epoch);
     if let Some(under_way) = own().find(|earlier| !earlier.state.is_final()) {
         return if under_way.effects.touched || under_way.product == arriving.product {
             Admission::Join(under_way.id.clone())
@@ -153,7 +158,9 @@ fn create(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
         return match own().find(|earlier| earlier.state == State::Succeeded) {
             Some(made) if made.product == arriving.product => Admission::Join(made.id.clone()),
             Some(made) => Admission::Refuse(Refusal::AlreadyExists { product: made.product.clone() }),
-            None => Admission::Refuse(Refusal::ConflictBusy { why: "the service has something on the panel already".to_owned() }),
+            None => Admission::Refuse(Refusal::ConflictBusy {
+                why: "the service has something on the panel already".to_owned(),
+            }),
         };
     }
     if arriving.key.is_none()
@@ -168,7 +175,8 @@ fn renew(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
     if let Some(refusal) = absent(known) {
         return Admission::Refuse(refusal);
     }
-    let own = || known.earlier.iter().rev().filter(|earlier| earlier.hook == Hook::Renew && earlier.epoch == known.epoch);
+    let own =
+        || known.earlier.iter().rev().filter(|earlier| earlier.hook == Hook::Renew && earlier.epoch == known.epoch);
     // Dates compare as text: `YYYY-MM-DD`.
     let reaches = |earlier: &&Earlier| match earlier.state {
         State::Succeeded => earlier.renew_to.as_deref() >= arriving.renew_to,
@@ -178,7 +186,8 @@ fn renew(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
     if let Some(reached) = own().find(reaches) {
         return Admission::Join(reached.id.clone());
     }
-    let failed = own().find(|earlier| earlier.state == State::Failed && earlier.renew_to.as_deref() == arriving.renew_to);
+    let failed =
+        own().find(|earlier| earlier.state == State::Failed && earlier.renew_to.as_deref() == arriving.renew_to);
     match failed {
         Some(failed) if arriving.key.is_none() || failed.effects.touched => Admission::Repeat(failed.id.clone()),
         _ => Admission::New,
@@ -197,7 +206,8 @@ fn other(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
     }
     if known.life == Life::Empty
         && arriving.hook == Hook::Terminate
-        && let Some(ended) = known.earlier.iter().rev().find(|e| e.hook == Hook::Terminate && e.state == State::Succeeded)
+        && let Some(ended) =
+            known.earlier.iter().rev().find(|e| e.hook == Hook::Terminate && e.state == State::Succeeded)
         && known.earlier.iter().all(|earlier| earlier.epoch < known.epoch)
     {
         // Terminating what is gone succeeds, with the answer of the terminate that ended it.
@@ -245,7 +255,13 @@ mod tests {
     }
 
     fn arriving(hook: Hook, key: Option<&'static str>) -> Arriving<'static> {
-        Arriving { key, hook, fingerprint: "f", product: "small", renew_to: (hook == Hook::Renew).then_some("2027-01-01") }
+        Arriving {
+            key,
+            hook,
+            fingerprint: "f",
+            product: "small",
+            renew_to: (hook == Hook::Renew).then_some("2027-01-01"),
+        }
     }
 
     fn join() -> Admission {
@@ -272,7 +288,8 @@ mod tests {
             let named = earlier(Hook::Suspend, state, effects);
             let fingerprint = if same { "f" } else { "g" };
             let arriving = Arriving { fingerprint, ..arriving(Hook::Suspend, Some("k")) };
-            let known = Known { by_key: Some(&named), life: Life::Live, epoch: 1, earlier: std::slice::from_ref(&named) };
+            let known =
+                Known { by_key: Some(&named), life: Life::Live, epoch: 1, earlier: std::slice::from_ref(&named) };
             let word = match admit(&arriving, &known) {
                 Admission::New => "new",
                 Admission::Join(_) => "join",
@@ -314,7 +331,10 @@ mod tests {
     fn a_create_waits_until_the_ending_service_was_read_as_gone() {
         let first = [earlier(Hook::Create, State::Succeeded, DONE)];
         let ending = Known { by_key: None, life: Life::Ending, epoch: 1, earlier: &first };
-        assert!(matches!(admit(&arriving(Hook::Create, None), &ending), Admission::Refuse(Refusal::ConflictBusy { .. })));
+        assert!(matches!(
+            admit(&arriving(Hook::Create, None), &ending),
+            Admission::Refuse(Refusal::ConflictBusy { .. })
+        ));
 
         let gone = Known { by_key: None, life: Life::Empty, epoch: 2, earlier: &first };
         assert_eq!(admit(&arriving(Hook::Create, None), &gone), Admission::New);

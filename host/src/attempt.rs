@@ -30,7 +30,13 @@ use std::time::Duration;
 /// Runs the plugin once and concludes.
 ///
 /// `deadline` is from now. Never fails: what goes wrong is part of the conclusion.
-pub async fn run(env: &Arc<Env>, panel: &Arc<Panel>, subject: Subject, call: &HookCall, deadline: Duration) -> Conclusion {
+pub async fn run(
+    env: &Arc<Env>,
+    panel: &Arc<Panel>,
+    subject: Subject,
+    call: &HookCall,
+    deadline: Duration,
+) -> Conclusion {
     let hook = subject.hook();
     let session = Session::open(env, panel, subject, call, deadline);
     let ended = drive(env, &session, hook, call, deadline).await;

@@ -130,8 +130,7 @@ mod tests {
         ] {
             let lines = [line(1, earlier, state, effects), line(2, hook, State::Queued, NOTHING)];
             let claim = may_claim("op_2", &lines);
-            let expected =
-                if may { Claim::Now { passes: vec!["op_1".into()] } } else { Claim::After("op_1".into()) };
+            let expected = if may { Claim::Now { passes: vec!["op_1".into()] } } else { Claim::After("op_1".into()) };
             assert_eq!(claim, expected, "{hook} past {earlier} {state}");
         }
     }

@@ -70,6 +70,8 @@ pub struct Panel {
     pub timeout: Duration,
     /// For a call that makes something.
     pub create_timeout: Duration,
+    /// The longest that the panel may go on after a call was cut off: what the provider says, or more if the operator says so.
+    pub longest_run: Duration,
     /// How many attempts at a time.
     pub permits: Arc<Semaphore>,
 }
@@ -81,9 +83,9 @@ impl Panel {
         millis(call).saturating_add(self.longest_run_ms())
     }
 
-    /// See [`Manifest::longest_run_s`].
+    /// [`longest_run`](Self::longest_run) in milliseconds.
     pub fn longest_run_ms(&self) -> u64 {
-        u64::from(self.provider.manifest.longest_run_s) * 1_000
+        millis(self.longest_run)
     }
 }
 

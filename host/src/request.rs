@@ -124,7 +124,9 @@ impl HookBody {
             return Err(Problem::at("/product", "create needs a product"));
         }
         match (&self.paid_until, hook) {
-            (None, Hook::Renew) => return Err(Problem::at("/paid_until", "renew needs the old and the new paid-until date")),
+            (None, Hook::Renew) => {
+                return Err(Problem::at("/paid_until", "renew needs the old and the new paid-until date"));
+            }
             (Some(_), hook) if hook != Hook::Renew => {
                 return Err(Problem::at("/paid_until", format!("{hook} takes no paid-until date")));
             }
@@ -138,7 +140,8 @@ impl HookBody {
             _ => {}
         }
         if (hook == Hook::Action) != self.action.is_some() {
-            let text = if hook == Hook::Action { "action needs a name" } else { "only the hook `action` has an action" };
+            let text =
+                if hook == Hook::Action { "action needs a name" } else { "only the hook `action` has an action" };
             return Err(Problem::at("/action", text));
         }
         Ok(())
@@ -255,8 +258,16 @@ mod tests {
             (Hook::Create, r#"{"service":{"id":"1"}}"#, "/product"),
             (Hook::Create, r#"{"service":{"id":" "},"product":{"id":"p"}}"#, "/service/id"),
             (Hook::Renew, r#"{"service":{"id":"1"}}"#, "/paid_until"),
-            (Hook::Renew, r#"{"service":{"id":"1"},"paid_until":{"from":"2026-13-01","to":"2027-01-01"}}"#, "/paid_until/from"),
-            (Hook::Renew, r#"{"service":{"id":"1"},"paid_until":{"from":"2027-01-01","to":"2027-01-01"}}"#, "/paid_until/to"),
+            (
+                Hook::Renew,
+                r#"{"service":{"id":"1"},"paid_until":{"from":"2026-13-01","to":"2027-01-01"}}"#,
+                "/paid_until/from",
+            ),
+            (
+                Hook::Renew,
+                r#"{"service":{"id":"1"},"paid_until":{"from":"2027-01-01","to":"2027-01-01"}}"#,
+                "/paid_until/to",
+            ),
             (Hook::Suspend, r#"{"service":{"id":"1"},"server":"s"}"#, "/server"),
             (Hook::Suspend, r#"{"service":{"id":"1"},"action":"a"}"#, "/action"),
             (Hook::Test, r#"{}"#, "/server"),

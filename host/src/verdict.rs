@@ -92,7 +92,8 @@ pub fn decide(end: End, case: &Circumstances<'_>) -> Verdict {
             again(fault, case, |_| after_ms)
         }
         End::Deadline => {
-            let class = if case.effects.doubted || case.unsettled_change { FaultClass::InDoubt } else { FaultClass::Timeout };
+            let class =
+                if case.effects.doubted || case.unsettled_change { FaultClass::InDoubt } else { FaultClass::Timeout };
             again(Fault::new(class, "the attempt outlived its deadline"), case, |delay_ms| delay_ms)
         }
         End::Panicked(text) => fault(Fault::plugin_bug(format!("the plugin panicked: {text}")), case),
@@ -115,10 +116,16 @@ fn fault(fault: Fault, case: &Circumstances<'_>) -> Verdict {
         return again(fault, case, |delay_ms| delay_ms);
     }
     if case.effects.doubted {
-        return Verdict::Attention { reason: "a step is in doubt, and looking at the panel failed".to_owned(), fault: Some(fault) };
+        return Verdict::Attention {
+            reason: "a step is in doubt, and looking at the panel failed".to_owned(),
+            fault: Some(fault),
+        };
     }
     if fault.class == FaultClass::PluginBug && case.effects.touched {
-        return Verdict::Attention { reason: "the plugin failed after something was done".to_owned(), fault: Some(fault) };
+        return Verdict::Attention {
+            reason: "the plugin failed after something was done".to_owned(),
+            fault: Some(fault),
+        };
     }
     if case.unsettled_change {
         // Not known whether the change happened: repeating it, which converges, is the only honest answer.

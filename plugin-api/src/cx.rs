@@ -138,7 +138,8 @@ impl Cx {
         Fut: Future<Output = Result<bool, Fault>>,
     {
         let name = name.into().to_string();
-        let open = WaitOpen { name: name.clone(), every_ms: millis(every.0), within_ms: millis(within.0), sleep: false };
+        let open =
+            WaitOpen { name: name.clone(), every_ms: millis(every.0), within_ms: millis(within.0), sleep: false };
         let mut turn = self.ask::<WaitTurn>(op::WAIT_OPEN, &open).await?;
         loop {
             match turn {
@@ -224,8 +225,9 @@ impl Cx {
         let message = Message { head: head.into(), body: body.into() };
         match self.inner.host.call(self.inner.meta, RStr::from(op), message).await {
             RResult::ROk(reply) => {
-                let head = serde_json::from_slice(&reply.head)
-                    .map_err(|error| Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}")))?;
+                let head = serde_json::from_slice(&reply.head).map_err(|error| {
+                    Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}"))
+                })?;
                 Ok((head, reply.body.into_vec()))
             }
             RResult::RErr(error) if error.code == code::FAULT => Err(serde_json::from_slice(&error.details)

@@ -213,7 +213,9 @@ mod tests {
 
     #[test]
     fn data_cannot_leave_its_segment() {
-        for (data, expected) in [("7", "7"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("x?y#z", "x%3Fy%23z"), ("ü", "%C3%BC"), ("a.b", "a.b")] {
+        for (data, expected) in
+            [("7", "7"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("x?y#z", "x%3Fy%23z"), ("ü", "%C3%BC"), ("a.b", "a.b")]
+        {
             assert_eq!(segment(data), expected);
         }
     }
@@ -225,7 +227,8 @@ mod tests {
             #[expect(dead_code, reason = "read by serde alone")]
             id: u64,
         }
-        let reply = Reply { status: 200, headers: vec![], body: br#"{"id":"secret-text"}"#.to_vec(), retry_after_ms: None };
+        let reply =
+            Reply { status: 200, headers: vec![], body: br#"{"id":"secret-text"}"#.to_vec(), retry_after_ms: None };
 
         let fault = reply.json::<Data>().unwrap_err();
 

@@ -35,21 +35,13 @@ pub trait Provider: Sized + Send + Sync + 'static {
     fn open(server: Self::Server) -> Result<Self, Fault>;
 
     /// Makes what the customer bought, at most once.
-    fn create(
-        &self,
-        cx: &Cx,
-        request: Create<Self::Product>,
-    ) -> impl Future<Output = Result<Account, Fault>> + Send {
+    fn create(&self, cx: &Cx, request: Create<Self::Product>) -> impl Future<Output = Result<Account, Fault>> + Send {
         let _ = (cx, request);
         async { Err(Fault::unsupported("create")) }
     }
 
     /// Stops it. The already suspended is [`Change::noop`].
-    fn suspend(
-        &self,
-        cx: &Cx,
-        request: Suspend<Self::Product>,
-    ) -> impl Future<Output = Result<Change, Fault>> + Send {
+    fn suspend(&self, cx: &Cx, request: Suspend<Self::Product>) -> impl Future<Output = Result<Change, Fault>> + Send {
         let _ = (cx, request);
         async { Err(Fault::unsupported("suspend")) }
     }

@@ -1,8 +1,6 @@
 use crate::cx::{Cx, SendHandle, answer, typed, unexpected};
 use crate::fault::Fault;
-use crate::protocol::{
-    Answer, Settle, Sight, StepFound, StepGiven, StepKind, StepOpen, StepRan, Turn, op,
-};
+use crate::protocol::{Answer, Settle, Sight, StepFound, StepGiven, StepKind, StepOpen, StepRan, Turn, op};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -109,7 +107,11 @@ impl<'a> Step<'a> {
     {
         self.open.kind = StepKind::Ensure;
         let run = &run;
-        self.drive(Code { run: Box::new(move |_, send| Box::pin(async move { answer(run(send).await) })), ..Code::none() }).await
+        self.drive(Code {
+            run: Box::new(move |_, send| Box::pin(async move { answer(run(send).await) })),
+            ..Code::none()
+        })
+        .await
     }
 
     /// Nothing can be asked afterwards: in doubt means that a person decides.
@@ -121,7 +123,11 @@ impl<'a> Step<'a> {
     {
         self.open.kind = StepKind::Once;
         let run = &run;
-        self.drive(Code { run: Box::new(move |_, send| Box::pin(async move { answer(run(send).await) })), ..Code::none() }).await
+        self.drive(Code {
+            run: Box::new(move |_, send| Box::pin(async move { answer(run(send).await) })),
+            ..Code::none()
+        })
+        .await
     }
 
     /// A value made here (a password, a chosen plan), so that later runs have the same one. Sends nothing.
@@ -133,7 +139,8 @@ impl<'a> Step<'a> {
     {
         self.open.kind = StepKind::Record;
         let make = &make;
-        self.drive(Code { run: Box::new(move |_, _| Box::pin(async move { answer(make().await) })), ..Code::none() }).await
+        self.drive(Code { run: Box::new(move |_, _| Box::pin(async move { answer(make().await) })), ..Code::none() })
+            .await
     }
 
     /// What must be known of the world before the change, to tell afterwards whether it happened. Reads only; stored
@@ -198,7 +205,8 @@ struct Code<'a> {
 
 impl<'a> Code<'a> {
     fn none() -> Self {
-        let run: RunCode<'a> = Box::new(|_, _| Box::pin(async { Answer::Fault(Fault::plugin_bug("the step has no code")) }));
+        let run: RunCode<'a> =
+            Box::new(|_, _| Box::pin(async { Answer::Fault(Fault::plugin_bug("the step has no code")) }));
         Self { given: None, find: None, adopt: None, run }
     }
 }

@@ -313,7 +313,9 @@ impl State {
         let change = matches!(purpose, Purpose::Change { .. });
         match (purpose, self.ticket) {
             (Purpose::Change { ticket }, Some(open)) if open.number == ticket && open.sent == Sent::Nothing => {}
-            (Purpose::Change { .. }, _) => return Err(Fault::plugin_bug("a change without a ticket that is good for it")),
+            (Purpose::Change { .. }, _) => {
+                return Err(Fault::plugin_bug("a change without a ticket that is good for it"));
+            }
             (Purpose::Read, _) if !request.is_read() => {
                 return Err(Fault::plugin_bug(format!("{} {} is not declared to read", request.method, request.path)));
             }
@@ -407,7 +409,8 @@ impl State {
             Answer::Ok(result) => self.done(at, result),
             Answer::Fault(fault) => {
                 let entry = &mut self.journal[at];
-                let nothing = matches!(sent, Sent::Nothing | Sent::NeverLeft) || (sent == Sent::Answered && fault.refused);
+                let nothing =
+                    matches!(sent, Sent::Nothing | Sent::NeverLeft) || (sent == Sent::Answered && fault.refused);
                 if nothing && !entry.doubted_before {
                     entry.stage = Stage::Cleared;
                     return say(&Turn::Fault { fault });
@@ -447,7 +450,11 @@ impl State {
 fn passes(class: FaultClass) -> bool {
     matches!(
         class,
-        FaultClass::Unreachable | FaultClass::InDoubt | FaultClass::RateLimited | FaultClass::ConflictBusy | FaultClass::Timeout
+        FaultClass::Unreachable
+            | FaultClass::InDoubt
+            | FaultClass::RateLimited
+            | FaultClass::ConflictBusy
+            | FaultClass::Timeout
     )
 }
 

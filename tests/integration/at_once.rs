@@ -4,7 +4,7 @@ use billhook::operation::State;
 use billhook::store::OperationId;
 use billhook_plugin_api::Hook;
 use billhook_tests::harness::{Host, Rig, body};
-use billhook_tests::virtfusion::{Effect, Fault, Plan};
+use billhook_tests::virtfusion::{Effect, Fault, Plan, ServerSeed};
 use serde_json::{Value, json};
 
 /// Sends these bodies at the same moment, and drives every operation that answered to its end.
@@ -165,6 +165,61 @@ async fn one_that_had_asked_what_exists_before_the_other_began_asks_again() {
     let two = host.service("2").await.unwrap().remote_id.unwrap();
     assert_ne!(one, two);
     assert_eq!(servers_made(&rig), 3);
+    assert_eq!(rig.panel().check(), Vec::<String>::new());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_lost_orders_of_one_owner_never_find_each_others_server() {
+    for (first, second) in [
+        (Fault::DropBeforeEffect, Fault::DropAfterEffect),
+        (Fault::DropAfterEffect, Fault::DropBeforeEffect),
+        (Fault::DropAfterEffect, Fault::DropAfterEffect),
+    ] {
+        let what = format!("{} and {}", first.name(), second.name());
+        let rig = Rig::new();
+        let host = rig.host().await;
+        // The owner is there, so that both come to their orders at once.
+        host.run(Hook::Create, "0").await;
+        rig.panel().expect_servers("77", 3);
+        rig.panel().arm(Plan::on("POST", "/servers", first));
+        rig.panel().arm(Plan::on("POST", "/servers", second).nth(2));
+        let mut large = of_owner("2");
+        large["product"] = json!({ "id": "vps-large" });
+
+        let one = host.send(Hook::Create, of_owner("1")).await.unwrap();
+        let two = host.send(Hook::Create, large).await.unwrap();
+        let ended = host.drive_all(&[one, two]).await;
+
+        assert!(ended.iter().all(|operation| operation.state == State::Succeeded), "{what}: {ended:#?}");
+        for (service, package) in [("1", 1), ("2", 2)] {
+            let id = host.service(service).await.unwrap().remote_id.unwrap();
+            let servers = rig.panel().servers();
+            let server = servers.iter().find(|server| server.id.to_string() == id).unwrap();
+            assert_eq!(server.package_id, package, "{what}: service {service} has what it ordered");
+        }
+        assert_eq!(servers_made(&rig), 3, "{what}");
+        assert_eq!(rig.panel().check(), Vec::<String>::new(), "{what}");
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_there_before_is_never_taken_for_the_lost_one() {
+    let rig = Rig::new();
+    let host = rig.host().await;
+    host.run(Hook::Create, "0").await;
+    rig.panel().expect_servers("77", 3);
+    // Staff made one by hand for the same customer: new, without a name, and nobody's service.
+    let owner = rig.panel().servers()[0].owner_id;
+    let theirs = rig.panel().seed_server(ServerSeed { owner_id: owner, name: String::new(), ours: false });
+    rig.panel().arm(Plan::on("POST", "/servers", Fault::DropBeforeEffect));
+
+    let created = host.run(Hook::Create, "1007").await;
+
+    assert_eq!(created.state, State::Succeeded, "{created:#?}");
+    assert_ne!(host.service("1007").await.unwrap().remote_id, Some(theirs.to_string()));
+    assert_eq!(servers_made(&rig), 2);
     assert_eq!(rig.panel().check(), Vec::<String>::new());
     host.stop().await;
 }

@@ -18,7 +18,13 @@ fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
     let standard = base64::engine::general_purpose::STANDARD_NO_PAD;
     let url: String = secret
         .bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect();
     let json = serde_json::to_string(secret).unwrap();
     let sha1 = sha1::Sha1::digest(secret.as_bytes());
@@ -116,7 +122,10 @@ async fn planted_secrets_are_nowhere_in_clear() {
     let database = places.iter().filter(|(name, _)| name.starts_with("billhook.db")).map(|(_, bytes)| bytes);
     let seen = database.clone().any(|bytes| contains(bytes, VISIBLE.as_bytes()));
     assert!(seen, "the check itself is broken: planted clear text is not found in the database");
-    assert!(contains(&places.iter().find(|(name, _)| name.starts_with("the log")).unwrap().1, b"/servers"), "bodies are read");
+    assert!(
+        contains(&places.iter().find(|(name, _)| name.starts_with("the log")).unwrap().1, b"/servers"),
+        "bodies are read"
+    );
     for secret in &secrets {
         for (form, needle) in forms(secret) {
             for (place, bytes) in &places {

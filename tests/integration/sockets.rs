@@ -1,7 +1,7 @@
 //! The real daemon, its two sockets and its command line, as a platform and an administrator meet them.
 
-use billhook_tests::harness::{Rig, Setup, artifacts, body};
 use billhook_plugin_api::Hook;
+use billhook_tests::harness::{Rig, Setup, artifacts, body};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -135,12 +135,15 @@ async fn a_platform_and_an_administrator_see_what_is_theirs() {
     let seen = call(&admin, "GET", &format!("/v1/operations/{id}"), &[], None);
     assert_eq!(seen.status, 200);
     let mut others = vec![seen.body.to_string()];
-    for path in ["/v1/log", &format!("/v1/log/{id}"), "/v1/operations", "/v1/providers", "/v1/servers", "/v1/products"] {
+    for path in ["/v1/log", &format!("/v1/log/{id}"), "/v1/operations", "/v1/providers", "/v1/servers", "/v1/products"]
+    {
         let answer = call(&admin, "GET", path, &[], None);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         others.push(answer.body.to_string());
     }
-    for args in [&["log", "list"][..], &["log", "show", &id, "--bodies"], &["ops", "show", &id], &["ops", "list"], &["plugins"]] {
+    for args in
+        [&["log", "list"][..], &["log", "show", &id, "--bodies"], &["ops", "show", &id], &["ops", "list"], &["plugins"]]
+    {
         let output = daemon.cli(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         others.push(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -167,7 +170,9 @@ async fn a_platform_and_an_administrator_see_what_is_theirs() {
     assert_eq!(after.status, 200);
     assert_eq!(after.body["result"]["secrets"], "credentials_acknowledged");
 
-    for (name, path) in [("suspend", "suspend"), ("unsuspend", "unsuspend"), ("renew", "renew"), ("terminate", "terminate")] {
+    for (name, path) in
+        [("suspend", "suspend"), ("unsuspend", "unsuspend"), ("renew", "renew"), ("terminate", "terminate")]
+    {
         let hook_body = body(Hook::parse(name).expect("a hook"), "1007").to_string();
         let answer = call(&hook, "POST", &format!("/v1/hooks/{path}"), &[("Prefer", "wait=60")], Some(&hook_body));
         assert_eq!(answer.status, 200, "{name}: {}", answer.body);
@@ -186,10 +191,28 @@ async fn bad_requests_get_a_problem_with_its_place_and_remedy() {
     let hook = daemon.hook_socket();
     let table = [
         ("/v1/hooks/create", "{", 400, "invalid_request", None),
-        ("/v1/hooks/create", r#"{"service":{"id":7},"product":{"id":"vps"}}"#, 400, "invalid_request", Some("/service/id")),
-        ("/v1/hooks/create", r#"{"service":{"id":"7"},"product":{"id":"vps"},"x":1}"#, 400, "invalid_request", Some("/x")),
+        (
+            "/v1/hooks/create",
+            r#"{"service":{"id":7},"product":{"id":"vps"}}"#,
+            400,
+            "invalid_request",
+            Some("/service/id"),
+        ),
+        (
+            "/v1/hooks/create",
+            r#"{"service":{"id":"7"},"product":{"id":"vps"},"x":1}"#,
+            400,
+            "invalid_request",
+            Some("/x"),
+        ),
         ("/v1/hooks/create", r#"{"service":{"id":"7"}}"#, 400, "invalid_request", Some("/product")),
-        ("/v1/hooks/create", r#"{"service":{"id":"7"},"product":{"id":"none"}}"#, 422, "not_configured", Some("/product/id")),
+        (
+            "/v1/hooks/create",
+            r#"{"service":{"id":"7"},"product":{"id":"none"}}"#,
+            422,
+            "not_configured",
+            Some("/product/id"),
+        ),
         (
             "/v1/hooks/create",
             r#"{"service":{"id":"7"},"product":{"id":"vps","options":{"default_ipv4":"two"}}}"#,
@@ -251,7 +274,11 @@ async fn a_user_who_speaks_for_no_platform_is_refused() {
     let refused = call(&daemon.hook_socket(), "POST", "/v1/hooks/test", &[], Some(r#"{"server":"panel"}"#));
 
     assert_eq!(refused.status, 403, "{}", refused.body);
-    assert!(refused.body["detail"].as_str().is_some_and(|text| text.contains(&own_uid().to_string())), "{}", refused.body);
+    assert!(
+        refused.body["detail"].as_str().is_some_and(|text| text.contains(&own_uid().to_string())),
+        "{}",
+        refused.body
+    );
     daemon.stop();
 }
 
@@ -261,8 +288,20 @@ async fn the_command_line_sends_a_hook_and_its_exit_code_tells_the_end() {
     let daemon = Daemon::start(&rig);
 
     let create = daemon.cli(&[
-        "hook", "create", "--service", "1007", "--client-id", "77", "--client-name", "Acme Ltd", "--email", "ops@acme.example",
-        "--product", "vps", "--wait", "60",
+        "hook",
+        "create",
+        "--service",
+        "1007",
+        "--client-id",
+        "77",
+        "--client-name",
+        "Acme Ltd",
+        "--email",
+        "ops@acme.example",
+        "--product",
+        "vps",
+        "--wait",
+        "60",
     ]);
     assert_eq!(create.status.code(), Some(0), "{}", String::from_utf8_lossy(&create.stderr));
     assert_eq!(rig.panel().servers().len(), 1);

@@ -24,7 +24,9 @@ impl Session {
         };
         match &self.subject {
             Subject::Reading { .. } => self.conclude_reading(inner, ended),
-            Subject::Operation { operation, service, .. } => self.conclude_operation(inner, ended, operation, service).await,
+            Subject::Operation { operation, service, .. } => {
+                self.conclude_operation(inner, ended, operation, service).await
+            }
         }
     }
 
@@ -138,15 +140,20 @@ impl Session {
     /// Holds a result against what the host saw in this attempt.
     fn checked(&self, inner: &Inner, end: End) -> End {
         let End::Returned(outcome) = &end else { return end };
-        let skipped = inner.journal.iter().skip(inner.asked).filter(|entry| entry.stage != journal::Stage::Cleared).count();
+        let skipped =
+            inner.journal.iter().skip(inner.asked).filter(|entry| entry.stage != journal::Stage::Cleared).count();
         if skipped > 0 {
-            return End::Attention(format!("plugin_bug: the hook ended without coming to {skipped} step(s) of its journal"));
+            return End::Attention(format!(
+                "plugin_bug: the hook ended without coming to {skipped} step(s) of its journal"
+            ));
         }
         if inner.open.is_some() || inner.run.is_some() {
             return End::Fault(Fault::plugin_bug("the hook ended within a step"));
         }
         if (outcome.noop || outcome.gone == Some(true)) && !inner.has_read {
-            return End::Fault(Fault::plugin_bug("the hook claims a state of the panel that it has not read in this attempt"));
+            return End::Fault(Fault::plugin_bug(
+                "the hook claims a state of the panel that it has not read in this attempt",
+            ));
         }
         end
     }
@@ -176,12 +183,14 @@ impl Session {
                 }
                 secrets = std::mem::take(&mut outcome.secrets);
                 if operation.hook == Hook::Terminate && outcome.gone == Some(true) {
-                    end_passed = Some(Fault::new(FaultClass::Cancelled, format!("overtaken by the terminate {}", operation.id)));
+                    end_passed =
+                        Some(Fault::new(FaultClass::Cancelled, format!("overtaken by the terminate {}", operation.id)));
                 }
                 self.change_service(operation, service, &outcome, &secrets, &mut change, now);
                 outcome_value = serde_json::to_value(&outcome).ok();
                 if let Some(value) = &mut outcome_value {
-                    Masker { secrets: &inner.secrets, rules: &self.env.rules, prints: &self.env.prints }.json(value, &[]);
+                    Masker { secrets: &inner.secrets, rules: &self.env.rules, prints: &self.env.prints }
+                        .json(value, &[]);
                 }
                 (State::Succeeded, None, None, None)
             }

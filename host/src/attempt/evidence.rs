@@ -42,7 +42,8 @@ impl Session {
     }
 
     fn masked(&self, raw: &RawExchange, masker: &Masker<'_>, owner: &str, run: u64, seq: u32) -> Exchange {
-        let paths = |declared: &[String]| declared.iter().filter_map(|path| path.parse().ok()).collect::<Vec<SecretPath>>();
+        let paths =
+            |declared: &[String]| declared.iter().filter_map(|path| path.parse().ok()).collect::<Vec<SecretPath>>();
         let mut reply_paths = paths(&raw.request.reply_secrets);
         reply_paths.extend(self.panel.provider.reply_secrets.iter().cloned());
         let headers = |list: &[(String, String)]| masker.headers(list.iter().map(|(n, v)| (n.as_str(), v.as_str())));
@@ -54,12 +55,13 @@ impl Session {
             masker.body(kind.as_deref(), &raw.request.body, &paths(&raw.request.request_secrets)).text
         });
         let end = raw.end.as_ref();
-        let reply_body = end.and_then(|end| end.body.as_ref().map(|body| (end, body))).filter(|(_, body)| !body.is_empty()).map(
-            |(end, body)| {
+        let reply_body = end
+            .and_then(|end| end.body.as_ref().map(|body| (end, body)))
+            .filter(|(_, body)| !body.is_empty())
+            .map(|(end, body)| {
                 let kind = kind(&end.headers);
                 masker.body(kind.as_deref(), body, &reply_paths).text
-            },
-        );
+            });
         Exchange {
             owner: owner.to_owned(),
             run,

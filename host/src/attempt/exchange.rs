@@ -40,7 +40,14 @@ impl Session {
                 .map_err(|refusal| Fault::plugin_bug(refusal.to_string()))?;
             let step = inner.open.as_ref().map(|(_, open)| open.name.clone());
             let started_at = self.env.clock.unix_ms();
-            inner.exchanges.push(RawExchange { step, purpose, request: request.clone(), url: url.into(), started_at, end: None });
+            inner.exchanges.push(RawExchange {
+                step,
+                purpose,
+                request: request.clone(),
+                url: url.into(),
+                started_at,
+                end: None,
+            });
             if let (Purpose::Change { .. }, Some(run)) = (purpose, &mut inner.run) {
                 // Until the wire knows better: if this attempt is cut off while the request is out, it may have happened.
                 run.sent = Sent::Lost;

@@ -241,7 +241,9 @@ impl Session {
         }
         let head = &message.head[..];
         let answered = match name {
-            op::HTTP => self.exchange(read(head)?, message.body.into_vec()).await.and_then(|(reply, body)| say(&reply, body)),
+            op::HTTP => {
+                self.exchange(read(head)?, message.body.into_vec()).await.and_then(|(reply, body)| say(&reply, body))
+            }
             op::STEP_OPEN => self.step_open(read(head)?).await.and_then(|turn| say(&turn, Vec::new())),
             op::STEP_GIVEN => self.step_given(read(head)?).await.and_then(|turn| say(&turn, Vec::new())),
             op::STEP_FOUND => self.step_found(read(head)?).await.and_then(|turn| say(&turn, Vec::new())),
@@ -341,7 +343,13 @@ impl Session {
         let masker = Masker { secrets, rules: &self.env.rules, prints: &self.env.prints };
         std::mem::take(&mut *lock(&self.notes))
             .into_iter()
-            .map(|(at, kind, text)| Note { owner: owner.to_owned(), run, at, kind: kind.to_owned(), text: masker.text(&text) })
+            .map(|(at, kind, text)| Note {
+                owner: owner.to_owned(),
+                run,
+                at,
+                kind: kind.to_owned(),
+                text: masker.text(&text),
+            })
             .collect()
     }
 
@@ -410,7 +418,11 @@ pub(super) fn insert_all(secrets: &mut SecretSet, value: &Value) {
 
 fn read<T: DeserializeOwned>(head: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(head).map_err(|error| {
-        Fault::plugin_bug(format!("a head of the plugin is not understood, line {} column {}", error.line(), error.column()))
+        Fault::plugin_bug(format!(
+            "a head of the plugin is not understood, line {} column {}",
+            error.line(),
+            error.column()
+        ))
     })
 }
 

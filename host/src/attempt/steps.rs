@@ -66,7 +66,9 @@ impl Session {
                 }
                 _ => {
                     self.write(inner, at, false).await?;
-                    Err(Stop::from(End::Attention(format!("{id} was read back and is not what this step would have made"))))
+                    Err(Stop::from(End::Attention(format!(
+                        "{id} was read back and is not what this step would have made"
+                    ))))
                 }
             };
         }
@@ -357,7 +359,10 @@ impl Session {
                 Value::String(id) => Some(id.clone()),
                 Value::Number(id) => Some(id.to_string()),
                 _ => {
-                    let text = format!("the result of {} is declared a remote id and is neither text nor number", inner.journal[at].name);
+                    let text = format!(
+                        "the result of {} is declared a remote id and is neither text nor number",
+                        inner.journal[at].name
+                    );
                     return Err(Stop::from(End::Attention(format!("plugin_bug: {text}"))));
                 }
             }
@@ -455,7 +460,11 @@ impl Session {
 /// The entry's place, and whether this run reached it in the order of the journal. A new one comes last. What was
 /// cleared left nothing behind, so a run may pass it by.
 pub(super) fn place(inner: &Inner, name: &str) -> (usize, bool) {
-    let at = inner.journal.iter().position(|entry| entry.name == name && entry.kind != Kind::Undo).unwrap_or(inner.journal.len());
+    let at = inner
+        .journal
+        .iter()
+        .position(|entry| entry.name == name && entry.kind != Kind::Undo)
+        .unwrap_or(inner.journal.len());
     let skipped = inner.journal.get(inner.asked..at).unwrap_or_default();
     let in_order = at >= inner.asked && skipped.iter().all(|entry| entry.stage == Stage::Cleared);
     (at, in_order)

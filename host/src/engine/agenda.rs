@@ -68,7 +68,13 @@ pub(super) struct Agenda {
 
 impl Agenda {
     pub fn new(clock: SharedClock, activity: Arc<Activity>) -> Self {
-        Self { clock, activity, heap: Mutex::new(BinaryHeap::new()), moved: Notify::new(), stopped: AtomicBool::new(false) }
+        Self {
+            clock,
+            activity,
+            heap: Mutex::new(BinaryHeap::new()),
+            moved: Notify::new(),
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// Puts an errand down for `after` from now.

@@ -8,7 +8,9 @@ use crate::operation::State;
 use crate::order;
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
-use crate::store::{Accepted, Again, ClaimMark, NewOperation, Operation, OperationId, Service, ServiceKey, ServiceStatus};
+use crate::store::{
+    Accepted, Again, ClaimMark, NewOperation, Operation, OperationId, Service, ServiceKey, ServiceStatus,
+};
 use billhook_plugin_api::Hook;
 use billhook_plugin_api::protocol::HookCall;
 use serde_json::Value;
@@ -61,7 +63,10 @@ impl Engine {
                 Admission::Refuse(refusal) => return Err(refused(&refusal)),
                 Admission::Repeat(id) => {
                     let target = self.resolve(hook, &body, service.as_ref())?;
-                    if self.repeat(OperationId(id.clone()), hook, &body, &options, &fingerprint, service.as_ref(), &target).await? {
+                    if self
+                        .repeat(OperationId(id.clone()), hook, &body, &options, &fingerprint, service.as_ref(), &target)
+                        .await?
+                    {
                         self.wake(&key);
                         return Ok(OperationId(id));
                     }
@@ -104,7 +109,9 @@ impl Engine {
         let touches = panel.provider.converges(hook) || hook == Hook::Action;
         // The row is inserted claimed when its lane is free, which spares a commit.
         let permits = match may_claim {
-            order::Claim::Now { passes } if self.is_settled(key, service) => self.try_permits(&panel).map(|p| (p, passes)),
+            order::Claim::Now { passes } if self.is_settled(key, service) => {
+                self.try_permits(&panel).map(|p| (p, passes))
+            }
             _ => None,
         };
         let claim = permits.as_ref().map(|(_, passes)| ClaimMark {

@@ -48,13 +48,22 @@ impl Engine {
     /// # Errors
     ///
     /// A problem when it cannot be run, a fault when it failed.
-    pub async fn read_hook(self: &Arc<Self>, platform: &str, hook: Hook, body: HookBody) -> Result<ReadAnswer, ReadFailure> {
+    pub async fn read_hook(
+        self: &Arc<Self>,
+        platform: &str,
+        hook: Hook,
+        body: HookBody,
+    ) -> Result<ReadAnswer, ReadFailure> {
         body.check(hook)?;
         let (panel, call, service_id) = match (&body.service, &body.server) {
             (None, Some(server)) => {
                 let panel = self.panel(server)?;
                 supports(&panel.provider, hook, body.action.as_deref())?;
-                (panel, HookCall { action: body.action.clone(), params: body.params.clone(), ..HookCall::default() }, None)
+                (
+                    panel,
+                    HookCall { action: body.action.clone(), params: body.params.clone(), ..HookCall::default() },
+                    None,
+                )
             }
             (Some(service), _) => {
                 let key = ServiceKey { platform: platform.to_owned(), service_id: service.id.clone() };

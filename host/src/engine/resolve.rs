@@ -25,8 +25,11 @@ impl Engine {
             (_, _, Some(service)) => service.product.clone(),
             (_, Some(product), None) => product.id.clone(),
             (_, None, None) => {
-                return Err(Problem::new(ProblemType::UnknownService, "no such service is known: it was never created here")
-                    .remedy("send a create first"));
+                return Err(Problem::new(
+                    ProblemType::UnknownService,
+                    "no such service is known: it was never created here",
+                )
+                .remedy("send a create first"));
             }
         };
         let configured = self.config.products.get(&product).ok_or_else(|| {
@@ -57,7 +60,10 @@ impl Engine {
             let (path, remedy) = if from_options {
                 (format!("/product/options{place}"), "correct the option".to_owned())
             } else if place.is_empty() {
-                ("/product/options".to_owned(), format!("see the settings of [products.{product}] and the order's options"))
+                (
+                    "/product/options".to_owned(),
+                    format!("see the settings of [products.{product}] and the order's options"),
+                )
             } else {
                 ("/product".to_owned(), format!("correct {place} in [products.{product}]"))
             };
@@ -77,8 +83,10 @@ impl Engine {
             return Ok(Arc::clone(panel));
         }
         Err(match self.unready.get(server) {
-            Some(reason) => Problem::new(ProblemType::NotConfigured, format!("the server {server} is not ready: {reason}"))
-                .remedy("run `billhook check`"),
+            Some(reason) => {
+                Problem::new(ProblemType::NotConfigured, format!("the server {server} is not ready: {reason}"))
+                    .remedy("run `billhook check`")
+            }
             None => Problem::new(ProblemType::NotConfigured, format!("no server {server} is configured"))
                 .remedy(format!("add [servers.{server}] to the configuration")),
         })
@@ -90,7 +98,10 @@ pub(super) fn supports(provider: &Provider, hook: Hook, action: Option<&str>) ->
         return Ok(());
     }
     let what = action.map_or_else(|| hook.to_string(), |name| format!("the action {name}"));
-    Err(Problem::new(ProblemType::Unsupported, format!("the provider {} does not support {what}", provider.manifest.name)))
+    Err(Problem::new(
+        ProblemType::Unsupported,
+        format!("the provider {} does not support {what}", provider.manifest.name),
+    ))
 }
 
 pub(super) fn panel_changed(stored: &str, panel: &Panel) -> Problem {
@@ -105,7 +116,9 @@ fn check_params(schema: &Value, params: &Value) -> Result<(), Problem> {
     let validator = jsonschema::validator_for(schema)
         .map_err(|_| Problem::new(ProblemType::NotConfigured, "the action's schema in the plugin is not usable"))?;
     let params = if params.is_null() { &Value::Object(serde_json::Map::new()) } else { params };
-    validator.validate(params).map_err(|error| Problem::at(format!("/params{}", error.instance_path()), schema_text(&error)))
+    validator
+        .validate(params)
+        .map_err(|error| Problem::at(format!("/params{}", error.instance_path()), schema_text(&error)))
 }
 
 /// What a schema says of a value, without the value: it may be a secret.

@@ -1,8 +1,8 @@
 //! From a configuration to a running engine.
 
+use super::Engine;
 use super::agenda::{Activity, Agenda, Busy, Errand};
 use super::resolve::schema_text;
-use super::Engine;
 use crate::attempt::{Desk, Env, EnvParts, Tap};
 use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig};
@@ -85,7 +85,7 @@ impl Engine {
         let mut unready = BTreeMap::new();
         for (name, server) in &config.servers {
             let ready = match providers.get(&server.provider) {
-                Some(provider) => make_panel(name, server, provider, &desk, &clock),
+                Some(provider) => make_panel(name, server, provider, &desk, &clock, config.attempt.longest_run),
                 None => Err(unready_providers
                     .get(&server.provider)
                     .cloned()
@@ -237,7 +237,8 @@ fn ready(name: &str, loaded: plugin::Loaded) -> Result<Provider, String> {
         return Err(format!("its manifest names the provider {}, its file {name}", manifest.name));
     }
     let schema = |schema: &Value, what: &str| {
-        jsonschema::validator_for(schema).map_err(|error| format!("its schema of {what} settings is not usable: {error}"))
+        jsonschema::validator_for(schema)
+            .map_err(|error| format!("its schema of {what} settings is not usable: {error}"))
     };
     let reply_secrets = manifest
         .reply_secrets
@@ -260,6 +261,7 @@ fn make_panel(
     provider: &Arc<Provider>,
     desk: &Arc<Desk>,
     clock: &SharedClock,
+    longest_run: Duration,
 ) -> Result<Panel, String> {
     let settings = server.settings.value();
     if let Err(error) = provider.server_schema.validate(settings) {
@@ -313,6 +315,7 @@ fn make_panel(
         secrets: server.settings.secrets().iter().map(|one| Zeroizing::new(one.secret.expose().to_owned())).collect(),
         timeout: server.timeout,
         create_timeout: server.create_timeout,
+        longest_run: longest_run.max(Duration::from_secs(u64::from(provider.manifest.longest_run_s))),
         permits: Arc::new(Semaphore::new(server.concurrency as usize)),
     })
 }

@@ -87,10 +87,17 @@ impl Engine {
         Ok(())
     }
 
-    async fn claim_and_run(self: &Arc<Self>, operation: &Operation, passes: Vec<OperationId>) -> Result<(), StoreError> {
+    async fn claim_and_run(
+        self: &Arc<Self>,
+        operation: &Operation,
+        passes: Vec<OperationId>,
+    ) -> Result<(), StoreError> {
         let Some(panel) = self.panels.get(&operation.server).cloned() else {
-            let reason = self.unready.get(&operation.server).cloned().unwrap_or_else(|| "it is not configured".to_owned());
-            return self.hand_to_person(operation, passes, format!("the server {} cannot be used: {reason}", operation.server)).await;
+            let reason =
+                self.unready.get(&operation.server).cloned().unwrap_or_else(|| "it is not configured".to_owned());
+            return self
+                .hand_to_person(operation, passes, format!("the server {} cannot be used: {reason}", operation.server))
+                .await;
         };
         if panel.identity != operation.panel {
             let reason = format!(
@@ -128,7 +135,12 @@ impl Engine {
     }
 
     /// Claims it only to say durably that a person must decide.
-    async fn hand_to_person(&self, operation: &Operation, passes: Vec<OperationId>, reason: String) -> Result<(), StoreError> {
+    async fn hand_to_person(
+        &self,
+        operation: &Operation,
+        passes: Vec<OperationId>,
+        reason: String,
+    ) -> Result<(), StoreError> {
         let now = self.env.clock.unix_ms();
         let mark = ClaimMark {
             library: operation.library.clone().unwrap_or_default(),
@@ -270,7 +282,8 @@ impl Engine {
             return 0;
         }
         let until = lock(&self.unsettled).get(key).copied();
-        let until = until.unwrap_or_else(|| self.env.started.saturating_add(Duration::from_millis(service.unsettled_ms)));
+        let until =
+            until.unwrap_or_else(|| self.env.started.saturating_add(Duration::from_millis(service.unsettled_ms)));
         millis(until.saturating_sub(self.env.clock.monotonic()))
     }
 

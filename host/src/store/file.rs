@@ -37,7 +37,7 @@ pub fn prepare(path: &Path) -> Result<(), StoreError> {
 /// The store is ours for as long as this lives, also against a process that is killed: the system gives it back.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -51,7 +51,10 @@ impl Lock {
                 // Our own store, dropped a moment ago: its last transaction is still being written.
                 Err(StoreError::Locked { holder, .. }) if patience > 0 && holder == own() => {
                     patience -= 1;
-                    #[expect(clippy::disallowed_methods, reason = "it waits for another thread of this process, not for a time")]
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "it waits for another thread of this process, not for a time"
+                    )]
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 other => return other,
@@ -85,7 +88,17 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", own()));
         written.map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked a moment ago holds the same open file until it has become
+        // another program.
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(error = %error, "the store's lock could not be given back");
+        }
     }
 }
 

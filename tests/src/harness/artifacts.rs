@@ -11,7 +11,8 @@ pub const VARIABLE: &str = "BILLHOOK_TEST_ARTIFACTS";
 
 static ARTIFACTS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| match std::env::var_os(VARIABLE) {
     Some(file) => {
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{VARIABLE}={}: {error}", file.display()));
+        let text =
+            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{VARIABLE}={}: {error}", file.display()));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
     None => build(),

@@ -103,7 +103,8 @@ impl Rig {
         let mut config = PanelConfig::at(&panel_clock);
         panel(&mut config);
         let running = VirtFusion::start(config).expect("the panel starts");
-        let rig = Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
+        let rig =
+            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
         rig.write_config();
         rig
     }
@@ -213,23 +214,14 @@ os_template_id = 10
 
     /// Starts the host.
     pub async fn host(&self) -> Host {
-        let options = EngineOptions {
-            clock: self.clock.shared(),
-            tap: None,
-            commit_tap: None,
-            staging: Some(STAGING.1.clone()),
-        };
+        let options =
+            EngineOptions { clock: self.clock.shared(), tap: None, commit_tap: None, staging: Some(STAGING.1.clone()) };
         let engine = match Engine::start(self.config(), options).await {
             Ok(engine) => engine,
             Err(error) => panic!("the engine does not start: {error:?}"),
         };
         assert!(engine.unready().is_empty(), "not ready: {:?}", engine.unready());
-        Host {
-            engine,
-            clock: self.clock.clone(),
-            panel_clock: self.panel_clock.clone(),
-            panel: self.panel().clone(),
-        }
+        Host { engine, clock: self.clock.clone(), panel_clock: self.panel_clock.clone(), panel: self.panel().clone() }
     }
 }
 
@@ -246,7 +238,8 @@ fn private_file(path: &Path) {
 
 /// The body of a hook on this service, with what the hook needs.
 pub fn body(hook: Hook, service: &str) -> Value {
-    let mut body = json!({ "service": { "id": service, "client_id": "77", "domain": format!("svc{service}.example.net") } });
+    let mut body =
+        json!({ "service": { "id": service, "client_id": "77", "domain": format!("svc{service}.example.net") } });
     match hook {
         Hook::Create => {
             body["client"] = json!({ "name": "Acme Ltd", "email": "ops@acme.example", "language": "en" });
