@@ -1,5 +1,7 @@
 //! Promises to users, held against a host and a fake panel.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of a test's own function")]
+
 mod at_once;
 mod commits;
 mod crash;

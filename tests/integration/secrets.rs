@@ -48,7 +48,7 @@ fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
         let text = standard.encode(&bytes);
         let from = [0, 2, 3][shift];
         let to = text.len() - if bytes.len() % 3 == 0 { 0 } else { 1 };
-        forms.push((format!("base64 at {shift}"), text[from..to].as_bytes().to_vec()));
+        forms.push((format!("base64 at {shift}"), text.as_bytes()[from..to].to_vec()));
     }
     forms
 }
