@@ -1,8 +1,8 @@
 //! The journal of an operation: what each step may do next. Pure; the attempt carries the decisions out.
 
 use crate::operation::Effects;
+use billhook_plugin_api::Fault;
 use billhook_plugin_api::protocol::{Answer, Settle, Sight, StepKind, StepOpen};
-use billhook_plugin_api::{Fault, FaultClass};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -331,18 +331,6 @@ pub fn on_ran(answer: Answer, sent: Sent, was_in_doubt: bool) -> RunEnd {
             RunEnd::Doubted(fault, if sent == Sent::Lost { DoubtCause::ReplyLost } else { DoubtCause::Unproven })
         }
     }
-}
-
-/// Whether a fault of a look passes by itself, so that a wait simply looks again.
-pub const fn passes_by_itself(class: FaultClass) -> bool {
-    matches!(
-        class,
-        FaultClass::Unreachable
-            | FaultClass::InDoubt
-            | FaultClass::RateLimited
-            | FaultClass::ConflictBusy
-            | FaultClass::Timeout
-    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The one place that says what follows from how an attempt ended.
 
-use crate::journal::passes_by_itself;
 use crate::operation::Effects;
 use crate::retry::RetryPolicy;
 use billhook_plugin_api::protocol::Outcome;
@@ -146,7 +145,7 @@ fn again(fault: Fault, case: &Circumstances<'_>, after: impl Fn(u64) -> u64) -> 
 
 /// The faults after which another attempt can help by itself.
 pub const fn is_retried(class: FaultClass) -> bool {
-    passes_by_itself(class) || matches!(class, FaultClass::Capacity)
+    class.passes_by_itself() || matches!(class, FaultClass::Capacity)
 }
 
 #[cfg(test)]

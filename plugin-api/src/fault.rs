@@ -65,6 +65,11 @@ impl FaultClass {
         Self::Timeout,
     ];
 
+    /// Whether the cause passes by itself, so that a look at the panel that ended so is simply repeated.
+    pub const fn passes_by_itself(self) -> bool {
+        matches!(self, Self::Unreachable | Self::InDoubt | Self::RateLimited | Self::ConflictBusy | Self::Timeout)
+    }
+
     /// The word used in JSON, SQL and the command line.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -94,6 +94,8 @@ struct State {
     parked: Option<Ended<()>>,
     now_ms: u64,
     wait_deadline: Option<u64>,
+    /// How many entries this run has come to, in order.
+    asked: usize,
 }
 
 struct Entry {
@@ -107,6 +109,8 @@ struct Entry {
 #[derive(PartialEq)]
 enum Stage {
     Begun,
+    /// A wait that is not over.
+    Waits,
     Doubted,
     Done(Value),
     Cleared,
@@ -143,6 +147,7 @@ impl ScriptedHost {
             parked: None,
             now_ms: 1_800_000_000_000,
             wait_deadline: None,
+            asked: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -168,6 +173,7 @@ impl ScriptedHost {
             state.undo_asked = false;
             state.ticket = None;
             state.wait_deadline = None;
+            state.asked = 0;
             for entry in &mut state.journal {
                 if entry.stage == Stage::Begun {
                     entry.stage = Stage::Doubted;
@@ -179,7 +185,12 @@ impl ScriptedHost {
         let mut future = std::pin::pin!(hook(&cx));
         // Everything the scripted host answers is ready at once; what is not ready has been parked.
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(value)) => Ended::Ok(value),
+            Poll::Ready(Ok(value)) => match self.lock().passed_by() {
+                Some(name) => {
+                    Ended::Attention(format!("the hook ended without coming to {name}, which is in its journal"))
+                }
+                None => Ended::Ok(value),
+            },
             Poll::Ready(Err(fault)) => Ended::Fault(fault),
             Poll::Pending => match self.lock().parked.take() {
                 Some(Ended::Settling(step)) => Ended::Settling(step),
@@ -187,6 +198,18 @@ impl ScriptedHost {
                 _ => Ended::Fault(Fault::plugin_bug("the hook waits for something that is not the host")),
             },
         }
+    }
+
+    /// The steps of the journal as the hook declared them: scope, settle time, whether the result is sealed or the remote id.
+    pub fn steps(&self) -> Vec<StepOpen> {
+        self.lock().journal.iter().map(|entry| entry.open.clone()).collect()
+    }
+
+    /// From here on another operation runs: the journal is empty, the panel stays.
+    pub fn next_operation(&self) {
+        let mut state = self.lock();
+        state.journal.clear();
+        state.undoing = None;
     }
 
     /// Every request so far with whether it was sent as a change.
@@ -266,8 +289,20 @@ impl State {
             }
             op::WAIT_OPEN => {
                 let open: WaitOpen = read(head)?;
+                let at = self.reach(&open.name)?;
+                let done = at.is_some_and(|at| matches!(self.journal[at].stage, Stage::Done(_)));
+                if done {
+                    return say(&WaitTurn::Ready);
+                }
+                if let Some(fault) = self.undoing.clone().filter(|_| !self.undo_asked) {
+                    return say(&WaitTurn::Fault { fault });
+                }
+                if at.is_none() {
+                    self.begin_wait(open.name.clone());
+                }
                 if open.sleep {
                     self.now_ms += open.within_ms;
+                    self.end_wait(&open.name);
                     return say(&WaitTurn::Ready);
                 }
                 self.wait_deadline = Some(self.now_ms + open.within_ms);
@@ -276,13 +311,16 @@ impl State {
             op::WAIT_LOOKED => {
                 let looked: WaitLooked = read(head)?;
                 self.now_ms += 5_000;
+                if looked.answer == Answer::Ok(Value::Bool(true)) {
+                    self.end_wait(&looked.name);
+                    return say(&WaitTurn::Ready);
+                }
                 say(&match looked.answer {
-                    Answer::Ok(Value::Bool(true)) => WaitTurn::Ready,
                     _ if self.wait_deadline.is_some_and(|deadline| self.now_ms >= deadline) => WaitTurn::Fault {
                         fault: Fault::new(FaultClass::Timeout, format!("waited too long for {}", looked.name)),
                     },
                     Answer::Ok(_) => WaitTurn::Look,
-                    Answer::Fault(fault) if passes(fault.class) => WaitTurn::Look,
+                    Answer::Fault(fault) if fault.class.passes_by_itself() => WaitTurn::Look,
                     Answer::Fault(fault) => WaitTurn::Fault { fault },
                 })
             }
@@ -343,12 +381,13 @@ impl State {
 
     fn step_open(&mut self, open: StepOpen) -> Answered {
         let undoing = self.undoing.clone().filter(|_| !self.undo_asked);
-        let Some(at) = self.journal.iter().position(|entry| entry.name == open.name) else {
+        let Some(at) = self.reach(&open.name)? else {
             if let Some(fault) = undoing {
                 return say(&Turn::Fault { fault });
             }
             let name = open.name.clone();
             self.journal.push(Entry { name, open, given: Value::Null, stage: Stage::Cleared, doubted_before: false });
+            self.asked = self.journal.len();
             return self.begin(self.journal.len() - 1);
         };
         let entry = &mut self.journal[at];
@@ -361,6 +400,45 @@ impl State {
             (_, StepKind::Differ) => say(&Turn::Find { given }),
             (_, StepKind::Ensure | StepKind::Record) => self.rerun(at),
             (_, StepKind::Once) => self.park(Ended::Attention(self.journal[at].name.clone())),
+        }
+    }
+
+    /// The entry of that name, if there is one; like the host, it refuses what is not reached in the journal's order.
+    fn reach(&mut self, name: &str) -> Result<Option<usize>, Fault> {
+        let at = self.journal.iter().position(|entry| entry.name == name);
+        let to = at.unwrap_or(self.journal.len());
+        let passed = self.journal.get(self.asked..to).unwrap_or_default();
+        if to < self.asked || passed.iter().any(|entry| entry.stage != Stage::Cleared) {
+            return Err(Fault::plugin_bug(format!("{name} was not reached in the order of the journal")));
+        }
+        self.asked = at.map_or(self.asked, |at| at + 1);
+        Ok(at)
+    }
+
+    /// What the journal holds and this run did not come to.
+    fn passed_by(&self) -> Option<String> {
+        let rest = self.journal.get(self.asked..).unwrap_or_default();
+        rest.iter().find(|entry| entry.stage != Stage::Cleared).map(|entry| entry.name.clone())
+    }
+
+    fn begin_wait(&mut self, name: String) {
+        let open = StepOpen {
+            name: name.clone(),
+            kind: StepKind::Record,
+            scope: None,
+            settle: crate::protocol::Settle::default(),
+            remote_id: false,
+            sealed: false,
+            can_find: false,
+            can_adopt: false,
+        };
+        self.journal.push(Entry { name, open, given: Value::Null, stage: Stage::Waits, doubted_before: false });
+        self.asked = self.journal.len();
+    }
+
+    fn end_wait(&mut self, name: &str) {
+        if let Some(entry) = self.journal.iter_mut().find(|entry| entry.name == name) {
+            entry.stage = Stage::Done(Value::Null);
         }
     }
 
@@ -446,18 +524,6 @@ impl State {
     }
 }
 
-/// Faults that pass by themselves.
-fn passes(class: FaultClass) -> bool {
-    matches!(
-        class,
-        FaultClass::Unreachable
-            | FaultClass::InDoubt
-            | FaultClass::RateLimited
-            | FaultClass::ConflictBusy
-            | FaultClass::Timeout
-    )
-}
-
 fn read<T: DeserializeOwned>(head: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(head).map_err(|error| Fault::plugin_bug(format!("the head is not understood: {error}")))
 }
@@ -468,4 +534,34 @@ fn write(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
 
 fn say(value: &impl Serialize) -> Answered {
     Ok(Some((write(value)?, Vec::new())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cx::{Time as _, every, within};
+
+    #[test]
+    fn a_hook_that_passes_a_step_of_its_journal_by_is_shown() {
+        let host = ScriptedHost::new(|_| reply(200, "{}"));
+        let made = host.run(async |cx| {
+            cx.step("plan").record(|| async { Ok(1) }).await?;
+            cx.wait_until("ready", every(5.secs()), within(1.mins()), || async { Ok(true) }).await
+        });
+        assert_eq!(made, Ended::Ok(()));
+
+        let skipped = host.run(async |cx| cx.step("plan").record(|| async { Ok(1) }).await.map(|_: i32| ()));
+        assert!(matches!(skipped, Ended::Attention(_)), "{skipped:?}");
+        let turned =
+            host.run(async |cx| cx.wait_until("ready", every(5.secs()), within(1.mins()), || async { Ok(true) }).await);
+        assert!(matches!(turned, Ended::Fault(_)), "{turned:?}");
+    }
+
+    #[test]
+    fn the_journal_shows_what_a_step_declared() {
+        let host = ScriptedHost::new(|_| reply(200, "{}"));
+        host.run(async |cx| cx.step("secret").scope("owner").sealed().record(|| async { Ok("x".to_owned()) }).await);
+        let steps = host.steps();
+        assert_eq!((steps[0].scope.as_deref(), steps[0].sealed), (Some("owner"), true));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::session::{Inner, Session, Stop};
 use super::steps::{blank, place};
-use crate::journal::{Kind, Stage, passes_by_itself};
+use crate::journal::{Kind, Stage};
 use crate::verdict::End;
 use billhook_plugin_api::Fault;
 use billhook_plugin_api::protocol::{Answer, WaitLooked, WaitOpen, WaitTurn};
@@ -64,7 +64,7 @@ impl Session {
                 return Ok(WaitTurn::Ready);
             }
             Answer::Ok(_) => every_ms,
-            Answer::Fault(fault) if passes_by_itself(fault.class) => every_ms.max(fault.retry_after_ms.unwrap_or(0)),
+            Answer::Fault(fault) if fault.class.passes_by_itself() => every_ms.max(fault.retry_after_ms.unwrap_or(0)),
             Answer::Fault(fault) => return Ok(WaitTurn::Fault { fault }),
         };
         let now = self.env.clock.unix_ms();

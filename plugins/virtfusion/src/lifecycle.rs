@@ -215,9 +215,12 @@ mod tests {
             let host = stage.host();
 
             assert_eq!(off(&host), Run::Ok(Change::done()));
+            host.next_operation();
             assert_eq!(off(&host), Run::Ok(Change::noop()));
             assert!(stage.world().machines[&7_000].suspended);
+            host.next_operation();
             assert_eq!(on(&host), Run::Ok(Change::done()));
+            host.next_operation();
             assert_eq!(on(&host), Run::Ok(Change::noop()));
             assert!(!stage.world().machines[&7_000].suspended);
             assert_eq!(host.changes(), ["POST /servers/7000/suspend", "POST /servers/7000/unsuspend"]);
