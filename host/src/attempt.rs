@@ -3,6 +3,7 @@
 //! The plugin's code runs on a runtime of its own; what it asks for is done on the host's. The attempt, not the plugin,
 //! decides how it ends: when it parks or its deadline passes, the plugin's future is dropped and never polled again.
 
+mod changes;
 mod conclude;
 mod desk;
 mod env;

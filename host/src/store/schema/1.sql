@@ -103,6 +103,7 @@ CREATE INDEX operation_open ON operation (platform, service_id)
     WHERE state IN ('queued', 'running', 'waiting', 'attention');
 CREATE INDEX operation_passed ON operation (passed_by) WHERE passed_by IS NOT NULL;
 CREATE INDEX operation_secrets ON operation (finished_at) WHERE secrets_state = 'kept';
+CREATE INDEX operation_failed ON operation (finished_at) WHERE state = 'failed';
 
 -- Apart from the operation's row, which is written again with every move.
 CREATE TABLE request (
