@@ -48,7 +48,8 @@ impl Amount {
 
     /// Whether it differs from `other` by no more than so many percent of `other`.
     pub fn is_about(self, other: Self, percent: u32) -> bool {
-        self.minus(other).0.saturating_abs().saturating_mul(100) <= other.0.saturating_abs().saturating_mul(i128::from(percent))
+        self.minus(other).0.saturating_abs().saturating_mul(100)
+            <= other.0.saturating_abs().saturating_mul(i128::from(percent))
     }
 }
 
@@ -82,7 +83,8 @@ impl FromStr for Amount {
 impl fmt::Display for Amount {
     /// At least two decimals, more only where they are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, rest) = (self.0.unsigned_abs() / SCALE.unsigned_abs(), self.0.unsigned_abs() % SCALE.unsigned_abs());
+        let (whole, rest) =
+            (self.0.unsigned_abs() / SCALE.unsigned_abs(), self.0.unsigned_abs() % SCALE.unsigned_abs());
         let decimals = format!("{rest:06}");
         let kept = decimals.trim_end_matches('0').len().max(2);
         write!(f, "{}{whole}.{}", if self.0 < 0 { "-" } else { "" }, &decimals[..kept])
@@ -145,7 +147,23 @@ mod tests {
 
     #[test]
     fn what_could_be_read_two_ways_is_no_amount() {
-        for text in ["", " ", "9,49", "1 000.00", "1,000.00", "+1", "1.", ".5", "1e3", "inf", "NaN", "--1", "0x1", "12 EUR", "1000000000000000"] {
+        for text in [
+            "",
+            " ",
+            "9,49",
+            "1 000.00",
+            "1,000.00",
+            "+1",
+            "1.",
+            ".5",
+            "1e3",
+            "inf",
+            "NaN",
+            "--1",
+            "0x1",
+            "12 EUR",
+            "1000000000000000",
+        ] {
             assert_eq!(text.parse::<Amount>(), Err(NoAmount), "{text}");
         }
     }

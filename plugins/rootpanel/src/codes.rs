@@ -45,6 +45,8 @@ pub const OPEN_INVOICE: i64 = 20;
 pub const SUSPENDED: i64 = 21;
 /// Code 22: the order runs already.
 pub const RUNNING: i64 = 22;
+/// The paid time is over.
+pub const OVERDUE: [i64; 2] = [23, 53];
 /// Code 44: an installation of the order is queued already.
 pub const QUEUED: i64 = 44;
 /// Codes of an order that may say that an earlier sending of it was carried out.
@@ -78,7 +80,11 @@ const TABLE: &[Row] = {
         row(17, InvalidInput, "an add-on is not allowed for this plan: correct `addons`"),
         row(18, PluginBug, "the order's id was missing"),
         row(19, NotFound, "the panel has no such order"),
-        row(20, ConflictBusy, "the order has an invoice that is unpaid or not processed: pay or cancel it on the panel"),
+        row(
+            20,
+            ConflictBusy,
+            "the order has an invoice that is unpaid or not processed: pay or cancel it on the panel",
+        ),
         row(21, InvalidInput, "the order is suspended: unsuspend it first"),
         row(22, InvalidInput, "the order is running already"),
         told(row(23, InvalidInput, "the order is overdue: renew it first"), "The service must be renewed first."),
@@ -87,7 +93,11 @@ const TABLE: &[Row] = {
         row(26, NotFound, "the login has no orders"),
         row(27, AlreadyExists, "the plan may be ordered once only, and the login has ordered it"),
         row(28, InvalidInput, "more pieces of an add-on than the plan allows: correct `addons`"),
-        row(29, InvalidInput, "an add-on of a group must be chosen, such as the operating system: set `osid` or `addons`"),
+        row(
+            29,
+            InvalidInput,
+            "an add-on of a group must be chosen, such as the operating system: set `osid` or `addons`",
+        ),
         row(40, InvalidInput, "the plan cannot be had in this location: correct `locationid`"),
         row(41, PluginBug, "the value of autorenew was not understood"),
         row(42, PluginBug, "the period of autorenew was missing"),
@@ -98,7 +108,11 @@ const TABLE: &[Row] = {
         ),
         unproven(45, "the panel could not queue the request"),
         row(46, InvalidInput, "extra traffic, the 1 GB port and the 1 Gbps port billed by use exclude each other"),
-        row(47, InvalidInput, "the control panel is not available for the operating system: correct `panelid` or `osid`"),
+        row(
+            47,
+            InvalidInput,
+            "the control panel is not available for the operating system: correct `panelid` or `osid`",
+        ),
         row(48, InvalidInput, "the panel has no such operating system: set or correct `osid`"),
         row(49, InvalidInput, "the panel has no such control panel: set or correct `panelid`"),
         Row {
@@ -108,7 +122,11 @@ const TABLE: &[Row] = {
         row(51, InvalidInput, "an extra disk and weekly backups cannot be ordered together: order them one by one"),
         row(52, PluginBug, "the add-on's id was missing"),
         told(row(53, InvalidInput, "the order must be renewed first"), "The service must be renewed first."),
-        row(54, Auth, "the panel's allow-list for the API does not have this host's address: add it in the panel's profile"),
+        row(
+            54,
+            Auth,
+            "the panel's allow-list for the API does not have this host's address: add it in the panel's profile",
+        ),
         unproven(55, "the panel failed to carry out the command"),
     ]
 };
@@ -159,7 +177,9 @@ mod tests {
 
     #[test]
     fn every_code_has_its_class_and_proof() {
-        use FaultClass::{AlreadyExists, Auth, Capacity, ConflictBusy, InvalidInput, NotFound, PanelBug, PluginBug, Unsupported};
+        use FaultClass::{
+            AlreadyExists, Auth, Capacity, ConflictBusy, InvalidInput, NotFound, PanelBug, PluginBug, Unsupported,
+        };
         for (codes, class, is_proof_of_orders) in [
             (&[1][..], ConflictBusy, true),
             (&[2, 45, 55], ConflictBusy, false),

@@ -227,7 +227,13 @@ mod tests {
         let caller = key();
         let (order, plan, place, system) = (id("50123"), id("12"), id("3"), id("7"));
         let addons = [id("7"), id("9"), id("9")];
-        let new = NewOrder { tarifid: &plan, period: 12, locationid: Some(&place), addons: &addons, domain: Some("a.example") };
+        let new = NewOrder {
+            tarifid: &plan,
+            period: 12,
+            locationid: Some(&place),
+            addons: &addons,
+            domain: Some("a.example"),
+        };
         let bare = NewOrder { tarifid: &plan, period: 1, locationid: None, addons: &[], domain: None };
         for (request, command, fields) in [
             (caller.balance(), "getBalance", ""),

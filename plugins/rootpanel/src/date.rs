@@ -32,7 +32,9 @@ fn days(date: &str) -> Option<u64> {
 /// Year, month and day, if there is such a day.
 fn parts(date: &str) -> Option<(u64, u64, u64)> {
     let number = |text: &str, length: usize| {
-        (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse::<u64>().ok()).flatten()
+        (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| text.parse::<u64>().ok())
+            .flatten()
     };
     let split = |separator: char| {
         let mut parts = date.split(separator);
@@ -40,7 +42,9 @@ fn parts(date: &str) -> Option<(u64, u64, u64)> {
         parts.next().is_none().then_some(three)
     };
     let (year, month, day) = match (split('-'), split('.')) {
-        (Some((year, month, day)), _) | (_, Some((day, month, year))) => (number(year, 4)?, number(month, 2)?, number(day, 2)?),
+        (Some((year, month, day)), _) | (_, Some((day, month, year))) => {
+            (number(year, 4)?, number(month, 2)?, number(day, 2)?)
+        }
         _ => return None,
     };
     ((1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day))

@@ -63,7 +63,8 @@ pub fn misfit(place: &str) -> Fault {
 
 /// An answer that somebody else may have given: it proves nothing.
 fn untrusted(status: u16, what: &str) -> Fault {
-    Fault::new(FaultClass::InDoubt, format!("the panel's address answered with {what}: {HINT}")).with_code(status.to_string())
+    Fault::new(FaultClass::InDoubt, format!("the panel's address answered with {what}: {HINT}"))
+        .with_code(status.to_string())
 }
 
 fn http_fault(reply: &Reply) -> Fault {

@@ -176,7 +176,9 @@ impl Server {
         }
         let credential = match (&self.apikey, &self.pass) {
             (Some(_), Some(_)) => {
-                return Err(Fault::invalid_input("apikey and pass are both set, and the panel takes one: remove one of them"));
+                return Err(Fault::invalid_input(
+                    "apikey and pass are both set, and the panel takes one: remove one of them",
+                ));
             }
             (None, None) => {
                 return Err(Fault::invalid_input("neither apikey nor pass is set: the panel wants one of them"));
@@ -234,9 +236,7 @@ mod tests {
 
     #[test]
     fn an_id_is_a_text_or_a_number_that_ends_no_list() {
-        for (id, expected) in
-            [(json!(12), Some("12")), (json!("12"), Some("12")), (json!("a-b_c"), Some("a-b_c"))]
-        {
+        for (id, expected) in [(json!(12), Some("12")), (json!("12"), Some("12")), (json!("a-b_c"), Some("a-b_c"))] {
             assert_eq!(serde_json::from_value::<Id>(id).ok().as_ref().map(Id::as_str), expected);
         }
         for id in [json!(""), json!("7,9"), json!("7&x=1"), json!(-1), json!(1.5), json!(null), json!("ü")] {

@@ -198,9 +198,14 @@ mod tests {
 
     #[test]
     fn members_are_read_by_what_is_wanted() {
-        let tree = tree(r#"{"a":"7","b":7,"c":7.0,"d":" 7 ","e":"","f":null,"g":true,"h":[],"i":40.51,"j":"7x","a2":1,"a2":2}"#);
+        let tree = tree(
+            r#"{"a":"7","b":7,"c":7.0,"d":" 7 ","e":"","f":null,"g":true,"h":[],"i":40.51,"j":"7x","a2":1,"a2":2}"#,
+        );
 
-        assert_eq!(["a", "b", "c", "d", "g"].map(|name| tree.whole(name)), [Some(7), Some(7), Some(7), Some(7), Some(1)]);
+        assert_eq!(
+            ["a", "b", "c", "d", "g"].map(|name| tree.whole(name)),
+            [Some(7), Some(7), Some(7), Some(7), Some(1)]
+        );
         assert_eq!(["e", "f", "h", "i", "j", "none"].map(|name| tree.whole(name)), [None; 6]);
         assert_eq!(["a", "b", "c", "d"].map(|name| tree.text(name).unwrap()), ["7"; 4]);
         assert_eq!(["e", "f", "h"].map(|name| tree.text(name)), [const { None }; 3]);

@@ -279,7 +279,10 @@ mod tests {
                 Tree::Text(text) => text.capacity(),
                 Tree::Array(members) => {
                     let room = (members.capacity() - members.len()) * size_of::<(String, Tree)>();
-                    room + members.iter().map(|(key, value)| size_of::<String>() + key.capacity() + weight(value)).sum::<usize>()
+                    room + members
+                        .iter()
+                        .map(|(key, value)| size_of::<String>() + key.capacity() + weight(value))
+                        .sum::<usize>()
                 }
                 _ => 0,
             }
