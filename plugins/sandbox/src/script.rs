@@ -3,7 +3,7 @@
 use crate::api;
 use crate::settings::Product;
 use billhook_plugin_api::{
-    Account, Change, Create, Cx, Ended, Fault, Secret, Service, ServiceState, Status, StatusReport, Terminate,
+    Account, Change, Create, Cx, Ended, Fault, Secret, Service, ServiceState, Status, StatusReport, Terminate, segment,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -34,18 +34,7 @@ pub async fn create(cx: &Cx, request: Create<Product>) -> Result<Account, Fault>
     }
     let mut secrets = BTreeMap::new();
     if product.secrets {
-        // Recorded, since a later run must return the same one; sealed, since the journal is written to the disk.
-        let password = cx
-            .step("password")
-            .sealed()
-            .record(|| async {
-                match &password {
-                    Some(chosen) => Ok(chosen.clone()),
-                    // A plugin for a real panel takes what the panel gives, or asks for something that nobody can guess.
-                    None => Ok(Secret::new(format!("sandbox-{}", cx.now().await?))),
-                }
-            })
-            .await?;
+        let password = self::password(cx, password.as_ref()).await?;
         secrets.insert("password".to_owned(), password);
     }
     delay(cx, &product).await?;
@@ -84,6 +73,21 @@ pub async fn once(cx: &Cx, word: &str, service: &Service, product: &Product) -> 
     delay(cx, product).await
 }
 
+/// The password that was chosen, or one made here.
+pub async fn password(cx: &Cx, chosen: Option<&Secret<String>>) -> Result<Secret<String>, Fault> {
+    // Recorded, since a later run must return the same one; sealed, since the journal is written to the disk.
+    cx.step("password")
+        .sealed()
+        .record(|| async move {
+            match chosen {
+                Some(chosen) => Ok(chosen.clone()),
+                // For a rehearsal only: a real one must be such that nobody can guess it.
+                None => Ok(Secret::new(format!("sandbox-{}", cx.now().await?))),
+            }
+        })
+        .await
+}
+
 /// What a change leaves with the service.
 pub fn changed(product: &Product, values: Value) -> Result<Change, Fault> {
     Ok(Change { properties: properties(values), pending: product.pending.clone(), ..Change::done() })
@@ -104,11 +108,11 @@ pub async fn terminate(cx: &Cx, request: Terminate<Product>) -> Result<Ended, Fa
             .await?;
     }
     delay(cx, &product).await?;
-    let mut is_gone = false;
+    let mut is_there = true;
     for _ in 1..product.exchanges {
-        is_gone = api::is_gone(&cx.http(api::look(name)).await?);
+        is_there = look(cx, name).await?;
     }
-    if is_gone {
+    if !is_there {
         return Ok(Ended::Gone);
     }
     Ok(Ended::EndsAt(cx.step("ends_at").record(|| cx.now()).await?))
@@ -117,34 +121,51 @@ pub async fn terminate(cx: &Cx, request: Terminate<Product>) -> Result<Ended, Fa
 /// What the server says, then what the product says, then what the hooks before have noted.
 pub async fn status(cx: &Cx, request: Status<Product>) -> Result<StatusReport, Fault> {
     let Status { service, product } = request;
-    product.check()?;
-    let name = remote_id(&service)?;
-    let mut is_gone = false;
-    for _ in 0..product.exchanges {
-        is_gone = api::is_gone(&cx.http(api::look(name)).await?);
-    }
-    let noted = || match service.properties.get("state").and_then(Value::as_str) {
+    let is_there = read(cx, &service, &product).await?;
+    let noted = || match text(&service, "state") {
         Some("active") => ServiceState::Active,
         Some("suspended") => ServiceState::Suspended,
         _ => ServiceState::Unknown,
     };
     Ok(StatusReport {
-        state: if is_gone { ServiceState::Terminated } else { product.state.unwrap_or_else(noted) },
-        power: None,
+        state: if is_there { product.state.unwrap_or_else(noted) } else { ServiceState::Terminated },
+        power: text(&service, "power").map(str::to_owned),
         pending: product.pending,
         properties: Map::new(),
     })
 }
 
-/// Reads before a change; a service that the server does not know ends the hook.
+/// Asks the server as often as the product says; whether the last answer knows the service.
+pub async fn read(cx: &Cx, service: &Service, product: &Product) -> Result<bool, Fault> {
+    product.check()?;
+    let name = remote_id(service)?;
+    let mut is_there = true;
+    for _ in 0..product.exchanges {
+        is_there = look(cx, name).await?;
+    }
+    Ok(is_there)
+}
+
+/// A page of the service on a panel that is nowhere.
+pub fn page(service: &Service, what: &str) -> Result<String, Fault> {
+    Ok(format!("https://sandbox.invalid/{what}/{}", segment(remote_id(service)?)))
+}
+
+/// Reads before a change; it is made whatever they say.
 async fn looks(cx: &Cx, name: &str, times: u32) -> Result<(), Fault> {
     for _ in 0..times {
-        let reply = cx.http(api::look(name)).await?;
-        if !api::is_gone(&reply) {
-            api::check(&reply)?;
-        }
+        look(cx, name).await?;
     }
     Ok(())
+}
+
+/// Whether the server knows the service.
+async fn look(cx: &Cx, name: &str) -> Result<bool, Fault> {
+    let reply = cx.http(api::look(name)).await?;
+    if api::is_gone(&reply) {
+        return Ok(false);
+    }
+    api::check(&reply).map(|()| true)
 }
 
 async fn delay(cx: &Cx, product: &Product) -> Result<(), Fault> {
@@ -164,6 +185,10 @@ fn remote_id(service: &Service) -> Result<&str, Fault> {
     service.remote_id.as_deref().ok_or_else(|| Fault::not_found("the service has no remote id: it was never made"))
 }
 
+fn text<'a>(service: &'a Service, property: &str) -> Option<&'a str> {
+    service.properties.get(property).and_then(Value::as_str)
+}
+
 fn properties(values: Value) -> Map<String, Value> {
     match values {
         Value::Object(values) => values,
@@ -180,7 +205,10 @@ mod tests {
     use super::*;
     use crate::Sandbox;
     use billhook_plugin_api::testing::{Ended as Run, Scripted, ScriptedHost, reply};
-    use billhook_plugin_api::{ActionCall, FaultClass, PaidUntil, Provider, Renew, Suspend, Unsuspend};
+    use billhook_plugin_api::{
+        ActionCall, Addon, ChangePackage, ChangePassword, Console, FaultClass, Hook, Login, OrderAddons, PaidUntil,
+        Power, PowerAction, Provider, Reinstall, Renew, Suspend, Unsuspend, Usage,
+    };
     use std::sync::{Arc, Mutex};
 
     fn product(settings: Value) -> Product {
@@ -250,28 +278,102 @@ mod tests {
     }
 
     #[test]
-    fn without_exchanges_nothing_is_sent() {
+    fn without_exchanges_nothing_is_said_of_a_panel() {
         let host = quiet();
         let account = ok(create(&host, json!({})));
         assert_eq!((account.remote_id.as_str(), account.secrets.len(), account.pending), ("shop-7-1", 0, None));
         host.next_operation();
-        for run in [
-            suspend(&host, json!({})),
-            host.run(async |cx| {
-                Sandbox.unsuspend(cx, Unsuspend { service: service(), product: product(json!({})) }).await
-            }),
-            host.run(async |cx| {
-                let paid_until = PaidUntil { from: "2027-01-01".into(), to: "2027-02-01".into() };
-                Sandbox.renew(cx, Renew { service: service(), product: product(json!({})), paid_until }).await
-            }),
-        ] {
-            assert!(!ok(run).noop, "nothing was read, so that nothing can be said to be so already");
-        }
+        assert!(!ok(suspend(&host, json!({}))).noop);
         host.next_operation();
         assert!(matches!(terminate(&host, json!({})), Run::Ok(Ended::EndsAt(_))));
         host.next_operation();
         assert_eq!(ok(status(&host, json!({}))).state, ServiceState::Active);
-        assert_eq!(ok(host.run(async |cx| Sandbox.test(cx).await)).findings.len(), 1);
+    }
+
+    /// Runs any hook on the service, and tells only how it ended.
+    fn run(host: &ScriptedHost, hook: Hook, product: &Product) -> Run<()> {
+        let (service, product) = (service(), product.clone());
+        host.next_operation();
+        host.run(async |cx| match hook {
+            Hook::Create => {
+                let service = Service { remote_id: None, ..service };
+                let client = Default::default();
+                Sandbox.create(cx, Create { service, client, product, password: None }).await.map(drop)
+            }
+            Hook::Suspend => Sandbox.suspend(cx, Suspend { service, product, reason: None }).await.map(drop),
+            Hook::Unsuspend => Sandbox.unsuspend(cx, Unsuspend { service, product }).await.map(drop),
+            Hook::Terminate => Sandbox.terminate(cx, Terminate { service, product }).await.map(drop),
+            Hook::Renew => {
+                let paid_until = PaidUntil { from: "2027-01-01".into(), to: "2027-02-01".into() };
+                Sandbox.renew(cx, Renew { service, product, paid_until }).await.map(drop)
+            }
+            Hook::ChangePackage => Sandbox.change_package(cx, ChangePackage { service, product }).await.map(drop),
+            Hook::ChangePassword => {
+                let request = ChangePassword { service, product, password: None, target: None };
+                Sandbox.change_password(cx, request).await.map(drop)
+            }
+            Hook::OrderAddons => {
+                let addons = vec![Addon { id: "ip".into(), quantity: 2 }];
+                Sandbox.order_addons(cx, OrderAddons { service, product, addons }).await.map(drop)
+            }
+            Hook::Power => Sandbox.power(cx, Power { service, product, action: PowerAction::Reset }).await.map(drop),
+            Hook::Reinstall => Sandbox.reinstall(cx, Reinstall { service, product, password: None }).await.map(drop),
+            Hook::Console => Sandbox.console(cx, Console { service, product }).await.map(drop),
+            Hook::Login => Sandbox.login(cx, Login { service, product }).await.map(drop),
+            Hook::Status => Sandbox.status(cx, Status { service, product }).await.map(drop),
+            Hook::Usage => Sandbox.usage(cx, Usage { service, product }).await.map(drop),
+            Hook::List => Sandbox.list(cx).await.map(drop),
+            Hook::Test => Sandbox.test(cx).await.map(drop),
+            Hook::Options => Sandbox.options(cx, "fail").await.map(drop),
+            Hook::Action => {
+                let params = json!({ "text": "blue" });
+                let (service, product) = (Some(service), Some(product));
+                Sandbox.action(cx, ActionCall { name: "label".into(), service, product, params }).await.map(drop)
+            }
+        })
+    }
+
+    #[test]
+    fn every_hook_sends_as_many_requests_as_the_product_says() {
+        for hook in Hook::ALL {
+            for exchanges in [0, 1, 3] {
+                let host = server();
+                let product = Product { exchanges, ..Product::default() };
+
+                assert_eq!(run(&host, hook, &product), Run::Ok(()), "{hook}");
+
+                let sent = host.exchanges();
+                let expected = if hook.is_on_server() { 0 } else { exchanges as usize };
+                assert_eq!(sent.len(), expected, "{hook}");
+                let changes = sent.iter().filter(|(_, is_change)| *is_change).count();
+                assert_eq!(changes, usize::from(!hook.is_read() && exchanges > 0), "{hook}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_hook_on_a_service_can_be_made_to_fail_before_it_sends_anything() {
+        for hook in Hook::ALL.into_iter().filter(|hook| !hook.is_on_server()) {
+            let product = Product { fail: Some(FaultClass::Capacity), exchanges: 3, delay_s: 5, ..Product::default() };
+            let host = quiet();
+            assert!(
+                matches!(run(&host, hook, &product), Run::Fault(fault) if fault.class == FaultClass::Capacity),
+                "{hook}"
+            );
+            assert_eq!(host.steps().len(), 0, "{hook}");
+        }
+    }
+
+    #[test]
+    fn a_new_password_is_the_same_in_a_later_run() {
+        let host = quiet();
+        let change = |host: &ScriptedHost| {
+            let request =
+                ChangePassword { service: service(), product: product(json!({})), password: None, target: None };
+            ok(host.run(async |cx| Sandbox.change_password(cx, request).await)).secrets
+        };
+        assert_eq!(change(&host)["password"], change(&host)["password"]);
+        assert!(host.steps()[0].sealed);
     }
 
     #[test]
@@ -303,21 +405,6 @@ mod tests {
         assert_eq!(ok(status(&host, json!({ "exchanges": 1 }))).state, ServiceState::Terminated);
 
         assert!(matches!(terminate(&server(), json!({ "exchanges": 1 })), Run::Ok(Ended::EndsAt(_))));
-    }
-
-    #[test]
-    fn a_scripted_fault_comes_before_anything_is_sent() {
-        for class in FaultClass::ALL {
-            let settings = json!({ "fail": class, "exchanges": 3, "delay_s": 5, "secrets": true });
-            let ended = [
-                matches!(create(&quiet(), settings.clone()), Run::Fault(fault) if fault.class == class),
-                matches!(suspend(&quiet(), settings.clone()), Run::Fault(fault) if fault.class == class),
-                matches!(terminate(&quiet(), settings.clone()), Run::Fault(fault) if fault.class == class),
-                matches!(status(&quiet(), settings.clone()), Run::Fault(fault) if fault.class == class),
-                matches!(label(&quiet(), settings), Run::Fault(fault) if fault.class == class),
-            ];
-            assert_eq!(ended, [true; 5], "{class}");
-        }
     }
 
     #[test]

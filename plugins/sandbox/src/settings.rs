@@ -60,13 +60,20 @@ impl Product {
     }
 }
 
+/// The words of [`Product::state`].
+pub const STATES: [&str; 6] = ["provisioning", "active", "suspended", "terminated", "error", "unknown"];
+
+/// The words of [`Product::fail`].
+pub fn fault_words() -> [&'static str; 17] {
+    FaultClass::ALL.map(FaultClass::as_str)
+}
+
 fn fault_classes(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": ["string", "null"], "enum": nullable(FaultClass::ALL.map(FaultClass::as_str)) })
+    json_schema!({ "type": ["string", "null"], "enum": nullable(fault_words()) })
 }
 
 fn states(_: &mut SchemaGenerator) -> Schema {
-    let words = ["provisioning", "active", "suspended", "terminated", "error", "unknown"];
-    json_schema!({ "type": ["string", "null"], "enum": nullable(words) })
+    json_schema!({ "type": ["string", "null"], "enum": nullable(STATES) })
 }
 
 fn nullable<const N: usize>(words: [&str; N]) -> Vec<Option<&str>> {
