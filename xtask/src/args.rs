@@ -10,9 +10,10 @@ usage: cargo xtask <command>
   demo [--folder DIR] [--keep]   a panel and the daemon on this machine, and what becomes of a lost answer
                                  --folder  where its files go, new or empty (default: a new folder for temporary files)
                                  --keep    leave both running, and say how to send the next hook
-  bench [--quick] [--only PART]...
+  bench [--quick] [--dev] [--only PART]...
                                  how fast the daemon is, beside a floor; see docs/performance.md
                                  --quick  one short round: shows that everything runs, and no more
+                                 --dev    with programs as `cargo build` makes them, for whoever changes the benchmark
                                  --only   one of: tmpfs, disk, sync1ms, start, row, providers; may be repeated";
 
 /// What was asked for.
@@ -41,6 +42,7 @@ pub(crate) struct DemoOptions {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct BenchOptions {
     pub(crate) quick: bool,
+    pub(crate) dev: bool,
     /// All when empty.
     pub(crate) only: Vec<Part>,
 }
@@ -120,6 +122,7 @@ fn parse_bench(mut args: impl Iterator<Item = String>) -> Result<Command, String
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--quick" => options.quick = true,
+            "--dev" => options.dev = true,
             "--only" => {
                 let name = args.next().ok_or("--only needs a part")?;
                 let part = Part::ALL.into_iter().find(|part| part.name() == name);
@@ -154,8 +157,8 @@ mod tests {
             ("demo -h", Ok(Command::Help)),
             ("bench", Ok(Command::Bench(BenchOptions::default()))),
             (
-                "bench --quick --only row --only tmpfs",
-                Ok(Command::Bench(BenchOptions { quick: true, only: vec![Part::Row, Part::Tmpfs] })),
+                "bench --quick --only row --dev --only tmpfs",
+                Ok(Command::Bench(BenchOptions { quick: true, dev: true, only: vec![Part::Row, Part::Tmpfs] })),
             ),
         ] {
             assert_eq!(parsed(line), expected, "{line}");

@@ -34,7 +34,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     let target = target_folder()?;
     let work = target.join("xtask").join("bench");
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let programs = Programs::build(&work)?;
+    let programs = Programs::build(&work, options.dev)?;
     println!("built in {}", in_words(watch.elapsed()));
 
     let watch = Stopwatch::start();
@@ -64,8 +64,8 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     println!("\n{}", report::text(&results, &targets));
     leave_json(&target, options, &results, &targets)?;
     println!("measured in {}", in_words(watch.elapsed()));
-    if options.quick {
-        println!("--quick shows that everything runs; its figures are no figures.");
+    if options.quick || options.dev {
+        println!("--quick and --dev show that everything runs; their figures are no figures.");
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
 fn leave_json(target: &Path, options: &BenchOptions, results: &Results, targets: &targets::Judgement) -> Result<()> {
     let path = target.join("xtask").join("bench.json");
     let value = json!({
-        "quick": options.quick, "results": results.to_json(), "judgement": targets.to_json(),
+        "quick": options.quick, "dev": options.dev, "results": results.to_json(), "judgement": targets.to_json(),
     });
     fs::write(&path, format!("{value:#}")).with_context(|| format!("cannot write {}", path.display()))?;
     println!("all figures of all rounds: {}", path.display());

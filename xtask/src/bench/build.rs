@@ -12,8 +12,10 @@ use crate::cargo::{Artifacts, cargo, root};
 use crate::needs;
 
 /// In one build, so that crates which several of them use are built once and alike.
-const PROGRAMS: &[&str] =
-    &["build", "--release", "-p", "billhook", "-p", "billhook-bench", "-p", "billhook-tests", "--bins"];
+const PROGRAMS: &[&str] = &["-p", "billhook", "-p", "billhook-bench", "-p", "billhook-tests"];
+
+/// Of these, since each takes minutes to link as it is shipped.
+const BINARIES: [&str; 4] = ["billhook", "bench-floor", "bench-load", "bench-panel"];
 
 /// The plugin that does what its product's settings say.
 pub(super) const SANDBOX: &str = "libsandbox.so";
@@ -27,11 +29,17 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    pub(super) fn build(work: &Path) -> Result<Self> {
+    /// As they are shipped, or with the profile `dev`.
+    pub(super) fn build(work: &Path, dev: bool) -> Result<Self> {
         needs::compiler()?;
         println!("building the daemon and its plugins as they are shipped (many minutes the first time) ...");
-        let programs = Artifacts::build(cargo(PROGRAMS)).context("the programs could not be built")?;
-        let mut args = vec!["build", "--profile", "plugin", "--lib", "-p", "billhook-sandbox"];
+        let [shipped, small] = if dev { ["dev"; 2] } else { ["release", "plugin"] };
+        let mut args = vec!["build", "--profile", shipped];
+        args.extend(PROGRAMS);
+        let panels = PROVIDERS.iter().map(|provider| provider.panel);
+        args.extend(BINARIES.into_iter().chain(panels).flat_map(|name| ["--bin", name]));
+        let programs = Artifacts::build(cargo(&args)).context("the programs could not be built")?;
+        let mut args = vec!["build", "--profile", small, "--lib", "-p", "billhook-sandbox"];
         args.extend(PROVIDERS.iter().flat_map(|provider| ["-p", provider.package]));
         let plugins = Artifacts::build(cargo(&args)).context("the plugins could not be built")?;
         Ok(Self { programs, plugins, preload: preload(work)? })

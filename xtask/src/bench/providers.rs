@@ -16,7 +16,7 @@ pub(super) struct Provider {
     pub(super) package: &'static str,
     pub(super) library: &'static str,
     name: &'static str,
-    panel: &'static str,
+    pub(super) panel: &'static str,
     panel_args: &'static [&'static str],
     /// Settings of the server, where `{folder}` is where its files are.
     server: &'static str,
