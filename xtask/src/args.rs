@@ -9,7 +9,12 @@ usage: cargo xtask <command>
   test [--quick]                 everything that a change must pass; --quick leaves out clippy and the docs
   demo [--folder DIR] [--keep]   a panel and the daemon on this machine, and what becomes of a lost answer
                                  --folder  where its files go, new or empty (default: a new folder for temporary files)
-                                 --keep    leave both running, and say how to send the next hook";
+                                 --keep    leave both running, and say how to send the next hook
+  bench [--quick] [--dev] [--only PART]...
+                                 how fast the daemon is, beside a floor; see docs/performance.md
+                                 --quick  one short round: shows that everything runs, and no more
+                                 --dev    with programs as `cargo build` makes them, for whoever changes the benchmark
+                                 --only   one of: tmpfs, disk, sync1ms, start, row, providers; may be repeated";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +22,7 @@ pub(crate) enum Command {
     Help,
     Test(TestOptions),
     Demo(DemoOptions),
+    Bench(BenchOptions),
 }
 
 /// Of `test`.
@@ -32,6 +38,47 @@ pub(crate) struct DemoOptions {
     pub(crate) keep: bool,
 }
 
+/// Of `bench`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BenchOptions {
+    pub(crate) quick: bool,
+    pub(crate) dev: bool,
+    /// All when empty.
+    pub(crate) only: Vec<Part>,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Tmpfs,
+    Disk,
+    Sync1ms,
+    Start,
+    Row,
+    Providers,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 6] = [Self::Tmpfs, Self::Disk, Self::Sync1ms, Self::Start, Self::Row, Self::Providers];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tmpfs => "tmpfs",
+            Self::Disk => "disk",
+            Self::Sync1ms => "sync1ms",
+            Self::Start => "start",
+            Self::Row => "row",
+            Self::Providers => "providers",
+        }
+    }
+}
+
+impl BenchOptions {
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
 /// Reads the arguments after the program's name.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let mut args = args.into_iter();
@@ -40,6 +87,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some("test") => parse_test(args),
         Some("demo") => parse_demo(args),
+        Some("bench") => parse_bench(args),
         Some(other) => Err(format!("no command {other:?}")),
     }
 }
@@ -69,6 +117,24 @@ fn parse_demo(mut args: impl Iterator<Item = String>) -> Result<Command, String>
     Ok(Command::Demo(options))
 }
 
+fn parse_bench(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut options = BenchOptions::default();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--quick" => options.quick = true,
+            "--dev" => options.dev = true,
+            "--only" => {
+                let name = args.next().ok_or("--only needs a part")?;
+                let part = Part::ALL.into_iter().find(|part| part.name() == name);
+                options.only.push(part.ok_or_else(|| format!("bench has no part {name:?}"))?);
+            }
+            "--help" | "-h" => return Ok(Command::Help),
+            other => return Err(format!("bench takes no {other:?}")),
+        }
+    }
+    Ok(Command::Bench(options))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +155,11 @@ mod tests {
             ("demo", demo(None, false)),
             ("demo --keep --folder /tmp/x", demo(Some("/tmp/x"), true)),
             ("demo -h", Ok(Command::Help)),
+            ("bench", Ok(Command::Bench(BenchOptions::default()))),
+            (
+                "bench --quick --only row --dev --only tmpfs",
+                Ok(Command::Bench(BenchOptions { quick: true, dev: true, only: vec![Part::Row, Part::Tmpfs] })),
+            ),
         ] {
             assert_eq!(parsed(line), expected, "{line}");
         }
@@ -96,9 +167,14 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_by_name() {
-        for (line, word) in
-            [("deploy", "deploy"), ("test --fast", "--fast"), ("demo now", "now"), ("demo --folder", "path")]
-        {
+        for (line, word) in [
+            ("deploy", "deploy"),
+            ("bench --only ram", "ram"),
+            ("bench --only", "part"),
+            ("test --fast", "--fast"),
+            ("demo now", "now"),
+            ("demo --folder", "path"),
+        ] {
             assert!(parsed(line).unwrap_err().contains(word), "{line}");
         }
     }

@@ -1,11 +1,9 @@
 //! A panel and the daemon on this machine, a customer's whole life, and two accidents in the middle of it.
 
-mod cli;
+pub(crate) mod cli;
 mod hook;
 mod house;
-mod http;
 mod panel;
-mod process;
 mod story;
 
 use anyhow::{Context, Result};

@@ -1,12 +1,15 @@
-//! What a newcomer runs: `cargo xtask test` and `cargo xtask demo`.
+//! What a newcomer runs: `cargo xtask test` and `cargo xtask demo`; and what tells the daemon's speed, `cargo xtask bench`.
 //!
 //! Only small dependencies, since this is built before anything is seen.
 
 mod args;
+mod bench;
 mod cargo;
 mod clock;
 mod demo;
+mod http;
 mod needs;
+mod process;
 mod test;
 
 use std::env;
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         }
         Command::Test(options) => test::run(&options),
         Command::Demo(options) => demo::run(options),
+        Command::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

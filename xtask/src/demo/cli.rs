@@ -15,7 +15,7 @@ pub(super) fn run(mut command: Command, args: &[&str]) -> Result<String> {
 }
 
 /// The command, bound to a configuration and free of what the caller's environment would lay over it.
-pub(super) fn command(billhook: &Path, config: &Path) -> Command {
+pub(crate) fn command(billhook: &Path, config: &Path) -> Command {
     let mut command = Command::new(billhook);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BILLHOOK")) {
         command.env_remove(name);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::http::{self, Reply, Request};
+use crate::http::{self, Reply, Request};
 
 /// Beyond what the caller asks to wait, for the answer itself.
 const GRACE: Duration = Duration::from_secs(15);

@@ -12,11 +12,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::cli;
-use super::http::{self, Request};
 use super::panel::Panel;
-use super::process::{self, Process};
 use crate::cargo::Artifacts;
 use crate::clock::{Stopwatch, wait_for};
+use crate::http::{self, Request};
+use crate::process::{self, Process};
 
 /// The kernel takes 107 bytes for a socket's path; below this folder comes `/run/admin.sock`.
 const LONGEST_FOLDER: usize = 80;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::http::{self, Request};
 use crate::clock::wait_for;
+use crate::http::{self, Request};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

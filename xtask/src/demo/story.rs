@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::cli;
 use super::hook::{self, Hook};
 use super::house::House;
-use super::http::Reply;
 use super::panel::Machine;
+use crate::http::Reply;
 
 /// The service whose order loses its answer.
 const FIRST: u32 = 1001;

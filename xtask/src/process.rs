@@ -18,7 +18,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 40;
 
 /// A running program. Dropping it kills it, unless it was let go.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command`; what it writes is appended to `log`.
-    pub(super) fn start(name: &'static str, mut command: Command, log: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, mut command: Command, log: &Path) -> Result<Self> {
         let open = || File::options().create(true).append(true).open(log);
         let out = open().with_context(|| format!("cannot write {}", log.display()))?;
         let err = out.try_clone().context("cannot share a log")?;
@@ -40,12 +40,12 @@ impl Process {
         Ok(Self { name, child, log: log.to_owned(), is_ours: true })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// An error if it has ended by itself.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait().with_context(|| format!("cannot ask for {}", self.name))? {
             Some(status) => bail!("{} ended by itself ({status})", self.name),
             None => Ok(()),
@@ -53,7 +53,7 @@ impl Process {
     }
 
     /// Ends it at once, without giving it a chance to tidy up: SIGKILL.
-    pub(super) fn kill(mut self) -> Result<()> {
+    pub(crate) fn kill(mut self) -> Result<()> {
         self.check()?;
         self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
         let status = self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
@@ -64,7 +64,7 @@ impl Process {
     }
 
     /// Asks it to end, and waits until it has.
-    pub(super) fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         self.check()?;
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
         kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop {}", self.name))?;
@@ -77,12 +77,12 @@ impl Process {
     }
 
     /// Lets it outlive us.
-    pub(super) fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         self.is_ours = false;
     }
 
     /// Everything that it wrote.
-    pub(super) fn log(&self) -> Result<String> {
+    pub(crate) fn log(&self) -> Result<String> {
         fs::read_to_string(&self.log).with_context(|| format!("cannot read {}", self.log.display()))
     }
 }
@@ -98,7 +98,7 @@ impl Drop for Process {
 }
 
 /// The end of a log with a headline, for after a failure.
-pub(super) fn tail(name: &str, log: &Path) -> String {
+pub(crate) fn tail(name: &str, log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_else(|error| format!("({error})"));
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];

@@ -14,31 +14,31 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// `Null` when the body is empty.
-    pub(super) body: Value,
+    pub(crate) body: Value,
 }
 
 /// A request as its parts.
-pub(super) struct Request<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) headers: &'a [(&'a str, String)],
-    pub(super) body: &'a str,
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a [(&'a str, String)],
+    pub(crate) body: &'a str,
     /// How long each read may take.
-    pub(super) limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 /// Sends to a unix socket.
-pub(super) fn over_socket(socket: &Path, request: &Request<'_>) -> Result<Reply> {
+pub(crate) fn over_socket(socket: &Path, request: &Request<'_>) -> Result<Reply> {
     let stream = UnixStream::connect(socket).with_context(|| format!("cannot connect to {}", socket.display()))?;
     stream.set_read_timeout(Some(request.limit))?;
     exchange(stream, request)
 }
 
 /// Sends to an address.
-pub(super) fn over_tcp(address: SocketAddr, request: &Request<'_>) -> Result<Reply> {
+pub(crate) fn over_tcp(address: SocketAddr, request: &Request<'_>) -> Result<Reply> {
     let stream =
         TcpStream::connect_timeout(&address, CONNECT_LIMIT).with_context(|| format!("cannot connect to {address}"))?;
     stream.set_read_timeout(Some(request.limit))?;

@@ -1,0 +1,129 @@
+//! A program under measurement, and what the kernel and the preload library know of it.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::medium::Medium;
+use crate::clock::wait_for;
+use crate::process::Process;
+
+/// Until a program that was just started answers.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Linux counts processor time for programs in hundredths of a second, whatever its own clock.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A running program whose syncs are counted.
+pub(super) struct Program {
+    process: Process,
+    log: PathBuf,
+    syncs: PathBuf,
+}
+
+/// What a program has used so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Used {
+    pub(super) cpu_us: u64,
+    pub(super) syncs: u64,
+}
+
+impl Program {
+    /// Starts `command` with the preload library. Its log and its count are in `folder`, under its name.
+    pub(super) fn start(
+        name: &'static str,
+        mut command: Command,
+        folder: &Path,
+        preload: &Path,
+        medium: Medium,
+    ) -> Result<Self> {
+        let file = |end: &str| folder.join(format!("{}.{end}", name.replace(' ', "-")));
+        let (log, syncs) = (file("log"), file("syncs"));
+        if !syncs.exists() {
+            fs::write(&syncs, [0; 8]).with_context(|| format!("cannot write {}", syncs.display()))?;
+        }
+        command
+            .env("LD_PRELOAD", preload)
+            .env("BENCH_SYNC_COUNT", &syncs)
+            .env("BENCH_SYNC_DELAY_US", medium.sync_delay_us().to_string());
+        Ok(Self { process: Process::start(name, command, &log)?, log, syncs })
+    }
+
+    /// Looks until `look` finds something; an error as soon as the program has ended.
+    pub(super) fn wait_until<T>(&mut self, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        let found = wait_for(what, START_LIMIT, || {
+            self.process.check()?;
+            look()
+        });
+        found.with_context(|| crate::process::tail("it", &self.log))
+    }
+
+    /// The address in a panel's first line, `listening on http://127.0.0.1:41234/api/v1`.
+    pub(super) fn listening_on(&mut self) -> Result<String> {
+        let log = self.log.clone();
+        self.wait_until("a panel to listen", || {
+            let text = fs::read_to_string(&log).context("cannot read a panel's log")?;
+            // Without its end the line may still be cut in the middle of the port.
+            let line = text.split_once('\n').and_then(|(line, _)| line.strip_prefix("listening on "));
+            Ok(line.map(|address| address.trim().to_owned()))
+        })
+    }
+
+    pub(super) fn used(&self) -> Result<Used> {
+        let path = format!("/proc/{}/stat", self.process.pid());
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let cpu_us = ticks(&stat).with_context(|| format!("{path} is not as expected"))? * 1_000_000 / TICKS_PER_SECOND;
+        let mut count = [0; 8];
+        fs::File::open(&self.syncs)
+            .and_then(|file| file.read_exact_at(&mut count, 0))
+            .with_context(|| format!("cannot read {}", self.syncs.display()))?;
+        Ok(Used { cpu_us, syncs: u64::from_ne_bytes(count) })
+    }
+
+    /// Kilobytes in memory: `VmRSS` now, `VmHWM` at most so far.
+    pub(super) fn memory_kb(&self, which: &str) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.process.pid());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        kilobytes(&status, which).with_context(|| format!("{path} has no {which}"))
+    }
+
+    pub(super) fn kill(self) -> Result<()> {
+        self.process.kill()
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        self.process.stop()
+    }
+}
+
+/// User and system time in `/proc/…/stat`. The program's name, the second field, may hold anything but `)` at its end.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+fn kilobytes(status: &str, which: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_is_read_at_its_place() {
+        let stat = "77 (a (b) c) S 1 77 77 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 3 0 99 1 1 18446744073709551615";
+        assert_eq!(ticks(stat), Some(175));
+        assert_eq!(ticks("77 (x"), None);
+
+        let status = "Name:\tx\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\n";
+        assert_eq!((kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM")), (Some(10_240), Some(20_480)));
+        assert_eq!(kilobytes(status, "VmSwap"), None);
+    }
+}
