@@ -8,4 +8,5 @@
 pub mod clock;
 pub mod crash_host;
 pub mod harness;
+pub mod panel;
 pub mod virtfusion;
