@@ -65,8 +65,9 @@ pub trait World: Sized + Send + 'static {
     /// Lets the time pass up to `now_ms`.
     fn progress(&mut self, now_ms: u64);
 
-    /// What is sent for a fault in place of the true answer; [`usual`] has a word for most of them.
-    fn broken(&self, fault: Fault, answer: &Answer) -> Answer;
+    /// What is sent for a fault in place of the true answer, which is empty where nothing was done; [`usual`] has a word
+    /// for most of them.
+    fn broken(&self, fault: Fault, request: &Request, answer: &Answer) -> Answer;
 
     /// Every broken invariant, as sentences.
     fn check(&self, calls: &[Call<Self::Effect>]) -> Vec<String>;

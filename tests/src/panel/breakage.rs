@@ -3,6 +3,7 @@
 use super::World;
 use super::answer::{self, Answer, Body};
 use super::faults::Fault;
+use super::http::Request;
 
 /// Bytes that are neither text nor JSON.
 const NOISE: &[u8] = b"\x8f\x00\xffpanel\xc3\x28{[\x1b\x07]\xfe";
@@ -17,14 +18,14 @@ pub(super) enum Wire {
 }
 
 /// The broken form of `answer`, and the status that the client can read in it (0 when it gets none).
-pub(super) fn wire<W: World>(world: &W, fault: Option<Fault>, answer: &Answer) -> (Wire, u16) {
+pub(super) fn wire<W: World>(world: &W, fault: Option<Fault>, request: &Request, answer: &Answer) -> (Wire, u16) {
     let Some(fault) = fault else { return send(answer) };
     match fault {
         Fault::DropBeforeEffect | Fault::DropAfterEffect | Fault::LateEffect { .. } => (Wire::Close, 0),
         Fault::Hang { effect: true } => (Wire::Hold(answer.encode()), answer.status),
         Fault::Hang { effect: false } => (Wire::Hold(Answer::html(504).encode()), 504),
         Fault::CutOff => {
-            let whole = world.broken(fault, answer);
+            let whole = world.broken(fault, request, answer);
             let (kind, body) = whole.body.bytes();
             let status = with_body(whole.status);
             let half = answer::encode(status, &whole.headers, kind, &body[..body.len() / 2], body.len());
@@ -35,7 +36,7 @@ pub(super) fn wire<W: World>(world: &W, fault: Option<Fault>, answer: &Answer) -
             let head = format!("HTTP/1.1 {status} OK\r\nserver: nginx\r\ncontent-ty");
             (Wire::SendAndClose(head.into_bytes()), status)
         }
-        _ => send(&world.broken(fault, answer)),
+        _ => send(&world.broken(fault, request, answer)),
     }
 }
 

@@ -254,7 +254,7 @@ impl<W: World> Panel<W> {
         };
         call.effect = effect;
         call.fault = fault.map(Fault::name);
-        let (wire, status) = breakage::wire(&inner.world, fault, &answer);
+        let (wire, status) = breakage::wire(&inner.world, fault, request, &answer);
         let (reaction, outcome) = match wire {
             Wire::Send(bytes) => (Reaction::Send(bytes), Outcome::Answered(status)),
             Wire::SendAndClose(bytes) => (Reaction::SendAndClose(bytes), Outcome::Answered(status)),

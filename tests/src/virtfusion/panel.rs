@@ -126,7 +126,7 @@ impl panel::World for World {
         self.progress(now_ms);
     }
 
-    fn broken(&self, fault: Fault, answer: &Answer) -> Answer {
+    fn broken(&self, fault: Fault, _request: &Request, answer: &Answer) -> Answer {
         match fault {
             // The framework's own word; a proxy's page for the rest.
             Fault::StatusBeforeEffect(status) | Fault::StatusAfterEffect(status) if !(502..=504).contains(&status) => {
