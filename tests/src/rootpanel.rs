@@ -46,11 +46,12 @@ pub use ledger::{Call, Effect, Outcome};
 pub use money::Money;
 pub use panel::Panel;
 pub use sight::{ChargeView, OrderSeed, OrderView};
+pub use state::World;
 
 pub use crate::panel::{EffectTiming, Fault, Plan};
 
 /// A running panel; it stops when this is dropped.
-pub type Running = crate::panel::Running<state::World>;
+pub type Running = crate::panel::Running<World>;
 
 /// The fake panel's starter.
 #[derive(Debug)]
@@ -84,9 +85,9 @@ impl RootPanel {
 }
 
 impl Running {
-    /// Where the panel is; its only address is `/apih.php` below that.
+    /// The panel's only address: `http://127.0.0.1:PORT/apih.php`.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address())
+        format!("http://{}{}", self.address(), rules::PATH)
     }
 
     /// The user under test.

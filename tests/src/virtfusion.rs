@@ -43,11 +43,12 @@ pub use panel::Panel;
 pub use schema::{Contract, contract};
 pub use seed::{ServerSeed, UserSeed};
 pub use sight::{ServerView, UserView};
+pub use state::World;
 
 pub use crate::panel::{EffectTiming, Fault, Plan};
 
 /// A running panel; it stops when this is dropped.
-pub type Running = crate::panel::Running<state::World>;
+pub type Running = crate::panel::Running<World>;
 
 /// The fake panel's starter.
 #[derive(Debug)]
