@@ -35,7 +35,7 @@ use crate::clock::PanelClock;
 /// work come true up to then.
 pub trait World: Sized + Send + 'static {
     /// What a panel starts with.
-    type Config: Send + 'static;
+    type Config: Send + Sync + 'static;
     /// What a call can change; the default is nothing.
     type Effect: Copy + Default + PartialEq + fmt::Debug + Serialize + Send + Sync + 'static;
     /// A call that has passed the inspection.

@@ -26,7 +26,7 @@ pub trait Provider {
     /// What stands in the file `token` beside the configuration.
     fn secret(running: &Running<Self::World>) -> String;
 
-    /// The server's settings, a table of TOML; `token` is that file's path.
+    /// The members of the server's settings, as in an inline table of TOML; `token` is that file's path.
     fn settings(running: &Running<Self::World>, token: &str) -> String;
 }
 
@@ -57,7 +57,7 @@ impl Provider for VirtFusion {
     }
 
     fn settings(_running: &virtfusion::Running, token: &str) -> String {
-        format!("{{ token = {{ file = \"{token}\" }} }}")
+        format!("token = {{ file = \"{token}\" }}")
     }
 }
 
@@ -82,6 +82,6 @@ impl Provider for RootPanel {
     }
 
     fn settings(running: &rootpanel::Running, token: &str) -> String {
-        format!("{{ login = \"{}\", apikey = {{ file = \"{token}\" }} }}", running.user().login)
+        format!("login = \"{}\", apikey = {{ file = \"{token}\" }}", running.user().login)
     }
 }

@@ -36,6 +36,8 @@ pub struct Setup {
     pub uid: Option<u32>,
     /// Lines of TOML for the server's entry.
     pub server: String,
+    /// Further members of the server's settings, as in an inline table.
+    pub settings: Option<String>,
     /// Settings of the product, instead of the rig's own.
     pub product: Option<String>,
 }
@@ -135,7 +137,7 @@ impl Rig<RootPanel> {
 
 impl<P: Provider> Rig<P> {
     /// A provider's panel and an empty folder.
-    fn beside(setup: Setup, panel: impl FnOnce(&mut <P::World as World>::Config)) -> Self {
+    pub fn beside(setup: Setup, panel: impl FnOnce(&mut <P::World as World>::Config)) -> Self {
         let panel_clock = PanelManualClock::new(START_MS);
         let mut config = P::config(&panel_clock);
         panel(&mut config);
@@ -205,7 +207,7 @@ hooks = "all"
 provider = "{provider}"
 base_url = "{base_url}"
 allow_http = true
-settings = {settings}
+settings = {{ {own}{more} }}
 {server}
 
 [products.vps]
@@ -221,7 +223,8 @@ server = "panel"
             folder = folder.display(),
             plugins = plugins::<P>().display(),
             provider = P::NAME,
-            settings = P::settings(&self.running, &token.display().to_string()),
+            own = P::settings(&self.running, &token.display().to_string()),
+            more = self.setup.settings.as_ref().map(|more| format!(", {more}")).unwrap_or_default(),
             product = self.setup.product.as_deref().unwrap_or(P::PRODUCT),
             large = P::LARGE_PRODUCT,
             extra = self.setup.extra,
