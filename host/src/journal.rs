@@ -123,6 +123,16 @@ impl Entry {
         matches!(self.stage, Stage::Begun | Stage::Doubted) && self.is_effect()
     }
 
+    /// Done without the remote id that it should have given: accepted, pending. It keeps its scope until the id is known.
+    pub fn waits_for_id(&self) -> bool {
+        self.remote_id && self.stage == Stage::Done && self.result.is_null()
+    }
+
+    /// Whether the entry gave the service its remote id.
+    pub fn gave_id(&self) -> bool {
+        self.remote_id && self.stage == Stage::Done && !self.result.is_null()
+    }
+
     /// Whether the entry stands for something on the panel.
     pub const fn is_effect(&self) -> bool {
         !matches!(self.kind, Kind::Wait | Kind::Undo | Kind::Record)
@@ -410,6 +420,18 @@ mod tests {
             let next = on_open(&open(StepKind::Once), meet(Some(&entry), waited), &PATIENCE);
             assert!(matches!(next, Next::Attention(_)), "{next:?}");
         }
+    }
+
+    #[test]
+    fn a_step_without_its_id_waits_for_it() {
+        let with = |stage, remote_id, result| {
+            let entry = Entry { remote_id, result, ..entry(StepKind::Differ, stage) };
+            (entry.waits_for_id(), entry.gave_id())
+        };
+        assert_eq!(with(Stage::Done, true, Value::Null), (true, false));
+        assert_eq!(with(Stage::Done, true, json!("7")), (false, true));
+        assert_eq!(with(Stage::Done, false, Value::Null), (false, false));
+        assert_eq!(with(Stage::Doubted, true, Value::Null), (false, false));
     }
 
     #[test]

@@ -161,6 +161,9 @@ impl Session {
         };
         match next {
             Next::Done => {
+                if inner.journal[at].gave_id() {
+                    self.release_kept(inner).await?;
+                }
                 inner.open = None;
                 inner.asked = at + 1;
                 Ok(Turn::Done { result: inner.journal[at].result.clone() })
@@ -305,8 +308,7 @@ impl Session {
         entry.stage = Stage::Done;
         entry.result.clone_from(&result);
         entry.doubt = None;
-        let waits_for_id = entry.remote_id && remote_id.is_none();
-        let release = entry.scope.is_some() && !waits_for_id;
+        let release = entry.scope.is_some() && !entry.waits_for_id();
         let (name, sealed) = (entry.name.clone(), entry.sealed);
         if sealed {
             insert_all(&mut inner.secrets, &result);
@@ -320,6 +322,7 @@ impl Session {
         let write = self.step_write(inner, at, release, remote_id.clone())?;
         if remote_id.is_some() {
             accept_written(self.env.store.write_step(write).await?)?;
+            self.release_kept(inner).await?;
         } else {
             // Awaited by whatever comes next, so that neighbours share its commit.
             let store = self.env.store.clone();
@@ -328,6 +331,15 @@ impl Session {
         inner.open = None;
         inner.asked = at + 1;
         Ok(Turn::Done { result })
+    }
+
+    /// Gives back the scopes that earlier steps kept because they had no remote id, now that it is the service's.
+    async fn release_kept(&self, inner: &mut Inner) -> Result<(), Stop> {
+        let kept = inner.journal.iter().enumerate().filter(|(_, entry)| entry.waits_for_id() && entry.scope.is_some());
+        for at in kept.map(|(at, _)| at).collect::<Vec<_>>() {
+            self.write(inner, at, true).await?;
+        }
+        Ok(())
     }
 
     /// Writes an entry as it stands and waits until it is durable.

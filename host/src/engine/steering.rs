@@ -136,6 +136,8 @@ impl Engine {
 /// The entries that a decision changes, with their places. Pure.
 fn change_entries(decision: &Decision, entries: &[Entry]) -> Vec<(u32, Entry)> {
     let places = entries.iter().enumerate().filter_map(|(at, entry)| Some((u32::try_from(at).ok()?, entry.clone())));
+    // What waits for an id that no later step gave; given up like a doubt, or it would keep its scope for ever.
+    let unnamed = (!entries.iter().any(Entry::gave_id)).then(|| entries.iter().position(Entry::waits_for_id)).flatten();
     match decision {
         Decision::Exists { remote_id } => places
             .filter(|(_, entry)| entry.is_unsettled())
@@ -155,7 +157,7 @@ fn change_entries(decision: &Decision, entries: &[Entry]) -> Vec<(u32, Entry)> {
             })
             .collect(),
         Decision::GiveUp { .. } => places
-            .filter(|(_, entry)| entry.is_unsettled())
+            .filter(|(at, entry)| entry.is_unsettled() || is_of_unnamed(*at, entry, unnamed))
             .map(|(at, mut entry)| {
                 let given = std::mem::take(&mut entry.given);
                 entry.evidence.push(given);
@@ -166,6 +168,11 @@ fn change_entries(decision: &Decision, entries: &[Entry]) -> Vec<(u32, Entry)> {
             .collect(),
         Decision::Cancel | Decision::Absent => Vec::new(),
     }
+}
+
+/// Whether the entry is the step without an id, or a value or wait that came after it and means nothing without it.
+fn is_of_unnamed(at: u32, entry: &Entry, unnamed: Option<usize>) -> bool {
+    unnamed.is_some_and(|unnamed| at as usize == unnamed || (at as usize > unnamed && !entry.is_effect()))
 }
 
 fn wrong_state(operation: &Operation, decision: &Decision) -> Problem {
@@ -192,4 +199,35 @@ fn wrong_state(operation: &Operation, decision: &Decision) -> Problem {
     )
     .remedy(remedy)
     .about(&operation.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn entry(name: &str, kind: Kind, stage: Stage, result: Value) -> Entry {
+        let is_id = kind != Kind::Wait;
+        serde_json::from_value(
+            json!({ "name": name, "kind": kind, "stage": stage, "result": result, "remote_id": is_id, "scope": "p|paid" }),
+        )
+        .expect("an entry")
+    }
+
+    #[test]
+    fn what_is_given_up_keeps_no_scope_and_what_is_known_stays_done() {
+        let give_up = Decision::GiveUp { reason: "gone".into() };
+        let unnamed = || entry("order", Kind::Differ, Stage::Done, Value::Null);
+        let wait = || entry("listed", Kind::Wait, Stage::Begun, Value::Null);
+        let cleared = |entries: &[Entry]| {
+            let changed = change_entries(&give_up, entries);
+            assert!(changed.iter().all(|(_, entry)| entry.stage == Stage::Cleared && entry.scope.is_some()));
+            changed.into_iter().map(|(at, _)| at).collect::<Vec<_>>()
+        };
+
+        let known = || Entry { remote_id: false, ..entry("known", Kind::Record, Stage::Done, json!([])) };
+        assert_eq!(cleared(&[known(), unnamed(), known(), wait()]), [1, 2, 3]);
+        assert_eq!(cleared(&[unnamed(), wait(), entry("id", Kind::Record, Stage::Done, json!("7"))]), [0; 0]);
+        assert_eq!(cleared(&[known(), entry("order", Kind::Differ, Stage::Doubted, Value::Null)]), [1]);
+    }
 }

@@ -88,6 +88,9 @@ impl Command {
     }
 }
 
+/// Below the base URL, on every panel that we know of.
+const PATH: &str = "/apih.php";
+
 /// The only plan type that there is.
 pub const VID: &str = "vds";
 
@@ -167,7 +170,7 @@ impl Caller {
         self.request(command, &[("orderid", orderid.as_str())])
     }
 
-    /// The base URL itself is the API. What is empty is not sent.
+    /// What is empty is not sent.
     fn request(&self, command: Command, fields: &[(&str, &str)]) -> Request {
         let (name, credential) = match &self.credential {
             Credential::ApiKey(key) => ("apikey", key.expose()),
@@ -184,7 +187,7 @@ impl Caller {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("{}={}", segment(name), segment(value)))
             .collect();
-        let request = Request::post("")
+        let request = Request::post(PATH)
             .body("application/x-www-form-urlencoded", pairs.join("&").into_bytes())
             .secret("pass")
             .secret("apikey");
@@ -254,7 +257,7 @@ mod tests {
             (caller.of_order(Command::UnSuspendOrder, &order), "unSuspendOrder", "&orderid=50123"),
         ] {
             assert_eq!(body(&request), format!("command={command}&{COMMON}{fields}"));
-            assert_eq!((request.method.as_str(), request.path.as_str(), request.query.len()), ("POST", "", 0));
+            assert_eq!((request.method.as_str(), request.path.as_str(), request.query.len()), ("POST", "/apih.php", 0));
             assert_eq!(request.request_secrets, ["pass", "apikey"]);
             assert_eq!(request.headers, [("Content-Type".into(), "application/x-www-form-urlencoded".into())]);
         }

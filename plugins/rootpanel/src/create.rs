@@ -279,3 +279,356 @@ fn account(id: &Id, product: &Product, told: &Told, order: Option<&Order>, pendi
     account.message.staff.clone_from(&told.surprise);
     account
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Break, Later, Row, Stage, changes, commands};
+    use billhook_plugin_api::Provider;
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use serde_json::Value;
+
+    fn run(host: &ScriptedHost, more: Value) -> Ended<Account> {
+        host.run(async |cx| stage::provider().create(cx, stage::create(more)).await)
+    }
+
+    /// Runs again while steps settle or faults pass, as the host does.
+    fn run_to_end(host: &ScriptedHost, more: &Value) -> Ended<Account> {
+        for _ in 0..8 {
+            match run(host, more.clone()) {
+                Ended::Settling(_) => {}
+                Ended::Fault(fault) if fault.class.passes_by_itself() => {}
+                ended => return ended,
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn account(ended: Ended<Account>) -> Account {
+        match ended {
+            Ended::Ok(account) => account,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn fault(ended: Ended<Account>) -> Fault {
+        match ended {
+            Ended::Fault(fault) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const LOST: Break = Break::Lost { done: true };
+
+    #[test]
+    fn a_create_places_one_order_and_waits_until_it_is_set_up() {
+        for format in ["json", "php"] {
+            let stage = Stage::new();
+            stage.world().slowness = 3;
+            let host = stage.host();
+
+            let provider = stage::provider_with(json!({ "format": format }));
+            let made = account(host.run(async |cx| provider.create(cx, stage::create(json!({ "addons": [9] }))).await));
+
+            assert_eq!(changes(&host), ["createOrder"], "{format}");
+            assert_eq!((made.remote_id.as_str(), made.username.as_deref()), ("50123", Some("root")));
+            assert_eq!(made.secrets["root_password"].expose(), "made-for-50123");
+            assert_eq!(made.ips, ["192.0.2.10"]);
+            assert_eq!(made.properties["addons"], json!(["9", "7"]));
+            assert_eq!((made.pending, made.message.staff), (None, None));
+            assert!(host.secrets().contains(&"made-for-50123".to_owned()));
+            assert_eq!(stage.world().orders[&50_123].addons, ["9", "7"]);
+            assert_eq!(stage.world().cents, 5_000 - 1_149);
+        }
+    }
+
+    #[test]
+    fn all_paid_steps_of_a_login_share_one_scope_and_the_order_names_the_service() {
+        let stage = Stage::new();
+        let host = stage.host();
+        account(run(&host, json!({})));
+
+        let steps = host.steps();
+        let order = steps.iter().find(|step| step.name == "order").unwrap();
+        assert_eq!((order.scope.as_deref(), order.remote_id, order.can_adopt), (Some("paid"), true, true));
+        assert_eq!((order.settle.first_ms, order.settle.looks, order.settle.refuses_twice), (30_000, 3, false));
+        assert!(order.settle.first_ms + 2 * order.settle.apart_ms <= 300_000);
+        assert!(steps.iter().find(|step| step.name == "answer").unwrap().sealed);
+    }
+
+    #[test]
+    fn a_create_that_runs_twice_orders_once() {
+        let stage = Stage::new();
+        let host = stage.host();
+        let first = account(run(&host, json!({})));
+        // What was enough before need not be enough again.
+        stage.world().cents = 0;
+
+        let second = account(run(&host, json!({})));
+
+        assert_eq!(first, second);
+        assert_eq!(changes(&host), ["createOrder"]);
+    }
+
+    #[test]
+    fn every_call_that_breaks_in_every_way_leaves_one_order() {
+        let says = |done, body| Break::Says { done, body };
+        let breaks = [
+            Break::NeverLeft,
+            Break::Lost { done: false },
+            LOST,
+            Break::Page { done: false, status: 200 },
+            Break::Page { done: true, status: 502 },
+            says(false, r#"{"status":"ERROR","errorCode":1}"#),
+            says(false, r#"{"status":"ERROR","errorCode":"2"}"#),
+            says(true, r#"{"status":"ERROR","errorCode":"2"}"#),
+            says(true, r#"{"status":"ERROR","errorCode":45}"#),
+            says(false, r#"{"status":"ERROR","errorCode":55}"#),
+            says(true, r#"{"status":"ERROR","errorCode":55}"#),
+            says(true, r#"{"status":"ERROR","errorCode":14}"#),
+            says(true, r#"{"status":"ERROR","errorCode":27}"#),
+            says(true, r#"{"status":"ERROR","errorCode":999}"#),
+            says(true, r#"{"status":"SUCC"#),
+            says(true, "{}"),
+            says(true, ""),
+        ];
+        for call in ["createOrder", "getTarifs", "getBalance", "getOrders"] {
+            for how in &breaks {
+                let is_refusal = call != "createOrder"
+                    && matches!(how, Break::Says { body, .. } if body.contains("14") || body.contains("27") || body.contains("999"));
+                if is_refusal {
+                    continue;
+                }
+                let stage = Stage::new();
+                stage.breaks(call, how.clone());
+                let host = stage.host();
+
+                let made = account(run_to_end(&host, &json!({})));
+
+                assert_eq!(stage.world().orders.len(), 1, "{call} {how:?}");
+                assert_eq!(made.remote_id, "50123", "{call} {how:?}");
+                assert_eq!(made.secrets["root_password"].expose(), "made-for-50123", "{call} {how:?}");
+                assert_eq!(stage.world().cents, 5_000 - 949, "{call} {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_panel_refuses_is_corrected_and_ordered_afresh() {
+        let stage = Stage::new();
+        stage.breaks("createOrder", Break::Says { done: false, body: r#"{"status":"ERROR","errorCode":29}"# });
+        let host = stage.host();
+
+        let refused = fault(run(&host, json!({ "osid": null })));
+        assert_eq!((refused.class, refused.code.as_deref()), (FaultClass::InvalidInput, Some("29")));
+        account(run(&host, json!({ "addons": [9] })));
+
+        assert_eq!(changes(&host), ["createOrder", "createOrder"]);
+        assert_eq!(stage.world().orders[&50_123].addons, ["9", "7"]);
+    }
+
+    #[test]
+    fn ordered_already_is_another_order_unless_a_new_one_is_there() {
+        let stage = Stage::new();
+        stage.world().without_domain = false;
+        stage.world().orders.insert(50_001, Row { domain: Some("vm.example.com".into()), ..Row::active() });
+        let host = stage.host();
+
+        assert_eq!(fault(run(&host, json!({}))).class, FaultClass::AlreadyExists);
+        assert_eq!(stage.world().orders.len(), 1);
+    }
+
+    #[test]
+    fn an_order_that_was_paid_for_and_is_not_listed_is_waited_for() {
+        let stage = Stage::new();
+        // Hidden from the two looks of the first tries.
+        stage.world().later = Some(Later { code: 0, names_no_order: false, hides_for: 2 });
+        stage.breaks("createOrder", LOST);
+        let host = stage.host();
+
+        assert_eq!(run(&host, json!({})), Ended::Settling("order".into()));
+        for _ in 0..2 {
+            let fault = fault(run(&host, json!({})));
+            assert_eq!((fault.class, fault.retry_after_ms), (FaultClass::ConflictBusy, Some(60_000)));
+            assert!(fault.staff.contains("50.00 EUR to 40.51 EUR"), "{fault}");
+        }
+        assert_eq!(account(run(&host, json!({}))).remote_id, "50123");
+
+        assert_eq!(changes(&host), ["createOrder"]);
+    }
+
+    #[test]
+    fn an_order_that_would_wait_for_payment_is_never_believed_absent() {
+        let stage = Stage::new();
+        stage.world().cents = 100;
+        stage.breaks("createOrder", Break::Lost { done: false });
+        let host = stage.host();
+        let more = json!({ "allow_unpaid_orders": true });
+
+        assert_eq!(run(&host, more.clone()), Ended::Settling("order".into()));
+        assert_eq!(fault(run(&host, more)).class, FaultClass::ConflictBusy);
+        assert_eq!(changes(&host), ["createOrder"]);
+    }
+
+    #[test]
+    fn a_neighbours_order_is_not_taken_for_ours() {
+        let neighbour = |id: u64, row: Row| {
+            let stage = Stage::new();
+            stage.world().orders.insert(49_000, Row::active());
+            stage.breaks("createOrder", LOST);
+            let host = stage.host();
+            assert_eq!(run(&host, json!({})), Ended::Settling("order".into()));
+            stage.world().orders.insert(id, row);
+            (stage, host)
+        };
+        // Another plan, or of another service: no candidate.
+        let (_, host) = neighbour(60_000, Row { tarifid: 13, ..Row::active() });
+        assert_eq!(account(run(&host, json!({}))).remote_id, "50123");
+        let (_, host) = neighbour(60_000, Row::active());
+        host.claim("60000");
+        assert_eq!(account(run(&host, json!({}))).remote_id, "50123");
+        // Of the same plan and of nobody: a person decides.
+        let (stage, host) = neighbour(60_000, Row::active());
+        assert_eq!(run(&host, json!({})), Ended::Attention("order".into()));
+        assert_eq!((changes(&host).len(), stage.world().orders.len()), (1, 3));
+    }
+
+    #[test]
+    fn an_order_for_staff_or_payment_is_pending() {
+        for (code, hint) in [(30, "staff"), (31, "payment"), (77, "note 77")] {
+            let stage = Stage::new();
+            stage.world().later = Some(Later { code, ..Later::default() });
+            let host = stage.host();
+
+            let made = account(run(&host, json!({})));
+
+            assert!(made.pending.unwrap().contains(hint), "{code}");
+            assert_eq!(made.remote_id, "50123");
+            assert_eq!(made.secrets.len(), 0);
+        }
+    }
+
+    #[test]
+    fn an_accepted_order_without_a_name_is_found_when_it_is_listed() {
+        for hides_for in [0, 1, 3] {
+            let stage = Stage::new();
+            stage.world().later = Some(Later { code: 30, names_no_order: true, hides_for });
+            let host = stage.host();
+
+            let made = account(run(&host, json!({})));
+            let again = account(run(&host, json!({})));
+
+            assert_eq!((made.remote_id.as_str(), &made), ("50123", &again), "{hides_for}");
+            assert!(made.pending.is_some());
+            assert_eq!(changes(&host), ["createOrder"]);
+            let named =
+                host.steps().into_iter().filter(|step| step.remote_id).map(|step| step.name).collect::<Vec<_>>();
+            let expected: &[&str] = if hides_for == 0 { &["order"] } else { &["order", "id"] };
+            assert_eq!(named, expected);
+        }
+    }
+
+    #[test]
+    fn an_answer_with_an_old_order_proves_nothing() {
+        let stage = Stage::new();
+        stage.world().orders.insert(50_001, Row::active());
+        stage.breaks("createOrder", Break::Says { done: true, body: r#"{"status":"SUCCESS","orderid":"50001"}"# });
+        let host = stage.host();
+
+        assert_eq!(run(&host, json!({})), Ended::Settling("order".into()));
+        assert_eq!(account(run(&host, json!({}))).remote_id, "50123");
+    }
+
+    #[test]
+    fn nothing_is_ordered_that_the_balance_or_the_settings_do_not_allow() {
+        for (cents, more, class) in [
+            (948, json!({}), FaultClass::InsufficientFunds),
+            (948, json!({ "allow_unpaid_orders": false }), FaultClass::InsufficientFunds),
+            (5_000, json!({ "max_price": "9.48" }), FaultClass::InvalidInput),
+            (5_000, json!({ "period": 2 }), FaultClass::InvalidInput),
+            (5_000, json!({ "locationid": 4 }), FaultClass::InvalidInput),
+            (5_000, json!({ "tarifid": 13 }), FaultClass::NotFound),
+        ] {
+            let stage = Stage::new();
+            stage.world().cents = cents;
+            let host = stage.host();
+            assert_eq!(fault(run(&host, more.clone())).class, class, "{cents} {more}");
+            assert_eq!(changes(&host), [""; 0], "{cents} {more}");
+        }
+        for (cents, more) in [(949, json!({ "max_price": "9.49" })), (0, json!({ "allow_unpaid_orders": true }))] {
+            let stage = Stage::new();
+            stage.world().cents = cents;
+            account(run(&stage.host(), more));
+            assert_eq!(stage.world().orders.len(), 1);
+        }
+    }
+
+    #[test]
+    fn other_currencies_are_not_compared() {
+        let stage = Stage::new();
+        (stage.world().currency, stage.world().cents) = ("UAH", 100);
+        let host = stage.host();
+        account(run(&host, json!({})));
+        assert!(host.notes().iter().any(|note| note.contains("EUR") && note.contains("UAH")), "{:?}", host.notes());
+    }
+
+    #[test]
+    fn a_cost_that_was_not_expected_is_told() {
+        let stage = Stage::new();
+        let body = r#"{"status":"SUCCESS","orderid":"50123","cost":"19.49","currency":"EUR","balance":"30.51"}"#;
+        stage.breaks("createOrder", Break::Says { done: true, body });
+        let made = account(run(&stage.host(), json!({})));
+        assert!(made.message.staff.unwrap().contains("19.49 EUR"));
+    }
+
+    #[test]
+    fn a_domain_is_sent_only_where_the_plan_needs_one() {
+        for (without_domain, domain, expected) in [
+            (true, Some("vm.example.com"), Ok(None)),
+            (false, Some("vm.example.com"), Ok(Some("vm.example.com".to_owned()))),
+            (false, Some(" "), Err(FaultClass::InvalidInput)),
+            (false, None, Err(FaultClass::InvalidInput)),
+        ] {
+            let stage = Stage::new();
+            stage.world().without_domain = without_domain;
+            let mut request = stage::create(json!({}));
+            request.service.domain = domain.map(str::to_owned);
+            let ended = stage.host().run(async |cx| stage::provider().create(cx, request).await);
+            let sent = match ended {
+                Ended::Ok(_) => Ok(stage.world().orders[&50_123].domain.clone()),
+                other => Err(fault(other).class),
+            };
+            assert_eq!(sent, expected, "{without_domain} {domain:?}");
+        }
+    }
+
+    #[test]
+    fn the_test_account_is_asked_nothing_after_its_order() {
+        for names_no_order in [false, true] {
+            let stage = Stage::new();
+            stage.world().later = Some(Later { code: 0, names_no_order, hides_for: 9 });
+            let host = stage.host();
+            let provider = stage::provider_with(json!({ "login": "test" }));
+
+            let made = account(host.run(async |cx| provider.create(cx, stage::create(json!({}))).await));
+
+            assert_eq!(commands(&host).last().map(String::as_str), Some("createOrder"));
+            assert!(!made.remote_id.is_empty());
+            assert_eq!(made.secrets["root_password"].expose(), "made-for-50123");
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_not_begun_for_long_is_pending() {
+        let stage = Stage::new();
+        stage.world().slowness = 1_000;
+        stage.breaks("createOrder", LOST);
+        let host = stage.host();
+        assert_eq!(run(&host, json!({})), Ended::Settling("order".into()));
+        stage.world().orders.get_mut(&50_123).unwrap().work = None;
+
+        let made = account(run(&host, json!({})));
+
+        assert!(made.pending.unwrap().contains("not begun"));
+    }
+}

@@ -11,7 +11,7 @@ use billhook_plugin_api::{Fault, FaultClass, Reply};
 /// Longest text of the panel that a fault carries.
 const MAX_TEXT: usize = 300;
 
-const HINT: &str = "check the server's base URL, which ends in /apih.php, and what stands before the panel";
+const HINT: &str = "check the server's base URL, which has no /apih.php, and what stands before the panel";
 
 /// An answer with `SUCCESS`.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,6 +25,8 @@ mod renew;
 
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod stage;
 
 use billhook_plugin_api::{
     Account, Change, Console, ConsoleAccess, Create, Cx, Ended, Facts, Fault, Hook, Listing, OptionValue, OrderAddons,

@@ -154,3 +154,164 @@ pub async fn console(panel: &RootPanel, cx: &Cx, request: Console<Product>) -> R
         expires_at: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Break, Later, Row, Stage, changes};
+    use billhook_plugin_api::Provider;
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use serde_json::json;
+
+    fn powered(host: &ScriptedHost, action: PowerAction) -> Ended<Change> {
+        let request = Power { service: stage::service(), product: stage::product(json!({})), action };
+        host.run(async |cx| stage::provider().power(cx, request).await)
+    }
+
+    fn reinstalled(host: &ScriptedHost) -> Ended<Change> {
+        let request = Reinstall { service: stage::service(), product: stage::product(json!({})), password: None };
+        host.run(async |cx| stage::provider().reinstall(cx, request).await)
+    }
+
+    fn console(host: &ScriptedHost) -> Ended<ConsoleAccess> {
+        let request = Console { service: stage::service(), product: stage::product(json!({})) };
+        host.run(async |cx| stage::provider().console(cx, request).await)
+    }
+
+    fn says(done: bool, body: &'static str) -> Break {
+        Break::Says { done, body }
+    }
+
+    #[test]
+    fn every_signal_is_its_command_and_a_hard_stop_is_none() {
+        for (action, command) in [
+            (PowerAction::Start, "startServer"),
+            (PowerAction::Shutdown, "shutdownServer"),
+            (PowerAction::Reboot, "rebootServer"),
+            (PowerAction::Reset, "resetServer"),
+        ] {
+            let stage = Stage::with(Row::active());
+            assert_eq!(powered(&stage.host(), action), Ended::Ok(Change::done()));
+            assert_eq!(stage.world().signals, [command]);
+        }
+        let host = Stage::with(Row::active()).host();
+        let Ended::Fault(fault) = powered(&host, PowerAction::Stop) else { panic!() };
+        assert_eq!((fault.class, host.exchanges().len()), (FaultClass::Unsupported, 0));
+    }
+
+    #[test]
+    fn a_reboot_in_doubt_is_for_a_person_and_a_refused_one_is_sent_again() {
+        for (how, doubted) in [
+            (Break::Lost { done: true }, true),
+            (Break::Page { done: true, status: 200 }, true),
+            (Break::NeverLeft, false),
+            (says(false, r#"{"status":"ERROR","errorCode":1}"#), false),
+            (says(false, r#"{"status":"ERROR","errorCode":55}"#), false),
+        ] {
+            let stage = Stage::with(Row::active());
+            stage.breaks("rebootServer", how.clone());
+            let host = stage.host();
+            powered(&host, PowerAction::Reboot);
+            let second = powered(&host, PowerAction::Reboot);
+            assert_eq!(second == Ended::Attention("reboot".into()), doubted, "{how:?}: {second:?}");
+            assert_eq!(stage.world().signals.len(), 1, "{how:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_in_doubt_is_sent_again() {
+        let stage = Stage::with(Row::active());
+        stage.breaks("startServer", Break::Lost { done: true });
+        let host = stage.host();
+        assert!(matches!(powered(&host, PowerAction::Start), Ended::Fault(_)));
+        assert_eq!(powered(&host, PowerAction::Start), Ended::Ok(Change::done()));
+    }
+
+    #[test]
+    fn an_older_panel_without_the_command_is_not_asked_another_way() {
+        let stage = Stage::with(Row::active());
+        stage.breaks("rebootServer", says(false, r#"{"status":"ERROR","errorCode":8}"#));
+        let host = stage.host();
+        let Ended::Fault(fault) = powered(&host, PowerAction::Reboot) else { panic!() };
+        assert_eq!((fault.class, changes(&host).len()), (FaultClass::Unsupported, 1));
+    }
+
+    #[test]
+    fn a_reinstallation_runs_once_and_gives_the_new_password() {
+        let stage = Stage::with(Row::active());
+        stage.world().slowness = 3;
+        let host = stage.host();
+
+        let Ended::Ok(done) = reinstalled(&host) else { panic!() };
+        let Ended::Ok(again) = reinstalled(&host) else { panic!() };
+
+        assert_eq!(done.secrets["root_password"].expose(), "made-for-50100-2");
+        assert_eq!(done, again);
+        assert_eq!(stage.world().orders[&50_100].installs, 2);
+        assert!(host.secrets().contains(&"made-for-50100-2".to_owned()));
+        assert!(host.steps().iter().filter(|step| step.name != "reinstalled").all(|step| step.sealed));
+    }
+
+    #[test]
+    fn a_lost_reinstallation_is_found_by_its_signs_and_never_sent_again() {
+        for slowness in [0, 3] {
+            let stage = Stage::with(Row::active());
+            stage.world().slowness = slowness;
+            stage.breaks("reinstallOrder", Break::Lost { done: true });
+            let host = stage.host();
+            assert_eq!(reinstalled(&host), Ended::Settling("reinstall".into()));
+
+            let Ended::Ok(done) = reinstalled(&host) else { panic!("{slowness}") };
+
+            assert_eq!(done.secrets["root_password"].expose(), "made-for-50100-2", "{slowness}");
+            assert_eq!(changes(&host), ["reinstallOrder"]);
+        }
+        let stage = Stage::with(Row::active());
+        stage.breaks("reinstallOrder", Break::Lost { done: false });
+        let host = stage.host();
+        assert_eq!(reinstalled(&host), Ended::Settling("reinstall".into()));
+        let Ended::Fault(fault) = reinstalled(&host) else { panic!() };
+        assert_eq!((fault.class, changes(&host).len()), (FaultClass::ConflictBusy, 1));
+    }
+
+    #[test]
+    fn one_that_is_queued_already_is_pending_and_not_queued_twice() {
+        let stage = Stage::with(Row { state: 3, work: Some((50, 1)), ..Row::active() });
+        let host = stage.host();
+        let Ended::Ok(done) = reinstalled(&host) else { panic!() };
+        assert!(done.pending.unwrap().contains("44"));
+        assert_eq!(stage.world().orders[&50_100].installs, 1);
+
+        let stage = Stage::with(Row::active());
+        stage.world().later = Some(Later { code: 30, ..Later::default() });
+        let Ended::Ok(done) = reinstalled(&stage.host()) else { panic!() };
+        assert!(done.pending.unwrap().contains("staff"));
+    }
+
+    #[test]
+    fn a_reinstallation_needs_an_operating_system() {
+        let host = Stage::with(Row::active()).host();
+        let product = stage::product(json!({ "osid": null }));
+        let request = Reinstall { service: stage::service(), product, password: None };
+        let ended = host.run(async |cx| stage::provider().reinstall(cx, request).await);
+        let Ended::Fault(fault) = ended else { panic!() };
+        assert_eq!((fault.class, host.exchanges().len()), (FaultClass::InvalidInput, 0));
+    }
+
+    #[test]
+    fn a_console_is_read_and_nothing_of_it_is_kept() {
+        let stage = Stage::with(Row::active());
+        let host = stage.host();
+        let Ended::Ok(access) = console(&host) else { panic!() };
+        assert_eq!(access.url.expose(), "wss://vnc.example/abc?token=t0ken");
+        assert_eq!(access.password.unwrap().expose(), "vnc-password");
+        assert_eq!((changes(&host).len(), host.steps().len()), (0, 0));
+
+        for body in [r#"{"status":"SUCCESS"}"#, r#"{"status":"SUCCESS","wss_url":"javascript:x"}"#] {
+            stage.breaks("getVnc", says(false, body));
+            let Ended::Fault(fault) = console(&host) else { panic!() };
+            assert_eq!(fault.class, FaultClass::PanelBug);
+            assert!(!fault.staff.contains("javascript"));
+        }
+    }
+}

@@ -220,4 +220,24 @@ mod tests {
         assert_eq!(purse.surprise(Some(&quote("99", "USD")), &free), None);
         assert_eq!(purse.surprise(None, &capped), None);
     }
+
+    #[test]
+    fn a_person_is_asked_once_patience_is_over() {
+        use crate::stage::{self, Stage};
+        use billhook_plugin_api::testing::Ended;
+        let stage = Stage::new();
+        stage.world().cents = 4_000;
+        for (minutes, is_asked) in [(0, false), (9, false), (10, true)] {
+            let looked = stage.host().run(async |cx| {
+                let before = Purse { at_ms: cx.now().await?, ..purse("50", Some(quote("9.49", "EUR"))) };
+                cx.sleep("time", std::time::Duration::from_secs(minutes * 60)).await?;
+                unseen::<()>(&stage::provider(), cx, &before, Again::Orders).await
+            });
+            match looked {
+                Ended::Ok(Find::Unknown(why)) => assert!(is_asked && why.contains("give this up"), "{why}"),
+                Ended::Fault(fault) => assert!(!is_asked && fault.class == FaultClass::ConflictBusy, "{fault}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

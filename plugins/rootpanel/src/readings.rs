@@ -114,3 +114,124 @@ fn values(plan: &Plan, field: &str) -> Result<Vec<(Id, String)>, Fault> {
         other => return Err(Fault::invalid_input(format!("the panel has no list of values for {other}"))),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Break, Row, Stage, commands};
+    use billhook_plugin_api::Provider;
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+
+    fn shown(row: Row) -> StatusReport {
+        match read(&Stage::with(row).host()) {
+            Ended::Ok(report) => report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn read(host: &ScriptedHost) -> Ended<StatusReport> {
+        let request = Status { service: stage::service(), product: stage::product(json!({})) };
+        host.run(async |cx| stage::provider().status(cx, request).await)
+    }
+
+    fn tested(stage: &Stage) -> Ended<TestReport> {
+        stage.host().run(async |cx| stage::provider().test(cx).await)
+    }
+
+    #[test]
+    fn the_state_is_in_billing_words_and_what_waits_is_pending() {
+        use ServiceState::{Active, Provisioning, Suspended, Unknown};
+        for (state, word, waits) in [
+            (0, Provisioning, true),
+            (1, Active, false),
+            (2, Suspended, false),
+            (3, Provisioning, true),
+            (9, Unknown, false),
+        ] {
+            let report = shown(Row { state, ..Row::active() });
+            assert_eq!((report.state, report.pending.is_some()), (word, waits), "{state}");
+        }
+        assert_eq!(shown(Row { leftdays: -1, ..Row::active() }).properties["expired"], json!(true));
+        assert!(!shown(Row::active()).properties.contains_key("expired"));
+    }
+
+    #[test]
+    fn only_the_panels_words_say_terminated() {
+        let stage = Stage::new();
+        let Ended::Ok(report) = read(&stage.host()) else { panic!() };
+        assert_eq!(report.state, ServiceState::Terminated);
+        stage.breaks("getOrders", Break::Page { done: false, status: 404 });
+        assert!(matches!(read(&stage.host()), Ended::Fault(Fault { class: FaultClass::InDoubt, .. })));
+    }
+
+    #[test]
+    fn no_secret_is_among_what_is_shown() {
+        let stage = Stage::with(Row::active());
+        let Ended::Ok(report) = read(&stage.host()) else { panic!() };
+        let Ended::Ok(listing) = stage.host().run(async |cx| stage::provider().list(cx).await) else { panic!() };
+        let shown = format!("{:?} {}", report.properties, serde_json::to_string(&listing.accounts).unwrap());
+        assert!(shown.contains("50100") && !shown.contains("made-for"), "{shown}");
+    }
+
+    #[test]
+    fn a_test_asks_for_the_balance_and_then_for_plans() {
+        let stage = Stage::new();
+        let host = stage.host();
+        let Ended::Ok(report) = host.run(async |cx| stage::provider().test(cx).await) else { panic!() };
+        assert_eq!(commands(&host), ["getBalance", "getTarifs"]);
+        let found: Vec<(&str, bool)> = report.findings.iter().map(|f| (f.name.as_str(), f.ok)).collect();
+        assert_eq!(found, [("login", true), ("balance", true), ("plans", true)]);
+        assert!(report.findings[1].text.contains("50.00 EUR"));
+
+        stage.breaks("getTarifs", Break::Says { done: false, body: r#"{"status":"ERROR","errorCode":10}"# });
+        let Ended::Ok(report) = tested(&stage) else { panic!() };
+        assert!(!report.findings[2].ok);
+    }
+
+    #[test]
+    fn a_test_tells_a_wrong_address_from_wrong_credentials() {
+        use FaultClass::{Auth, InDoubt, InvalidInput};
+        for (how, class) in [
+            (Break::Page { done: false, status: 200 }, InvalidInput),
+            (Break::Page { done: false, status: 302 }, InvalidInput),
+            (Break::Page { done: false, status: 404 }, InvalidInput),
+            (Break::Page { done: false, status: 500 }, InDoubt),
+            (Break::Page { done: false, status: 403 }, Auth),
+            (Break::Lost { done: false }, InDoubt),
+            (Break::Says { done: false, body: r#"{"status":"ERROR","errorCode":54}"# }, Auth),
+        ] {
+            let stage = Stage::new();
+            stage.breaks("getBalance", how.clone());
+            let Ended::Fault(fault) = tested(&stage) else { panic!("{how:?}") };
+            assert_eq!(fault.class, class, "{how:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_empty() {
+        let Ended::Ok(listing) = Stage::new().host().run(async |cx| stage::provider().list(cx).await) else { panic!() };
+        assert_eq!(listing.accounts, []);
+    }
+
+    #[test]
+    fn every_option_that_is_declared_can_be_asked_for() {
+        let host = Stage::new().host();
+        let values = |field: &'static str| {
+            let Ended::Ok(found) = host.run(async |cx| stage::provider().options(cx, field).await) else {
+                panic!("{field}")
+            };
+            found.into_iter().map(|option| format!("{} {}", option.value, option.label)).collect::<Vec<_>>()
+        };
+        assert_eq!(values("tarifid"), ["\"12\" VDS-1, 9.49 EUR a month"]);
+        assert_eq!(values("locationid"), ["\"3\" NL, 9.99 EUR a month (VDS-1)"]);
+        for field in ["addons", "osid", "panelid"] {
+            assert_eq!(
+                values(field),
+                ["\"7\" Debian 12, 0.00 EUR a month (VDS-1)", "\"9\" IPv4, 2.00 EUR a month (VDS-1)"]
+            );
+        }
+        assert_eq!(OPTIONS.len(), 5);
+        let other = host.run(async |cx| stage::provider().options(cx, "period").await);
+        assert!(matches!(other, Ended::Fault(Fault { class: FaultClass::InvalidInput, .. })));
+    }
+}

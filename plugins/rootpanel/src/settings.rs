@@ -7,8 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Settings of one login at the panel. The base URL is that of the API, `https://my.friendhosting.net/apih.php`; it, time
-/// limits and TLS are the host's.
+/// Settings of one login at the panel. The base URL (`https://my.friendhosting.net`), time limits and TLS are the host's.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "ROOTPANEL login")]
