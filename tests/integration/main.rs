@@ -9,5 +9,7 @@ mod doubt;
 mod kill;
 mod known;
 mod lifecycle;
+mod rootpanel;
+mod rootpanel_crash;
 mod secrets;
 mod sockets;

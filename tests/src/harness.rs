@@ -1,8 +1,11 @@
-//! A whole host beside a fake panel, on one manual clock: hooks go in, time moves, the panel is asked what became of it.
+//! A whole host beside a fake panel of either kind, on one manual clock: hooks go in, time moves, the panel is asked what
+//! became of it.
 
 pub mod artifacts;
 mod process;
+mod provider;
 mod rig;
 
 pub use process::{Cut, Process};
+pub use provider::{PanelOf, Provider, RunningOf};
 pub use rig::{Host, PLATFORM, Rig, Setup, body};

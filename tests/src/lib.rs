@@ -8,4 +8,6 @@
 pub mod clock;
 pub mod crash_host;
 pub mod harness;
+pub mod panel;
+pub mod rootpanel;
 pub mod virtfusion;

@@ -16,14 +16,9 @@
 //! # }
 //! ```
 
-mod answer;
 mod api;
-mod breakage;
 mod check;
 mod config;
-mod control;
-mod faults;
-mod http;
 mod ledger;
 mod panel;
 mod routes;
@@ -35,26 +30,25 @@ mod state;
 mod view;
 
 #[cfg(test)]
-mod client;
-#[cfg(test)]
 mod tests;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, JoinSet};
 
 pub use config::{BuildOutcome, BusySuspend, Config, Group, Knobs, Package, Prefix, Relations, Template};
-pub use faults::{EffectTiming, Fault, Plan};
 pub use ledger::{Call, Effect, Outcome};
 pub use panel::Panel;
 pub use schema::{Contract, contract};
 pub use seed::{ServerSeed, UserSeed};
 pub use sight::{ServerView, UserView};
+pub use state::World;
 
-use http::{Connection, Request};
-use panel::Reaction;
+pub use crate::panel::{EffectTiming, Fault, Plan};
+
+/// A running panel; it stops when this is dropped.
+pub type Running = crate::panel::Running<World>;
 
 /// The fake panel's starter.
 #[derive(Debug)]
@@ -80,141 +74,18 @@ impl VirtFusion {
     ///
     /// When the address cannot be had.
     pub fn start_on(runtime: &Handle, config: Config, listen: SocketAddr) -> io::Result<Running> {
-        let panel = Panel::new(&config);
-        let mut running = Running {
-            address: listen,
-            prefix: config.prefix,
-            token: config.token,
-            panel,
-            runtime: runtime.clone(),
-            server: None,
-        };
-        running.go_online()?;
-        Ok(running)
+        Running::start_on(runtime, config, listen)
     }
-}
-
-/// A running panel; it stops when this is dropped.
-pub struct Running {
-    address: SocketAddr,
-    prefix: Prefix,
-    token: String,
-    panel: Panel,
-    runtime: Handle,
-    server: Option<JoinHandle<()>>,
 }
 
 impl Running {
     /// Where the API is: `http://127.0.0.1:PORT/api/v1`, without the prefix for [`Prefix::Bare`].
     pub fn base_url(&self) -> String {
-        format!("http://{}{}", self.address, self.prefix.as_str())
-    }
-
-    /// Where the panel listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        format!("http://{}{}", self.address(), self.config().prefix.as_str())
     }
 
     /// The bearer token that the panel takes.
     pub fn token(&self) -> &str {
-        &self.token
-    }
-
-    /// The handle for questions and fault plans.
-    pub fn panel(&self) -> &Panel {
-        &self.panel
-    }
-
-    /// Stops listening and breaks every connection; the state stays. Clients are refused from now on.
-    pub async fn go_offline(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.abort();
-            // The listener is closed when the task is gone, not when it is told to go.
-            let _ = server.await;
-        }
-    }
-
-    /// Listens again, on the same port. Does nothing when the panel is online.
-    ///
-    /// # Errors
-    ///
-    /// When somebody else has taken the port.
-    pub fn go_online(&mut self) -> io::Result<()> {
-        if self.server.is_some() {
-            return Ok(());
-        }
-        let listener = TcpListener::bind(self.address)?;
-        listener.set_nonblocking(true)?;
-        self.address = listener.local_addr()?;
-        let _runtime = self.runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.server = Some(self.runtime.spawn(accept(listener, self.panel.clone())));
-        Ok(())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.abort();
-        }
-    }
-}
-
-/// Owns every connection: when it is aborted, they all end.
-async fn accept(listener: tokio::net::TcpListener, panel: Panel) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, panel.clone()));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// One connection until either side ends it. An error means that the client is gone, and there is nobody to tell.
-async fn serve(stream: tokio::net::TcpStream, panel: Panel) -> io::Result<()> {
-    let mut connection = Connection::new(stream)?;
-    loop {
-        let request = match connection.next_request().await {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                if error.kind() == io::ErrorKind::InvalidData {
-                    panel.note_malformed(&error);
-                }
-                return Err(error);
-            }
-        };
-        let closes = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        if !answer_request(&mut connection, &panel, &request).await? || closes {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether the connection lives on.
-async fn answer_request(connection: &mut Connection, panel: &Panel, request: &Request) -> io::Result<bool> {
-    match panel.receive(request) {
-        Reaction::Send(bytes) => connection.send(&bytes).await.map(|()| true),
-        Reaction::SendAndClose(bytes) => connection.send(&bytes).await.map(|()| false),
-        Reaction::Close => Ok(false),
-        Reaction::Hold { mut hold, status, bytes } => {
-            tokio::select! {
-                _ = hold.released.changed() => {
-                    hold.end(Outcome::Answered(status));
-                    drop(hold);
-                    connection.send(&bytes).await.map(|()| true)
-                }
-                () = connection.client_gone() => {
-                    hold.end(Outcome::ClientLeft);
-                    Ok(false)
-                }
-            }
-        }
+        &self.config().token
     }
 }

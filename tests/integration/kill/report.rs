@@ -1,5 +1,6 @@
 use super::trial::{Ended, Trial};
 use billhook::operation::State;
+use billhook_tests::harness::Provider;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -22,7 +23,7 @@ struct Tally {
 
 impl Report {
     /// Takes a trial in.
-    pub fn add(&mut self, trial: &Trial, ended: Ended) {
+    pub fn add<P: Provider>(&mut self, trial: &Trial<P>, ended: Ended) {
         let name = trial.scenario.name;
         let at = self.scenarios.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
             self.scenarios.push((name, Tally::default()));

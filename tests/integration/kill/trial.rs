@@ -1,9 +1,11 @@
 use super::scenario::{SERVICE, Scenario, kind};
 use billhook::operation::State;
 use billhook_tests::crash_host::{Answer, Command, Point, Side, Sight, What};
-use billhook_tests::harness::{Cut, Process, Rig};
-use billhook_tests::virtfusion::{Call, Effect, Fault, Plan};
+use billhook_tests::harness::{Cut, Process, Provider, Rig};
+use billhook_tests::panel::{Call, Fault, Plan, World};
 use std::fmt;
+
+type EffectOf<P> = <<P as Provider>::World as World>::Effect;
 
 /// The platform's key of the hook.
 const KEY: &str = "order-881";
@@ -13,14 +15,13 @@ const KEY: &str = "order-881";
 const LATE_MS: u64 = 50_000;
 
 /// What an undisturbed run of a scenario does.
-#[derive(Debug)]
-pub struct Score {
-    calls: Vec<Call>,
+pub struct Score<E> {
+    calls: Vec<Call<E>>,
     commits: std::ops::RangeInclusive<u64>,
 }
 
 /// Runs the hook without a blow, on a process as in the trials.
-pub async fn rehearse(scenario: &Scenario) -> Score {
+pub async fn rehearse<P: Provider>(scenario: &Scenario<P>) -> Score<EffectOf<P>> {
     let rig = scenario.prepare().await;
     let before = rig.panel().ledger().len();
     let mut process = Process::start(&rig, None).await;
@@ -62,11 +63,11 @@ pub struct Blow {
 
 impl Blow {
     /// Every blow for a run of this score.
-    pub fn all(score: &Score) -> Vec<Self> {
+    pub fn all<E>(score: &Score<E>) -> Vec<Self> {
         let mut blows = Vec::new();
         for (n, call) in (1..).zip(&score.calls) {
             let place = format!("exchange {n:>2}, {} {}", call.method, call.bare_path());
-            let is_at_read = call.method == "GET";
+            let is_at_read = call.is_read;
             let blow = |moment, point, fault| Self { point, fault, place: place.clone(), moment, is_at_read };
             let at = |side| Some(Point { what: What::Exchange, side, n: n.into() });
             blows.push(blow("before", at(Side::Before), None));
@@ -97,10 +98,9 @@ impl Blow {
 }
 
 /// One scenario, one blow, and perhaps another one for the host after that.
-#[derive(Debug)]
-pub struct Trial {
+pub struct Trial<P: Provider + 'static> {
     /// What happens.
-    pub scenario: &'static Scenario,
+    pub scenario: &'static Scenario<P>,
     /// When the first host is killed.
     pub blow: Blow,
     /// When the second one is.
@@ -118,7 +118,7 @@ pub struct Ended {
     pub complaints: Vec<String>,
 }
 
-impl Trial {
+impl<P: Provider> Trial<P> {
     /// Runs it to the end.
     pub async fn run(&self) -> Ended {
         let rig = self.scenario.prepare().await;
@@ -146,13 +146,13 @@ impl Trial {
         Ended { state: sight.state, was_doubted, complaints }
     }
 
-    fn judge(&self, rig: &Rig, before: usize, sight: &Sight) -> Vec<String> {
+    fn judge(&self, rig: &Rig<P>, before: usize, sight: &Sight) -> Vec<String> {
         let panel = rig.panel();
         let mut complaints = panel.check();
         complaints.extend(panel.violations());
         let mut effects: Vec<String> = panel.ledger()[before..]
             .iter()
-            .filter(|call| call.effect != Effect::None)
+            .filter(|call| call.effect != EffectOf::<P>::default())
             .map(|call| kind(call.effect))
             .collect();
         effects.sort_unstable();
@@ -176,7 +176,7 @@ impl Trial {
                 complaints.push(format!("the panel has seen {effects:?} instead of {expected:?}"));
             }
             if !(self.scenario.holds)(panel) {
-                complaints.push(format!("the panel is not as it should be: {:?}", panel.servers()));
+                complaints.push("the panel is not as it should be".to_owned());
             }
         }
         complaints
@@ -192,10 +192,10 @@ struct Caller {
 
 impl Caller {
     /// Lives with a host until its operation has ended.
-    async fn live(
+    async fn live<P: Provider>(
         &mut self,
         process: &mut Process,
-        scenario: &Scenario,
+        scenario: &Scenario<P>,
         look: &mut (dyn FnMut(&Sight) + Send),
     ) -> Result<Sight, Cut> {
         let operation = match &self.operation {
@@ -211,7 +211,7 @@ impl Caller {
     }
 
     /// Lives with a host until that has come to its point, or waits for a panel that holds its call; then kills it.
-    async fn until_killed(&mut self, rig: &Rig, scenario: &Scenario, point: Option<Point>) {
+    async fn until_killed<P: Provider>(&mut self, rig: &Rig<P>, scenario: &Scenario<P>, point: Option<Point>) {
         let mut process = Process::start(rig, point).await;
         match point {
             // It may end without coming there: then it is killed after the end.
@@ -245,7 +245,12 @@ impl Caller {
     }
 
     /// What is wrong about the operations of the service, when the hook has ended.
-    async fn complaints(&self, process: &mut Process, scenario: &Scenario, sight: &Sight) -> Vec<String> {
+    async fn complaints<P: Provider>(
+        &self,
+        process: &mut Process,
+        scenario: &Scenario<P>,
+        sight: &Sight,
+    ) -> Vec<String> {
         let mut complaints = Vec::new();
         let operations = match process.ask(Command::Operations { service: SERVICE.to_owned() }).await {
             Ok(Answer::Operations(operations)) => operations,
@@ -266,7 +271,7 @@ impl Caller {
     }
 }
 
-impl fmt::Display for Trial {
+impl<P: Provider> fmt::Display for Trial<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} {}", self.scenario.name, self.blow.moment, self.blow.place)?;
         self.second.map_or(Ok(()), |point| write!(f, ", then {point}"))

@@ -1,4 +1,4 @@
-//! What was built: the plugin, the daemon, the crash host. Built once if the caller has not done so.
+//! What was built: the plugins, the daemon, the crash host. Built once if the caller has not done so.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,7 +18,8 @@ static ARTIFACTS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| match s
     None => build(),
 });
 
-/// The path of `billhook`, `crash-host`, `fake-virtfusion` or `libvirtfusion.so`.
+/// The path of a program (`billhook`, `crash-host`, `fake-virtfusion`, `fake-rootpanel`) or of a provider's library
+/// (`libvirtfusion.so`, `librootpanel.so`).
 pub fn path(name: &str) -> &'static Path {
     ARTIFACTS.get(name).unwrap_or_else(|| panic!("no artifact {name} was built; there are {:?}", ARTIFACTS.keys()))
 }
@@ -27,7 +28,7 @@ pub fn path(name: &str) -> &'static Path {
 fn build() -> BTreeMap<String, PathBuf> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion"])
-        .args(["--bins", "--lib", "--message-format=json"])
+        .args(["-p", "billhook-rootpanel", "--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()

@@ -1,4 +1,5 @@
 use super::artifacts;
+use super::provider::Provider;
 use super::rig::{Rig, STAGING, body};
 use crate::clock::ManualClock;
 use crate::crash_host::{Answer, Command, Line, Point, Request, Sight};
@@ -37,7 +38,7 @@ impl Process {
     /// # Panics
     ///
     /// When it does not start, as the harness does whenever a process is not as it should be.
-    pub async fn start(rig: &Rig, stop_at: Option<Point>) -> Self {
+    pub async fn start<P: Provider>(rig: &Rig<P>, stop_at: Option<Point>) -> Self {
         let mut command = tokio::process::Command::new(artifacts::path("crash-host"));
         command.arg("--config").arg(rig.config_path()).arg("--staging").arg(&STAGING.1);
         command.args(["--wall-ms", &rig.panel_clock.now_ms().to_string()]);

@@ -1,6 +1,9 @@
 use super::artifacts;
+use super::provider::{PanelOf, Provider, RunningOf};
 use crate::clock::ManualClock as PanelManualClock;
-use crate::virtfusion::{Config as PanelConfig, Panel, Running, VirtFusion};
+use crate::panel::{Running, World};
+use crate::rootpanel::{self, RootPanel};
+use crate::virtfusion::{self, VirtFusion};
 use billhook::clock::ManualClock;
 use billhook::config::Config;
 use billhook::engine::{Engine, EngineOptions, HookOptions};
@@ -10,10 +13,13 @@ use billhook::request::HookBody;
 use billhook::store::{Operation, OperationId, Service, ServiceKey};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// Saturday, 1 January 2028: a date that no code can mistake for now.
 const START_MS: u64 = 1_830_297_600_000;
@@ -30,14 +36,16 @@ pub struct Setup {
     pub uid: Option<u32>,
     /// Lines of TOML for the server's entry.
     pub server: String,
+    /// Further members of the server's settings, as in an inline table.
+    pub settings: Option<String>,
     /// Settings of the product, instead of the rig's own.
     pub product: Option<String>,
 }
 
 /// A fake panel, a folder with a configuration, and the clocks that move both.
-pub struct Rig {
+pub struct Rig<P: Provider = VirtFusion> {
     /// The panel's server.
-    pub running: Running,
+    pub running: RunningOf<P>,
     /// The host's clock.
     pub clock: ManualClock,
     /// The panel's clock; moved together with the host's.
@@ -55,7 +63,8 @@ pub struct Host {
     pub engine: Arc<Engine>,
     clock: ManualClock,
     panel_clock: PanelManualClock,
-    panel: Panel,
+    /// How many calls the panel holds.
+    stalled: watch::Receiver<usize>,
 }
 
 /// A folder in memory, where there is one: the tests count commits, not the disk's milliseconds.
@@ -73,17 +82,20 @@ pub(super) static STAGING: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     (folder, path)
 });
 
-/// The folder that the plugins of this build are taken from.
-pub(super) static PLUGINS: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let folder = folder();
-    let path = folder.path().join("plugins");
-    std::fs::create_dir(&path).expect("a folder for plugins");
-    private(&path);
-    let library = path.join("libvirtfusion.so");
-    std::fs::copy(artifacts::path("libvirtfusion.so"), &library).expect("the plugin is copied");
-    private(&library);
-    (folder, path)
-});
+/// The folder that a provider's library is taken from, and no other: a host hashes all that it finds there.
+fn plugins<P: Provider>() -> PathBuf {
+    static FOLDERS: Mutex<BTreeMap<&str, TempDir>> = Mutex::new(BTreeMap::new());
+    let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = folders.entry(P::LIBRARY).or_insert_with(|| {
+        let folder = folder();
+        private(folder.path());
+        let library = folder.path().join(P::LIBRARY);
+        std::fs::copy(artifacts::path(P::LIBRARY), &library).expect("the plugin is copied");
+        private(&library);
+        folder
+    });
+    made.path().to_owned()
+}
 
 /// The loader refuses what others may write, and a test must not depend on the umask.
 fn private(path: &Path) {
@@ -91,22 +103,15 @@ fn private(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode is set");
 }
 
-impl Rig {
-    /// A panel and an empty folder.
+impl Rig<VirtFusion> {
+    /// A VirtFusion panel and an empty folder.
     pub fn new() -> Self {
         Self::with(Setup::default(), |_| {})
     }
 
     /// With another configuration or panel.
-    pub fn with(setup: Setup, panel: impl FnOnce(&mut PanelConfig)) -> Self {
-        let panel_clock = PanelManualClock::new(START_MS);
-        let mut config = PanelConfig::at(&panel_clock);
-        panel(&mut config);
-        let running = VirtFusion::start(config).expect("the panel starts");
-        let rig =
-            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
-        rig.write_config();
-        rig
+    pub fn with(setup: Setup, panel: impl FnOnce(&mut virtfusion::Config)) -> Self {
+        Self::beside(setup, panel)
     }
 
     /// With its store on a disk, where a sync takes its time.
@@ -116,9 +121,36 @@ impl Rig {
         rig.write_config();
         rig
     }
+}
+
+impl Rig<RootPanel> {
+    /// A ROOTPANEL panel and an empty folder.
+    pub fn rootpanel() -> Self {
+        Self::rootpanel_with(Setup::default(), |_| {})
+    }
+
+    /// With another configuration or panel.
+    pub fn rootpanel_with(setup: Setup, panel: impl FnOnce(&mut rootpanel::Config)) -> Self {
+        Self::beside(setup, panel)
+    }
+}
+
+impl<P: Provider> Rig<P> {
+    /// A provider's panel and an empty folder.
+    pub fn beside(setup: Setup, panel: impl FnOnce(&mut <P::World as World>::Config)) -> Self {
+        let panel_clock = PanelManualClock::new(START_MS);
+        let mut config = P::config(&panel_clock);
+        panel(&mut config);
+        let runtime = tokio::runtime::Handle::current();
+        let running = Running::start_on(&runtime, config, (Ipv4Addr::LOCALHOST, 0).into()).expect("the panel starts");
+        let rig =
+            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
+        rig.write_config();
+        rig
+    }
 
     /// The panel's state.
-    pub fn panel(&self) -> &Panel {
+    pub fn panel(&self) -> &PanelOf<P> {
         self.running.panel()
     }
 
@@ -135,7 +167,7 @@ impl Rig {
 
     /// Lets the server's entry name another panel.
     pub fn point_at(&mut self, other: &Self) {
-        self.elsewhere = Some((other.running.base_url(), other.running.token().to_owned()));
+        self.elsewhere = Some((P::base_url(&other.running), P::secret(&other.running)));
         self.write_config();
     }
 
@@ -147,12 +179,11 @@ impl Rig {
 
     fn write_config(&self) {
         let folder = self.folder.path();
-        let own = || (self.running.base_url(), self.running.token().to_owned());
+        let own = || (P::base_url(&self.running), P::secret(&self.running));
         let (base_url, secret) = self.elsewhere.clone().unwrap_or_else(own);
         let token = folder.join("token");
         std::fs::write(&token, secret).expect("the token is written");
         private_file(&token);
-        let default = "package_id = 1\nhypervisor_group_id = 1\nos_template_id = 10\n";
         let text = format!(
             r#"
 [socket]
@@ -173,10 +204,10 @@ uids = [{uid}]
 hooks = "all"
 
 [servers.panel]
-provider = "virtfusion"
+provider = "{provider}"
 base_url = "{base_url}"
 allow_http = true
-settings = {{ token = {{ file = "{folder}/token" }} }}
+settings = {{ {own}{more} }}
 {server}
 
 [products.vps]
@@ -186,15 +217,16 @@ server = "panel"
 [products.vps-large]
 server = "panel"
 [products.vps-large.settings]
-package_id = 2
-hypervisor_group_id = 1
-os_template_id = 10
-
+{large}
 {extra}
 "#,
             folder = folder.display(),
-            plugins = PLUGINS.1.display(),
-            product = self.setup.product.as_deref().unwrap_or(default),
+            plugins = plugins::<P>().display(),
+            provider = P::NAME,
+            own = P::settings(&self.running, &token.display().to_string()),
+            more = self.setup.settings.as_ref().map(|more| format!(", {more}")).unwrap_or_default(),
+            product = self.setup.product.as_deref().unwrap_or(P::PRODUCT),
+            large = P::LARGE_PRODUCT,
             extra = self.setup.extra,
             server = self.setup.server,
             uid = self.setup.uid.unwrap_or(12345),
@@ -221,11 +253,16 @@ os_template_id = 10
             Err(error) => panic!("the engine does not start: {error:?}"),
         };
         assert!(engine.unready().is_empty(), "not ready: {:?}", engine.unready());
-        Host { engine, clock: self.clock.clone(), panel_clock: self.panel_clock.clone(), panel: self.panel().clone() }
+        Host {
+            engine,
+            clock: self.clock.clone(),
+            panel_clock: self.panel_clock.clone(),
+            stalled: self.panel().stalled(),
+        }
     }
 }
 
-impl Default for Rig {
+impl Default for Rig<VirtFusion> {
     fn default() -> Self {
         Self::new()
     }
@@ -246,6 +283,9 @@ pub fn body(hook: Hook, service: &str) -> Value {
             body["product"] = json!({ "id": "vps" });
         }
         Hook::Renew => body["paid_until"] = json!({ "from": "2028-01-01", "to": "2028-02-01" }),
+        Hook::OrderAddons => body["addons"] = json!([{ "id": "9", "quantity": 1 }]),
+        Hook::Power => body["power"] = json!("reboot"),
+        Hook::Reinstall => body["confirm"] = json!(true),
         Hook::Test => return json!({ "server": "panel" }),
         _ => {}
     }
@@ -277,7 +317,7 @@ impl Host {
     pub async fn drive(&self, id: &OperationId) -> Operation {
         loop {
             let mut activity = self.engine.activity();
-            let mut stalled = self.panel.stalled();
+            let mut stalled = self.stalled.clone();
             let is_stalled = *stalled.borrow_and_update() > 0;
             // Idle before the look: what is seen then stays so until time moves.
             let is_idle = self.engine.is_idle();

@@ -6,12 +6,12 @@ mod users;
 
 use serde_json::{Value, json};
 
-use super::answer::Answer;
 use super::ledger::Effect;
 use super::routes::Op;
 use super::rules::Accepted;
 use super::state::{Server, World};
 use super::view;
+use crate::panel::Answer;
 
 /// What a call did, or the refusal that it got.
 type Reply = Result<(Answer, Effect), Answer>;

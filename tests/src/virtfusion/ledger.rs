@@ -1,13 +1,19 @@
-//! The panel's memory of every call: what was asked, what it did, how it was answered.
+//! What the ledger says of a call.
 
 use serde::Serialize;
 
+pub use crate::panel::Outcome;
+
+/// One call that the panel received.
+pub type Call = crate::panel::Call<Effect>;
+
 /// What a call changed on the panel. The number is the id of the thing that changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Effect {
     /// Nothing.
+    #[default]
     None,
     /// A user was made.
     UserCreated(u64),
@@ -72,85 +78,5 @@ impl Effect {
             | Self::OwnerChanged(id)
             | Self::VncChanged(id) => Some(id),
         }
-    }
-}
-
-/// How a call ended for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// An answer with this status was sent, well formed or not (see [`Call::fault`]).
-    Answered(u16),
-    /// The connection was closed without a byte.
-    Closed,
-    /// The call is held and not answered yet.
-    Held,
-    /// The client hung up while the call was held.
-    ClientLeft,
-}
-
-/// One call that the panel received.
-#[derive(Clone, Debug, Serialize)]
-pub struct Call {
-    /// Counts from 1 over all calls of the panel.
-    pub number: u64,
-    /// Panel time, Unix milliseconds.
-    pub at_ms: u64,
-    /// Upper case.
-    pub method: String,
-    /// Path below the prefix with the query as sent, `/servers/7?remoteState=true`.
-    pub path: String,
-    /// The body as sent, nothing masked; `None` when there was none.
-    pub body: Option<String>,
-    /// Whether the bearer token was the panel's.
-    pub bearer_ok: bool,
-    /// What the call changed; filled in later for a late effect.
-    pub effect: Effect,
-    /// The name of the fault that struck the call.
-    pub fault: Option<&'static str>,
-    /// How the call ended.
-    pub outcome: Outcome,
-}
-
-impl Call {
-    /// The path without its query.
-    pub fn bare_path(&self) -> &str {
-        self.path.split('?').next().unwrap_or_default()
-    }
-}
-
-/// All calls in order of arrival.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    calls: Vec<Call>,
-}
-
-impl Ledger {
-    pub(super) fn next_number(&self) -> u64 {
-        self.calls.len() as u64 + 1
-    }
-
-    pub(super) fn push(&mut self, call: Call) {
-        self.calls.push(call);
-    }
-
-    pub(super) fn calls(&self) -> &[Call] {
-        &self.calls
-    }
-
-    pub(super) fn set_effect(&mut self, number: u64, effect: Effect) {
-        if let Some(call) = self.call_mut(number) {
-            call.effect = effect;
-        }
-    }
-
-    pub(super) fn set_outcome(&mut self, number: u64, outcome: Outcome) {
-        if let Some(call) = self.call_mut(number) {
-            call.outcome = outcome;
-        }
-    }
-
-    fn call_mut(&mut self, number: u64) -> Option<&mut Call> {
-        self.calls.get_mut(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 }

@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
-use super::faults::fits;
-use super::http::Request;
 use super::routes::{Body, Field, Kind, Op, ROUTES, Route};
+use crate::panel::{Answer, Inspection, Request, fits};
 
 /// A request that passed.
 #[derive(Clone, Debug)]
-pub(super) struct Accepted {
+pub struct Accepted {
     pub(super) route: &'static Route,
     /// The numbers of the path, in order; a `{rel}` is not among them.
     pub(super) ids: Vec<u64>,
@@ -55,28 +53,20 @@ impl Accepted {
     }
 }
 
-/// What the inspection found.
-pub(super) struct Inspection {
-    pub(super) result: Result<Accepted, Answer>,
-    /// Bugs of the client, without the name of the call.
-    pub(super) violations: Vec<String>,
-    pub(super) bearer_ok: bool,
-}
-
 /// Inspects a request. `target` is path and query below the prefix.
-pub(super) fn inspect(request: &Request, target: &str, token: &str) -> Inspection {
+pub(super) fn inspect(request: &Request, target: &str, token: &str) -> Inspection<Accepted> {
     let mut violations = Vec::new();
     let bearer = request.header("authorization");
-    let bearer_ok = bearer == Some(format!("Bearer {token}").as_str());
-    let result = pass(request, target, bearer, bearer_ok, &mut violations);
-    Inspection { result, violations, bearer_ok }
+    let is_authentic = bearer == Some(format!("Bearer {token}").as_str());
+    let result = pass(request, target, bearer, is_authentic, &mut violations);
+    Inspection { result, violations, is_authentic }
 }
 
 fn pass(
     request: &Request,
     target: &str,
     bearer: Option<&str>,
-    bearer_ok: bool,
+    is_authentic: bool,
     violations: &mut Vec<String>,
 ) -> Result<Accepted, Answer> {
     if !request.header("accept").is_some_and(|accept| accept.contains("application/json")) {
@@ -86,7 +76,7 @@ fn pass(
     if bearer.is_none_or(|value| !value.starts_with("Bearer ")) {
         violations.push("no bearer token".into());
     }
-    if !bearer_ok {
+    if !is_authentic {
         return Err(Answer::empty(401));
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));

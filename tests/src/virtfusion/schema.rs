@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, Body};
+use crate::panel::{Answer, Body};
 
 /// Where the file lies below the folder of shared contracts.
 const FILE: &str = "contracts/virtfusion/openapi.yaml";

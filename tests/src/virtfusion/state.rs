@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::config::{BuildOutcome, Config, Group, Knobs, Package, Template};
+use super::config::{BuildOutcome, Config, Group, Knobs, Package, Prefix, Template};
 
 /// Id ranges lie apart, so that an id used in the wrong place is never found by accident.
 const FIRST_USER: u64 = 300;
@@ -148,8 +148,11 @@ impl Task {
     }
 }
 
+/// A VirtFusion panel's whole state.
 #[derive(Debug)]
-pub(super) struct World {
+pub struct World {
+    pub(super) token: String,
+    pub(super) prefix: Prefix,
     /// Panel time of the look or call that is under way.
     pub(super) now_ms: u64,
     /// The number of the call that is under way, 0 outside calls.
@@ -173,6 +176,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(config: &Config) -> Self {
         Self {
+            token: config.token.clone(),
+            prefix: config.prefix,
             now_ms: config.clock.now_ms(),
             call: 0,
             knobs: config.knobs.clone(),

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{self, Reply};
 use super::*;
 use crate::clock::ManualClock;
+use crate::panel::client::{self, Reply};
 
 /// A panel, its clock, and a client that does everything right unless told otherwise.
 struct Bench {
@@ -267,7 +267,7 @@ async fn headers_are_demanded_and_a_wrong_token_learns_nothing() {
             assert!(reply.head.contains("text/html"));
         }
     }
-    let bearers: Vec<bool> = bench.panel().ledger().iter().map(|call| call.bearer_ok).collect();
+    let bearers: Vec<bool> = bench.panel().ledger().iter().map(|call| call.is_authentic).collect();
     assert_eq!(bearers, [true, true, false, false, false, true]);
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::{Reply, locked, missing, read, server, server_mut};
-use crate::virtfusion::answer::Answer;
+use crate::panel::Answer;
 use crate::virtfusion::ledger::Effect;
 use crate::virtfusion::routes::Op;
 use crate::virtfusion::rules::Accepted;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Reply, locked, missing, read, server, server_mut};
-use crate::virtfusion::answer::Answer;
+use crate::panel::Answer;
 use crate::virtfusion::config::BusySuspend;
 use crate::virtfusion::ledger::Effect;
 use crate::virtfusion::rules::Accepted;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Reply, missing, read};
-use crate::virtfusion::answer::Answer;
+use crate::panel::Answer;
 use crate::virtfusion::config::Relations;
 use crate::virtfusion::ledger::Effect;
 use crate::virtfusion::routes::Op;

@@ -1,4 +1,4 @@
-//! What the panel answers: a status, perhaps headers, and a body that is JSON, HTML or nothing.
+//! What a panel answers: a status, perhaps headers, and a body.
 
 use serde_json::{Value, json};
 
@@ -6,49 +6,61 @@ use super::http::reason;
 
 /// An answer before it is put into bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Body,
+pub struct Answer {
+    /// Of HTTP.
+    pub status: u16,
+    /// Besides those that every answer has.
+    pub headers: Vec<(&'static str, String)>,
+    /// What follows them.
+    pub body: Body,
 }
 
+/// What an answer holds.
 #[derive(Clone, Debug)]
-pub(super) enum Body {
+pub enum Body {
+    /// Nothing.
     Empty,
+    /// A document that is labelled as JSON.
     Json(Value),
+    /// A web page.
     Html(String),
+    /// What the panel itself has put into bytes, labelled as it labels them.
+    Bytes(&'static str, Vec<u8>),
 }
 
 impl Answer {
-    pub(super) fn empty(status: u16) -> Self {
+    /// Without a body.
+    pub fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Body::Empty }
     }
 
-    pub(super) fn json(status: u16, value: Value) -> Self {
+    /// A JSON document.
+    pub fn json(status: u16, value: Value) -> Self {
         Self { status, headers: Vec::new(), body: Body::Json(value) }
     }
 
     /// The success envelope, `{"data": …}`.
-    pub(super) fn data(status: u16, value: Value) -> Self {
+    pub fn data(status: u16, value: Value) -> Self {
         Self::json(status, json!({ "data": value }))
     }
 
     /// A refusal with one text, `{"msg": …}`.
-    pub(super) fn msg(status: u16, text: &str) -> Self {
+    pub fn msg(status: u16, text: &str) -> Self {
         Self::json(status, json!({ "msg": text }))
     }
 
     /// A refused input, 422 with `{"errors": […]}`.
-    pub(super) fn errors(texts: &[String]) -> Self {
+    pub fn errors(texts: &[String]) -> Self {
         Self::json(422, json!({ "errors": texts }))
     }
 
     /// A refused input with one text.
-    pub(super) fn refused(text: impl Into<String>) -> Self {
+    pub fn refused(text: impl Into<String>) -> Self {
         Self::errors(&[text.into()])
     }
 
-    pub(super) fn html(status: u16) -> Self {
+    /// A web page with the status as its title.
+    pub fn html(status: u16) -> Self {
         let title = reason(status);
         let page = format!(
             "<!DOCTYPE html>\n<html><head><title>{status} {title}</title></head>\
@@ -57,23 +69,34 @@ impl Answer {
         Self { status, headers: Vec::new(), body: Body::Html(page) }
     }
 
-    pub(super) fn with_header(mut self, name: &'static str, value: impl ToString) -> Self {
+    /// With this header too.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
 
-    pub(super) fn is_success(&self) -> bool {
+    /// Whether the status says so.
+    pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// The whole answer as it goes over the wire; the connection stays open.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let (kind, body) = match &self.body {
-            Body::Empty => (None, Vec::new()),
-            Body::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
-            Body::Html(page) => (Some("text/html; charset=UTF-8"), page.clone().into_bytes()),
-        };
+        let (kind, body) = self.body.bytes();
         encode(self.status, &self.headers, kind, &body, body.len())
+    }
+}
+
+impl Body {
+    /// Its label and its bytes.
+    pub(super) fn bytes(&self) -> (Option<&'static str>, Vec<u8>) {
+        match self {
+            Self::Empty => (None, Vec::new()),
+            Self::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
+            Self::Html(page) => (Some("text/html; charset=UTF-8"), page.clone().into_bytes()),
+            Self::Bytes(kind, bytes) => (Some(kind), bytes.clone()),
+        }
     }
 }
 

@@ -11,17 +11,20 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// One request as it came over the wire.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Request {
-    pub(super) method: String,
+pub struct Request {
+    /// As sent.
+    pub method: String,
     /// Path and query, as sent.
-    pub(super) target: String,
+    pub target: String,
     /// Names in lower case.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// The chunks of a chunked one put together.
+    pub body: Vec<u8>,
 }
 
 impl Request {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of the header of this name, which is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }

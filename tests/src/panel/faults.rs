@@ -48,6 +48,13 @@ pub enum Fault {
     Redirect,
     /// The success status with JSON of another shape, the work done.
     WrongShape,
+    /// What only one kind of panel can do; see its [`World::FAULTS`](super::World::FAULTS).
+    Special {
+        /// A stable name.
+        name: &'static str,
+        /// Whether the call has its effect all the same.
+        effect: EffectTiming,
+    },
 }
 
 /// Whether a broken call changed the panel.
@@ -62,7 +69,7 @@ pub enum EffectTiming {
 }
 
 impl Fault {
-    /// Every kind once with a usual parameter: what an exhaustive suite walks through.
+    /// Every kind that any panel has, once with a usual parameter: what an exhaustive suite walks through.
     pub const ALL: &'static [Fault] = &[
         Self::DropBeforeEffect,
         Self::DropAfterEffect,
@@ -96,11 +103,6 @@ impl Fault {
         Self::ALL.iter().map(|fault| (fault.name(), *fault))
     }
 
-    /// The fault of this name in [`Fault::catalogue`].
-    pub fn named(name: &str) -> Option<Fault> {
-        Self::catalogue().find(|(found, _)| *found == name).map(|(_, fault)| fault)
-    }
-
     /// A stable name; unusual parameters share the name of their kind.
     pub fn name(self) -> &'static str {
         match self {
@@ -131,6 +133,7 @@ impl Fault {
             Self::NotFoundHtml => "not_found_html",
             Self::Redirect => "redirect",
             Self::WrongShape => "wrong_shape",
+            Self::Special { name, .. } => name,
         }
     }
 
@@ -155,6 +158,7 @@ impl Fault {
             | Self::Html200AfterEffect
             | Self::WrongShape => EffectTiming::Done,
             Self::LateEffect { .. } => EffectTiming::Later,
+            Self::Special { effect, .. } => effect,
         }
     }
 }
@@ -249,7 +253,7 @@ impl Plans {
 }
 
 /// Whether `path` has the form of `pattern`, part by part.
-pub(super) fn fits(pattern: &str, path: &str) -> bool {
+pub fn fits(pattern: &str, path: &str) -> bool {
     let mut parts = path.split('/');
     let fits = pattern
         .split('/')
@@ -268,9 +272,6 @@ mod tests {
         let names: BTreeSet<_> = Fault::catalogue().map(|(name, _)| name).collect();
 
         assert_eq!(names.len(), Fault::ALL.len());
-        for (name, fault) in Fault::catalogue() {
-            assert_eq!(Fault::named(name), Some(fault));
-        }
     }
 
     #[test]

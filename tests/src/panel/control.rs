@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::World;
 use super::answer::Answer;
 use super::faults::{Fault, Plan};
-use super::panel::Panel;
+use super::handle::Panel;
 
 /// A plan as it is posted; without method and path the `nth` call of any kind is meant.
 #[derive(Deserialize)]
@@ -24,19 +25,16 @@ fn one() -> u32 {
     1
 }
 
-pub(super) fn respond(panel: &Panel, method: &str, path: &str, body: &[u8]) -> Answer {
+pub(super) fn respond<W: World>(panel: &Panel<W>, method: &str, path: &str, body: &[u8]) -> Answer {
     let shown = |value| Answer::json(200, value);
     match (method, path) {
-        ("GET", "/servers") => shown(json!(panel.servers())),
-        ("GET", "/servers/all") => shown(json!(panel.all_servers_ever())),
-        ("GET", "/users") => shown(json!(panel.users())),
         ("GET", "/ledger") => shown(json!(panel.ledger())),
         ("GET", "/check") => shown(json!({ "violations": panel.violations(), "broken": panel.check() })),
         ("GET", "/faults") => {
-            let names: Vec<&str> = Fault::catalogue().map(|(name, _)| name).collect();
+            let names: Vec<&str> = W::FAULTS.iter().map(|fault| fault.name()).collect();
             shown(json!({ "known": names, "unfired": panel.unfired() }))
         }
-        ("POST", "/fault") => match plan(body) {
+        ("POST", "/fault") => match plan(W::FAULTS, body) {
             Ok(plan) => {
                 panel.arm(plan);
                 shown(json!({ "armed": true }))
@@ -52,13 +50,14 @@ pub(super) fn respond(panel: &Panel, method: &str, path: &str, body: &[u8]) -> A
             panel.release();
             shown(Value::Bool(true))
         }
-        _ => Answer::msg(404, "no such control"),
+        _ => W::side_door(panel, method, path, body).unwrap_or_else(|| Answer::msg(404, "no such control")),
     }
 }
 
-fn plan(body: &[u8]) -> Result<Plan, String> {
+fn plan(known: &[Fault], body: &[u8]) -> Result<Plan, String> {
     let posted: PostedPlan = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let fault = Fault::named(&posted.fault).ok_or_else(|| format!("unknown fault {}", posted.fault))?;
+    let fault = known.iter().find(|fault| fault.name() == posted.fault);
+    let fault = *fault.ok_or_else(|| format!("unknown fault {}", posted.fault))?;
     let plan = match (&posted.method, &posted.path) {
         (Some(method), Some(path)) => Plan::on(method, path, fault).nth(posted.nth),
         (None, None) => Plan::nth_call(posted.nth, fault),

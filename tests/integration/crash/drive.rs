@@ -1,0 +1,162 @@
+//! Breaks a hook at each of its exchanges in each way that its panel knows, and drives every case to its end.
+
+use billhook::engine::Decision;
+use billhook::operation::State;
+use billhook::store::Service;
+use billhook_plugin_api::Hook;
+use billhook_tests::harness::{Host, Provider, Rig, body};
+use billhook_tests::panel::{Call, Fault, Plan, World};
+use futures_util::StreamExt as _;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+/// The service that every hook is about.
+pub const SERVICE: &str = "1007";
+
+/// The platform's key of the hook that is broken.
+const KEY: &str = "event-1";
+
+/// Cases at once.
+const AT_ONCE: usize = 4;
+
+/// How often the platform repeats a hook that failed, as often as a person would press the button.
+const REPEATS: usize = 3;
+
+type EffectOf<S> = <<<S as Scene>::Provider as Provider>::World as World>::Effect;
+
+/// A hook in a situation.
+pub trait Scene: Copy + Debug + Send + Sync + 'static {
+    /// Whose hook it is.
+    type Provider: Provider;
+
+    /// Which hook is broken.
+    fn hook(self) -> Hook;
+
+    /// What has happened to the service by then.
+    fn before(self) -> &'static [Hook];
+
+    /// The panel and the configuration.
+    fn rig(self) -> Rig<Self::Provider>;
+
+    /// What changes on the panel between what was before and the hook.
+    fn prepare(self, rig: &Rig<Self::Provider>) {
+        let _ = rig;
+    }
+
+    /// Whether this fault can strike this call of a healthy run at all.
+    fn applies(self, call: &Call<EffectOf<Self>>, fault: Fault) -> bool {
+        let _ = (call, fault);
+        true
+    }
+
+    /// What a person does who finds the hook in doubt and looks at what happened on the panel. `None`: this panel can
+    /// always be asked, and a hook that needs a person is a mistake.
+    fn person(self, rig: &Rig<Self::Provider>) -> Option<Decision> {
+        let _ = rig;
+        None
+    }
+
+    /// What must be true of the panel at every moment.
+    fn assert_at_most_one(self, rig: &Rig<Self::Provider>, what: &str);
+
+    /// What must be true of panel and service once the hook has succeeded.
+    fn assert_done(self, rig: &Rig<Self::Provider>, service: &Service, what: &str);
+}
+
+/// Walks through all cases of a scene, and prints how many there were and what each ended as.
+pub async fn suite<S: Scene>(scene: S) {
+    let score = score(scene).await;
+    let faults = <<S::Provider as Provider>::World as World>::FAULTS;
+    let mut cases = Vec::new();
+    for (n, call) in (1..).zip(&score) {
+        let fitting = faults.iter().filter(|fault| scene.applies(call, **fault));
+        cases.extend(fitting.map(|fault| (n, call.path.clone(), *fault)));
+    }
+    let total = cases.len();
+    let endings: Vec<String> = futures_util::stream::iter(cases)
+        .map(|(n, name, fault)| case(scene, n, name, fault))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut table: BTreeMap<String, usize> = BTreeMap::new();
+    for ending in endings {
+        *table.entry(ending).or_default() += 1;
+    }
+    println!("{scene:?}: {} calls, {} faults, {total} cases: {table:?}", score.len(), faults.len());
+}
+
+/// The calls that the hook makes on a healthy panel.
+async fn score<S: Scene>(scene: S) -> Vec<Call<EffectOf<S>>> {
+    let (rig, host) = stage(scene).await;
+    let before = rig.panel().ledger().len();
+    let done = host.run(scene.hook(), SERVICE).await;
+    assert_eq!(done.state, State::Succeeded, "{scene:?}: {done:#?}\n{}", trace(&rig));
+    assert_sound(scene, &rig, "healthy");
+    scene.assert_done(&rig, &service(&host).await, "healthy");
+    let calls = rig.panel().ledger().split_off(before);
+    host.stop().await;
+    calls
+}
+
+async fn stage<S: Scene>(scene: S) -> (Rig<S::Provider>, Host) {
+    let rig = scene.rig();
+    let host = rig.host().await;
+    for &hook in scene.before() {
+        let done = host.run(hook, SERVICE).await;
+        assert_eq!(done.state, State::Succeeded, "{hook}: {done:#?}");
+    }
+    scene.prepare(&rig);
+    (rig, host)
+}
+
+/// Breaks the `n`-th call, and goes on until the hook has succeeded. The states on the way, as words.
+async fn case<S: Scene>(scene: S, n: u32, name: String, fault: Fault) -> String {
+    let what = format!("{scene:?}, call {n} {name}, {}", fault.name());
+    let (rig, host) = stage(scene).await;
+    rig.panel().arm(Plan::nth_call(n, fault));
+    let hook = scene.hook();
+    let mut states = Vec::new();
+    for _ in 0..REPEATS {
+        let id = match host.send_with(hook, body(hook, SERVICE), Some(KEY)).await {
+            Ok(id) => id,
+            Err(problem) => panic!("{what}: refused: {problem}"),
+        };
+        let mut ended = host.drive(&id).await;
+        states.push(ended.state.as_str());
+        assert_sound(scene, &rig, &what);
+        if ended.state == State::Attention {
+            let decision = scene.person(&rig).map(|known| if ended.effects.doubted { known } else { Decision::Retry });
+            let Some(decision) = decision else {
+                panic!("{what}: {:?} {:?}\n{}", ended.reason, ended.fault, trace(&rig));
+            };
+            if let Err(problem) = host.engine.decide(&id, &decision, "uid 0").await {
+                panic!("{what}: {decision:?} after {:?} is refused: {problem}", ended.reason);
+            }
+            ended = host.drive(&id).await;
+            states.push(ended.state.as_str());
+            assert_sound(scene, &rig, &what);
+        }
+        if ended.state == State::Succeeded {
+            scene.assert_done(&rig, &service(&host).await, &what);
+            break;
+        }
+    }
+    assert_eq!(states.last(), Some(&"succeeded"), "{what}: {states:?}\n{}", trace(&rig));
+    assert_eq!(rig.panel().unfired(), 0, "{what}: the fault was never met");
+    host.stop().await;
+    states.join(", then ")
+}
+
+fn assert_sound<S: Scene>(scene: S, rig: &Rig<S::Provider>, what: &str) {
+    scene.assert_at_most_one(rig, what);
+    assert_eq!(rig.panel().check(), Vec::<String>::new(), "{what}\n{}", trace(rig));
+    assert_eq!(rig.panel().violations(), Vec::<String>::new(), "{what}");
+}
+
+async fn service(host: &Host) -> Service {
+    host.service(SERVICE).await.expect("the hook has made it known")
+}
+
+fn trace<P: Provider>(rig: &Rig<P>) -> String {
+    rig.panel().ledger().iter().map(|call| format!("{call:?}\n")).collect()
+}

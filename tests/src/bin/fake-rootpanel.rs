@@ -1,0 +1,82 @@
+//! A ROOTPANEL panel to try the daemon on: state in memory, real time, broken on request.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use billhook_tests::clock::PanelClock;
+use billhook_tests::rootpanel::{Config, Knobs, Money, RootPanel, User};
+use clap::Parser;
+
+/// Serves a fake ROOTPANEL panel until it is killed.
+///
+/// Beside `/apih.php`, `/_panel/orders`, `/_panel/charges`, `/_panel/ledger` and `/_panel/check` show the panel from
+/// outside, `POST /_panel/fault` breaks a coming call (`{"method":"POST","path":"createOrder","fault":
+/// "drop_after_effect"}`; names at `/_panel/faults`), `POST /_panel/release` lets held calls go on, `POST
+/// /_panel/top_up` brings money (`{"login":"reseller","amount":"20.00"}`), and `POST /_panel/handle` lets staff carry
+/// out what waits for them (`{"order_id":50123}`).
+#[derive(Parser)]
+struct Args {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The user's name in the billing system.
+    #[arg(long, default_value = "reseller")]
+    login: String,
+    /// File that holds the user's API key.
+    #[arg(long, conflicts_with = "apikey_env", required_unless_present = "apikey_env")]
+    apikey_file: Option<PathBuf>,
+    /// Environment variable that holds the user's API key.
+    #[arg(long)]
+    apikey_env: Option<String>,
+    /// What the user has to spend, in EUR.
+    #[arg(long, default_value = "500.00")]
+    balance: Money,
+    /// How long an installation takes, in milliseconds.
+    #[arg(long, default_value_t = 20_000)]
+    install_ms: u64,
+    /// Leaves whatever costs money to staff, as with code 30.
+    #[arg(long)]
+    by_hand: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("fake-rootpanel: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), String> {
+    let user = User { apikey: apikey(&args)?, balance: args.balance, ..User::named(&args.login) };
+    let install_ms = args.install_ms;
+    let knobs = Knobs { install_ms, reinstall_ms: install_ms, by_hand: args.by_hand, ..Knobs::default() };
+    let config = Config { users: vec![user], clock: PanelClock::Real, knobs, control: true, ..Config::default() };
+    let runtime = tokio::runtime::Handle::current();
+    let running = RootPanel::start_on(&runtime, config, args.listen)
+        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on {}", running.base_url())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot write to stdout: {error}"))?;
+    std::future::pending().await
+}
+
+fn apikey(args: &Args) -> Result<String, String> {
+    let text = match (&args.apikey_file, &args.apikey_env) {
+        (Some(path), _) => {
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+        }
+        (None, Some(name)) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
+        (None, None) => return Err("no key given".into()),
+    };
+    match text.trim() {
+        "" => Err("the key is empty".into()),
+        key => Ok(key.to_owned()),
+    }
+}

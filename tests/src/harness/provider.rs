@@ -1,0 +1,87 @@
+use crate::clock::ManualClock;
+use crate::panel::{Panel, Running, World};
+use crate::rootpanel::{self, RootPanel};
+use crate::virtfusion::{self, VirtFusion};
+
+/// A provider with its fake panel: what a rig has to know to put one beside a host.
+pub trait Provider {
+    /// Its panel.
+    type World: World;
+
+    /// Its name in configurations.
+    const NAME: &'static str;
+    /// Its library among the artifacts.
+    const LIBRARY: &'static str;
+    /// Settings of the product `vps`, lines of TOML.
+    const PRODUCT: &'static str;
+    /// Settings of the product `vps-large`.
+    const LARGE_PRODUCT: &'static str;
+
+    /// A panel with the defaults on this clock.
+    fn config(clock: &ManualClock) -> <Self::World as World>::Config;
+
+    /// The server's address.
+    fn base_url(running: &Running<Self::World>) -> String;
+
+    /// What stands in the file `token` beside the configuration.
+    fn secret(running: &Running<Self::World>) -> String;
+
+    /// The members of the server's settings, as in an inline table of TOML; `token` is that file's path.
+    fn settings(running: &Running<Self::World>, token: &str) -> String;
+}
+
+/// The panel of a provider, as tests ask it.
+pub type PanelOf<P> = Panel<<P as Provider>::World>;
+
+/// The server of a provider's panel.
+pub type RunningOf<P> = Running<<P as Provider>::World>;
+
+impl Provider for VirtFusion {
+    type World = virtfusion::World;
+
+    const NAME: &'static str = "virtfusion";
+    const LIBRARY: &'static str = "libvirtfusion.so";
+    const PRODUCT: &'static str = "package_id = 1\nhypervisor_group_id = 1\nos_template_id = 10\n";
+    const LARGE_PRODUCT: &'static str = "package_id = 2\nhypervisor_group_id = 1\nos_template_id = 10\n";
+
+    fn config(clock: &ManualClock) -> virtfusion::Config {
+        virtfusion::Config::at(clock)
+    }
+
+    fn base_url(running: &virtfusion::Running) -> String {
+        running.base_url()
+    }
+
+    fn secret(running: &virtfusion::Running) -> String {
+        running.token().to_owned()
+    }
+
+    fn settings(_running: &virtfusion::Running, token: &str) -> String {
+        format!("token = {{ file = \"{token}\" }}")
+    }
+}
+
+impl Provider for RootPanel {
+    type World = rootpanel::World;
+
+    const NAME: &'static str = "rootpanel";
+    const LIBRARY: &'static str = "librootpanel.so";
+    const PRODUCT: &'static str = "tarifid = 12\nperiod = 1\nosid = 7\n";
+    const LARGE_PRODUCT: &'static str = "tarifid = 12\nperiod = 1\nosid = 8\naddons = [9, 9]\n";
+
+    fn config(clock: &ManualClock) -> rootpanel::Config {
+        rootpanel::Config::at(clock)
+    }
+
+    fn base_url(running: &rootpanel::Running) -> String {
+        running.base_url()
+    }
+
+    fn secret(running: &rootpanel::Running) -> String {
+        running.user().apikey.clone()
+    }
+
+    fn settings(running: &rootpanel::Running, token: &str) -> String {
+        format!("login = \"{}\", apikey = {{ file = \"{token}\" }}", running.user().login)
+    }
+}

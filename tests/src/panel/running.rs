@@ -1,0 +1,147 @@
+//! A panel behind a port of this machine.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::World;
+use super::handle::{Panel, Reaction};
+use super::http::{Connection, Request};
+use super::ledger::Outcome;
+
+/// A running panel; it stops when this is dropped.
+pub struct Running<W: World> {
+    address: SocketAddr,
+    config: W::Config,
+    panel: Panel<W>,
+    runtime: Handle,
+    server: Option<JoinHandle<()>>,
+}
+
+impl<W: World> Running<W> {
+    /// Starts a panel at an address, on a runtime of choice. A test that blocks its own thread gives another runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be had.
+    pub fn start_on(runtime: &Handle, config: W::Config, listen: SocketAddr) -> io::Result<Self> {
+        let panel = Panel::new(&config);
+        let mut running = Self { address: listen, config, panel, runtime: runtime.clone(), server: None };
+        running.go_online()?;
+        Ok(running)
+    }
+
+    /// Where the panel listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the panel was started with; its state has moved on since.
+    pub fn config(&self) -> &W::Config {
+        &self.config
+    }
+
+    /// The handle for questions and fault plans.
+    pub fn panel(&self) -> &Panel<W> {
+        &self.panel
+    }
+
+    /// Stops listening and breaks every connection; the state stays. Clients are refused from now on.
+    pub async fn go_offline(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+            // The listener is closed when the task is gone, not when it is told to go.
+            let _ = server.await;
+        }
+    }
+
+    /// Listens again, on the same port. Does nothing when the panel is online.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has taken the port.
+    pub fn go_online(&mut self) -> io::Result<()> {
+        if self.server.is_some() {
+            return Ok(());
+        }
+        let listener = TcpListener::bind(self.address)?;
+        listener.set_nonblocking(true)?;
+        self.address = listener.local_addr()?;
+        let _runtime = self.runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        self.server = Some(self.runtime.spawn(accept(listener, self.panel.clone())));
+        Ok(())
+    }
+}
+
+impl<W: World> Drop for Running<W> {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+/// Owns every connection: when it is aborted, they all end.
+async fn accept<W: World>(listener: tokio::net::TcpListener, panel: Panel<W>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(stream, panel.clone()));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// One connection until either side ends it. An error means that the client is gone, and there is nobody to tell.
+async fn serve<W: World>(stream: tokio::net::TcpStream, panel: Panel<W>) -> io::Result<()> {
+    let mut connection = Connection::new(stream)?;
+    loop {
+        let request = match connection.next_request().await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    panel.note_malformed(&error);
+                }
+                return Err(error);
+            }
+        };
+        let closes = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        if !answer_request(&mut connection, &panel, &request).await? || closes {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the connection lives on.
+async fn answer_request<W: World>(
+    connection: &mut Connection,
+    panel: &Panel<W>,
+    request: &Request,
+) -> io::Result<bool> {
+    match panel.receive(request) {
+        Reaction::Send(bytes) => connection.send(&bytes).await.map(|()| true),
+        Reaction::SendAndClose(bytes) => connection.send(&bytes).await.map(|()| false),
+        Reaction::Close => Ok(false),
+        Reaction::Hold { mut hold, status, bytes } => {
+            tokio::select! {
+                _ = hold.released.changed() => {
+                    hold.end(Outcome::Answered(status));
+                    drop(hold);
+                    connection.send(&bytes).await.map(|()| true)
+                }
+                () = connection.client_gone() => {
+                    hold.end(Outcome::ClientLeft);
+                    Ok(false)
+                }
+            }
+        }
+    }
+}
