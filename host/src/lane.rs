@@ -8,7 +8,7 @@ mod traffic;
 
 pub use breaker::{Admits, Breaker, BreakerLimits, BreakerState};
 pub use rate::{Rate, RateLimit};
-pub use traffic::{Entry, Grant, Held, Traffic, Turned};
+pub use traffic::{Entry, Grant, Held, Traffic, Turned, Unreachable};
 
 use billhook_plugin_api::Hook;
 use std::collections::BTreeMap;
@@ -58,10 +58,11 @@ impl Order {
 }
 
 /// A customer who has paid waits for nobody; a caller waits for a reading hook; figures can wait.
-const fn rank(hook: Hook) -> u8 {
+fn rank(hook: Hook) -> u8 {
     match hook {
         Hook::Unsuspend => 0,
-        Hook::Test | Hook::Status => 1,
+        Hook::Usage => 3,
+        hook if hook.is_read() => 1,
         _ => 2,
     }
 }
@@ -75,6 +76,31 @@ pub struct Sighting {
     pub ok: bool,
     /// What it was; without secrets.
     pub text: String,
+}
+
+/// A lane as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneSight {
+    /// Attempts that have a place.
+    pub running: u32,
+    /// How many wait for a place.
+    pub waiting: usize,
+    /// For how long the oldest of them has waited.
+    pub oldest: Option<Duration>,
+    /// Where the breaker stands.
+    pub breaker: BreakerState,
+    /// Since when, Unix milliseconds.
+    pub breaker_since: u64,
+    /// Exchanges without an answer since the last answer.
+    pub unanswered: u32,
+    /// When the next one may try a server that does not answer.
+    pub retry_in: Option<Duration>,
+    /// Who holds its operations back.
+    pub pause: Option<Pause>,
+    /// What the last exchange showed, since the start or since the server's entry was changed.
+    pub last_exchange: Option<Sighting>,
+    /// What the last test showed, likewise.
+    pub last_test: Option<Sighting>,
 }
 
 /// One server's lane.
@@ -128,45 +154,24 @@ impl<W> Lane<W> {
         }
     }
 
-    /// Its bounds.
-    pub const fn limits(&self) -> &LaneLimits {
-        &self.limits
-    }
-
-    /// Attempts that have a place.
-    pub const fn running(&self) -> u32 {
-        self.running
-    }
-
-    /// How many wait for a place.
-    pub fn waiting(&self) -> usize {
-        self.reads.len() + self.changes.len()
-    }
-
-    /// For how long the oldest has waited.
-    pub fn oldest(&self, now: Now) -> Option<Duration> {
+    /// How it stands.
+    pub fn sight(&self, now: Now) -> LaneSight {
         let since = self.reads.values().chain(self.changes.values()).map(|waiting| waiting.since).min();
-        since.map(|since| now.monotonic.saturating_sub(since))
-    }
-
-    /// Its breaker.
-    pub const fn breaker(&self) -> &Breaker {
-        &self.breaker
-    }
-
-    /// The pause, if somebody asked for one.
-    pub const fn pause(&self) -> Option<&Pause> {
-        self.pause.as_ref()
-    }
-
-    /// What the last exchange showed.
-    pub const fn last_exchange(&self) -> Option<&Sighting> {
-        self.last_exchange.as_ref()
-    }
-
-    /// What the last test showed.
-    pub const fn last_test(&self) -> Option<&Sighting> {
-        self.last_test.as_ref()
+        LaneSight {
+            running: self.running,
+            waiting: self.reads.len() + self.changes.len(),
+            oldest: since.map(|since| now.monotonic.saturating_sub(since)),
+            breaker: self.breaker.state(),
+            breaker_since: self.breaker.since_unix_ms(),
+            unanswered: self.breaker.unanswered(),
+            retry_in: match self.breaker.admits(now) {
+                Admits::NotBefore(until) => Some(until.saturating_sub(now.monotonic)),
+                _ => None,
+            },
+            pause: self.pause.clone(),
+            last_exchange: self.last_exchange.clone(),
+            last_test: self.last_test.clone(),
+        }
     }
 
     /// Whether another attempt may begin.

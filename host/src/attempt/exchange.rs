@@ -33,6 +33,8 @@ impl Session {
     pub(super) async fn exchange(&self, call: HttpCall, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Stop> {
         let HttpCall { purpose, mut request } = call;
         request.body = body;
+        // Before it counts as sent: an attempt that is cut off in the line has sent nothing.
+        self.panel.lane.turn().await;
         let index = {
             let mut inner = self.inner.lock().await;
             self.permit(&mut inner, purpose, &request)?;
@@ -57,6 +59,7 @@ impl Session {
 
         let n = self.env.tap_before().await;
         let exchange = self.panel.wire.send(self.wire_request(&request)?).await;
+        self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
 
         let mut inner = self.inner.lock().await;

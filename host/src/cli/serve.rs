@@ -43,7 +43,7 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     tracing::info!(
         hook_socket = %config.socket.hook_socket().display(),
         admin_socket = %config.socket.admin_socket().display(),
-        servers = engine.panels().len(),
+        servers = engine.in_force().panels.len(),
         unready = engine.unready().len(),
         "ready"
     );

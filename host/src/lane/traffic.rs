@@ -28,13 +28,17 @@ pub struct Grant<W> {
 pub enum Held {
     /// Somebody asked for it.
     Paused(Pause),
-    /// It does not answer; when the next one tries, if that is known.
-    Unreachable {
-        /// Unix milliseconds.
-        since: u64,
-        /// From now.
-        retry_in: Option<Duration>,
-    },
+    /// It does not answer.
+    Unreachable(Unreachable),
+}
+
+/// A server that is left alone because it does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreachable {
+    /// Unix milliseconds.
+    pub since: u64,
+    /// When the next one tries, from now; absent while one does.
+    pub retry_in: Option<Duration>,
 }
 
 /// Every lane.
@@ -216,16 +220,19 @@ impl<W> Traffic<W> {
 
     /// Why operations on the server are held back, if they are.
     pub fn held(&self, server: &str, now: Now) -> Option<Held> {
-        let lane = self.lanes.get(server)?;
-        if let Some(pause) = &lane.pause {
-            return Some(Held::Paused(pause.clone()));
-        }
-        let since = lane.breaker.since_unix_ms();
-        match lane.breaker.admits(now) {
+        let pause = self.lanes.get(server)?.pause.clone();
+        pause.map(Held::Paused).or_else(|| self.unreachable(server, now).map(Held::Unreachable))
+    }
+
+    /// Whether the server is left alone because it does not answer, and nobody may try it now.
+    pub fn unreachable(&self, server: &str, now: Now) -> Option<Unreachable> {
+        let breaker = &self.lanes.get(server)?.breaker;
+        let since = breaker.since_unix_ms();
+        match breaker.admits(now) {
             Admits::NotBefore(until) => {
-                Some(Held::Unreachable { since, retry_in: Some(until.saturating_sub(now.monotonic)) })
+                Some(Unreachable { since, retry_in: Some(until.saturating_sub(now.monotonic)) })
             }
-            Admits::AfterProbe => Some(Held::Unreachable { since, retry_in: None }),
+            Admits::AfterProbe => Some(Unreachable { since, retry_in: None }),
             Admits::All | Admits::Probe => None,
         }
     }
@@ -280,14 +287,18 @@ mod tests {
     #[test]
     fn places_are_handed_out_by_rank_and_then_in_order_of_arrival() {
         let mut traffic = traffic(64, &[("a", 1)]);
-        for (hook, id) in
-            [(Hook::Create, "op_2"), (Hook::Create, "op_1"), (Hook::Unsuspend, "op_4"), (Hook::Status, "rd_3")]
-        {
+        for (hook, id) in [
+            (Hook::Usage, "rd_0"),
+            (Hook::Create, "op_2"),
+            (Hook::Create, "op_1"),
+            (Hook::Unsuspend, "op_4"),
+            (Hook::Status, "rd_3"),
+        ] {
             wait(&mut traffic, "a", hook, id);
         }
 
         let mut order = Vec::new();
-        for secs in 0..4 {
+        for secs in 0..5 {
             let (mut grants, later) = traffic.grants(at(secs));
             assert_eq!(later, None);
             let grant = grants.pop().expect("the place is free");
@@ -296,7 +307,7 @@ mod tests {
             order.push(grant.who);
         }
 
-        assert_eq!(order, ["op_4", "rd_3", "op_1", "op_2"]);
+        assert_eq!(order, ["op_4", "rd_3", "op_1", "op_2", "rd_0"]);
     }
 
     #[test]
@@ -340,8 +351,8 @@ mod tests {
         let (grants, later) = traffic.grants(at(3));
         assert_eq!(grants.iter().map(|grant| grant.who.as_str()).collect::<Vec<_>>(), ["op_l"]);
         assert_eq!(later, Some(Duration::from_secs(12)));
-        let held = Held::Unreachable { since: 2_000, retry_in: Some(Duration::from_secs(9)) };
-        assert_eq!(traffic.held("dead", at(3)), Some(held));
+        let alone = Unreachable { since: 2_000, retry_in: Some(Duration::from_secs(9)) };
+        assert_eq!(traffic.held("dead", at(3)), Some(Held::Unreachable(alone)));
 
         // One probe; its answer lets the others go.
         let (grants, later) = traffic.grants(at(12));
@@ -396,7 +407,7 @@ mod tests {
         assert_eq!(traffic.try_enter("a", true, at(1)), None);
         assert!(traffic.try_enter("a", false, at(1)).is_some());
         assert_eq!(traffic.held("a", at(1)), Some(Held::Paused(pause)));
-        assert_eq!(traffic.lane("a").and_then(|lane| lane.oldest(at(7))), Some(Duration::from_secs(7)));
+        assert_eq!(traffic.lane("a").and_then(|lane| lane.sight(at(7)).oldest), Some(Duration::from_secs(7)));
 
         traffic.set_pause("a", None);
         assert_eq!(granted(&mut traffic, 2), ["op_1", "op_2"]);
