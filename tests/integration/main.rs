@@ -8,6 +8,8 @@ mod crash;
 mod doubt;
 mod kill;
 mod known;
+mod lanes;
 mod lifecycle;
+mod reload;
 mod secrets;
 mod sockets;

@@ -5,6 +5,7 @@ use super::start::{load_providers, make_panel, no_provider};
 use super::{Engine, InForce};
 use crate::config::{Config, Finding, ServerConfig};
 use crate::panel::{Panel, Provider};
+use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -44,9 +45,15 @@ impl Engine {
         }
         let mut reloaded = compare(&old, &next);
         reloaded.at_next_start = at_next_start;
+        let _pausing = self.pausing.lock().await;
+        let pauses = self.env.store.pauses().await.map_err(|error| vec![unreadable(&error)])?;
 
         let lanes = next.config.servers.iter().map(|(name, server)| (name, &server.lane));
         self.lanes.set_bounds(next.config.limits.concurrency, lanes);
+        for (server, pause) in pauses {
+            // A server that comes back may have been paused when it went.
+            self.lanes.set_pause(&server, Some(pause));
+        }
         std::mem::swap(&mut *self.in_force.write().unwrap_or_else(PoisonError::into_inner), &mut next);
         // Only now: who is woken must find the new ones.
         for server in reloaded.added.iter().chain(&reloaded.changed).chain(&reloaded.removed) {
@@ -100,6 +107,14 @@ impl Engine {
         } else {
             Err(findings)
         }
+    }
+}
+
+fn unreadable(error: &StoreError) -> Finding {
+    Finding {
+        place: "store".to_owned(),
+        problem: format!("which servers are paused cannot be read: {error}"),
+        remedy: "see what the daemon writes about its store, and reload again".to_owned(),
     }
 }
 
