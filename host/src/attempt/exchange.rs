@@ -34,7 +34,10 @@ impl Session {
         let HttpCall { purpose, mut request } = call;
         request.body = body;
         // Before it counts as sent: an attempt that is cut off in the line has sent nothing.
-        self.panel.lane.turn().await;
+        if let Some(turn) = self.panel.lane.turn() {
+            let _parked = self.parked();
+            turn.await;
+        }
         let index = {
             let mut inner = self.inner.lock().await;
             self.permit(&mut inner, purpose, &request)?;
@@ -57,10 +60,13 @@ impl Session {
             inner.exchanges.len() - 1
         };
 
+        let wire_request = self.wire_request(&request)?;
+        let parked = self.parked();
         let n = self.env.tap_before().await;
-        let exchange = self.panel.wire.send(self.wire_request(&request)?).await;
+        let exchange = self.panel.wire.send(wire_request).await;
         self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
+        drop(parked);
 
         let mut inner = self.inner.lock().await;
         let left = exchange.sent == wire::Sent::Maybe;

@@ -254,7 +254,9 @@ impl Session {
             take: inner.reserved.clone(),
             now,
         };
+        let parked = self.parked();
         let begun = self.env.store.begin(begin).await?;
+        drop(parked);
         if begun == Begun::Yes {
             inner.reserved = None;
             let ticket = inner.issue(Some(at), false, was_in_doubt);
@@ -319,6 +321,7 @@ impl Session {
         self.flush(inner);
         let write = self.step_write(inner, at, release, remote_id.clone())?;
         if remote_id.is_some() {
+            let _parked = self.parked();
             accept_written(self.env.store.write_step(write).await?)?;
         } else {
             // Awaited by whatever comes next, so that neighbours share its commit.
@@ -338,6 +341,7 @@ impl Session {
             inner.released.push(scope.clone());
         }
         let write = self.step_write(inner, at, release && inner.journal[at].scope.is_some(), None)?;
+        let _parked = self.parked();
         accept_written(self.env.store.write_step(write).await?)
     }
 

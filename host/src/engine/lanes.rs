@@ -5,7 +5,7 @@
 
 use super::agenda::{Activity, Busy};
 use super::lock;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Sleep};
 use crate::lane::{Entry, Held, LaneLimits, LaneSight, Now, Order, Pause, Sighting, Traffic, Turned, Unreachable};
 use crate::panel::millis;
 use crate::store::ServiceKey;
@@ -335,13 +335,11 @@ impl ServerLane {
         Self { lanes: Arc::clone(lanes), server: server.to_owned() }
     }
 
-    /// Ends when the exchange may leave.
-    pub(crate) async fn turn(&self) {
+    /// Takes the next exchange's turn. It may leave at once, or when the sleep ends.
+    pub(crate) fn turn(&self) -> Option<Sleep> {
         let now = self.lanes.now();
         let at = lock(&self.lanes.state).traffic.turn(&self.server, now);
-        if at > now.monotonic {
-            self.lanes.clock.sleep_until(at).await;
-        }
+        (at > now.monotonic).then(|| self.lanes.clock.sleep_until(at))
     }
 
     /// Takes note of how an exchange ended.

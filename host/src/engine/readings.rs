@@ -118,7 +118,7 @@ impl Engine {
         let (result, evidence) = match self.lanes.enter_reading(&panel.name, hook, &id, deadline).await {
             Ok(permits) => {
                 let subject = Subject::Reading { id: id.clone(), hook };
-                let conclusion = attempt::run(&self.env, panel, subject, call, deadline).await;
+                let conclusion = attempt::run(&self.env, panel, subject, call, deadline, None).await;
                 drop(permits);
                 let Conclusion::Reading { result, evidence } = conclusion else {
                     return Err(Fault::plugin_bug("a reading hook ended as an operation"));
