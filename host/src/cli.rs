@@ -65,6 +65,7 @@ enum Command {
     /// Run the daemon
     Serve,
     /// Look at everything that a start needs; changes nothing
+    #[command(after_help = check::EXIT_CODES)]
     Check(CheckArgs),
     /// Send a hook, as a billing platform would, and wait for what comes of it
     #[command(after_help = EXIT_CODES)]
@@ -151,7 +152,8 @@ mod tests {
         for (line, exit) in [
             ("serve", None),
             ("check", None),
-            ("check --panels --platform whmcs", None),
+            ("check --online", None),
+            ("check --panels", None),
             ("hook create --service 7 --product p --wait 0", None),
             ("hook test --server a --key k", None),
             ("ops list --state waiting --state attention --service 7 --platform p --limit 5", None),

@@ -24,6 +24,7 @@ pub use self::secret::{SecretSetting, SecretText, Settings};
 use self::folders::Folders;
 use self::layers::Layers;
 use self::reader::Reader;
+use crate::lane::LaneLimits;
 
 /// The shipped `billhook.toml`: every key with its meaning, unit and default.
 pub const SHIPPED: &str = layers::SHIPPED;
@@ -216,8 +217,8 @@ pub struct ServerConfig {
     pub create_timeout: Duration,
     /// The longest reply, unpacked, in bytes.
     pub max_reply: usize,
-    /// Operations that may work on it at once.
-    pub concurrency: u32,
+    /// Who may work on it, and how often.
+    pub lane: LaneLimits,
     /// For the provider.
     pub settings: Settings,
 }

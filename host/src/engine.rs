@@ -1,43 +1,52 @@
 //! The engine: takes hooks in, runs their operations in order, and lets people steer what cannot go on by itself.
 
 mod agenda;
+mod in_force;
 mod intake;
+mod lanes;
+mod pausing;
 mod polls;
 mod readings;
+mod reload;
 mod resolve;
 mod start;
 mod steering;
 mod worker;
 
+pub use in_force::InForce;
 pub use intake::HookOptions;
+pub use lanes::ServerLane;
 pub use readings::{ReadAnswer, ReadFailure};
+pub use reload::Reloaded;
 pub use start::{EngineOptions, StartError};
 pub use steering::Decision;
 
 use crate::attempt::Env;
 use crate::config::Config;
-use crate::panel::{Panel, Provider};
+use crate::lane::{Held, LaneSight};
 use crate::problem::{Problem, ProblemType};
 use crate::store::{Operation, OperationId, ServiceKey, StoreError};
 use agenda::{Activity, Agenda};
+use lanes::Lanes;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// One running host.
 pub struct Engine {
     env: Arc<Env>,
-    config: Arc<Config>,
-    providers: BTreeMap<String, Arc<Provider>>,
-    panels: BTreeMap<String, Arc<Panel>>,
-    /// Servers that could not be made ready, with the reason.
-    unready: BTreeMap<String, String>,
+    /// Replaced as a whole by a reload.
+    in_force: RwLock<Arc<InForce>>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    /// One pause or resume at a time, so that the store and the lanes agree.
+    pausing: tokio::sync::Mutex<()>,
     agenda: Agenda,
-    /// Attempts at once, over all servers.
-    permits: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     /// Those who wait for a change of an operation.
     watchers: Mutex<HashMap<OperationId, watch::Sender<u64>>>,
     /// Operations that wait for a scope, by its key.
@@ -46,6 +55,8 @@ pub struct Engine {
     early: Mutex<HashSet<OperationId>>,
     /// Monotonic time until which a service is left alone.
     unsettled: Mutex<HashMap<ServiceKey, Duration>>,
+    /// Where plugins are staged.
+    staging: PathBuf,
     tasks: TaskTracker,
     activity: Arc<Activity>,
     /// What plugins' code runs on; kept to be shut down.
@@ -58,24 +69,29 @@ impl Engine {
         &self.env
     }
 
+    /// What is in force now. Whoever asks twice may see a reload between.
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The configuration in force.
-    pub fn config(&self) -> &Arc<Config> {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.in_force().config)
     }
 
-    /// Loaded providers by name.
-    pub fn providers(&self) -> &BTreeMap<String, Arc<Provider>> {
-        &self.providers
+    /// Servers that are not ready, with the reason.
+    pub fn unready(&self) -> BTreeMap<String, String> {
+        self.in_force().unready.clone()
     }
 
-    /// Servers that are ready, by name.
-    pub fn panels(&self) -> &BTreeMap<String, Arc<Panel>> {
-        &self.panels
+    /// How a server's lane stands; `None` for a server that was never configured.
+    pub fn lane(&self, server: &str) -> Option<LaneSight> {
+        self.lanes.sight(server)
     }
 
-    /// Servers that are not, with the reason.
-    pub fn unready(&self) -> &BTreeMap<String, String> {
-        &self.unready
+    /// Why operations on a server are held back, if they are.
+    pub fn held(&self, server: &str) -> Option<Held> {
+        self.lanes.held(server)
     }
 
     /// The operation as it stands.
@@ -92,7 +108,7 @@ impl Engine {
     pub async fn wait(&self, id: &OperationId, wait: Duration) -> Result<Operation, Problem> {
         // Watch before looking: a change between the look and the wait would otherwise be missed.
         let mut watched = Watched { engine: self, id, changes: Some(self.watch(id)) };
-        let mut sleep = self.env.clock.sleep(wait.min(self.config.limits.wait_max));
+        let mut sleep = self.env.clock.sleep(wait.min(self.config().limits.wait_max));
         loop {
             let operation = self.operation(id).await;
             match &operation {
@@ -153,6 +169,7 @@ impl Engine {
     pub async fn stop(&self, grace: Duration) {
         self.env.stopping.store(true, Ordering::Relaxed);
         self.agenda.stop();
+        self.lanes.close();
         self.tasks.close();
         tokio::select! {
             () = self.tasks.wait() => {}

@@ -6,6 +6,7 @@
 // Core.
 pub mod admission;
 pub mod journal;
+pub mod lane;
 pub mod mask;
 pub mod operation;
 pub mod order;

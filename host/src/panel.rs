@@ -1,13 +1,15 @@
 //! One configured server, ready for use: its provider's library, its way over the wire, its limits and secrets.
 
+use crate::engine::ServerLane;
 use crate::mask::{SecretPath, SecretSet};
 use crate::plugin::Loaded;
 use crate::wire::{Auth, Wire};
 use billhook_abi::PluginObject;
 use billhook_plugin_api::{Action, Hook, Manifest, PowerAction};
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use url::Url;
 
 /// A loaded provider.
@@ -47,10 +49,35 @@ impl Provider {
         hook == Hook::Action || self.converges(hook, action)
     }
 
+    /// What its schema says against a product's settings.
+    pub fn wrong_settings(&self, product: &Value) -> Vec<WrongSetting> {
+        wrong_settings(&self.product_schema, product)
+    }
+
     /// The manifest's action of that name.
     pub fn action(&self, name: &str) -> Option<&Action> {
         self.manifest.action(name)
     }
+}
+
+/// What a provider's schema says against a product's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongSetting {
+    /// Below the settings: `.os`, empty for all of them.
+    pub place: String,
+    /// What is wrong; never the value, which may be a secret.
+    pub problem: String,
+    /// Something is missing, which may come with each order.
+    pub is_missing: bool,
+}
+
+fn wrong_settings(schema: &jsonschema::Validator, settings: &Value) -> Vec<WrongSetting> {
+    let wrong = |error: jsonschema::ValidationError<'_>| WrongSetting {
+        place: error.instance_path().to_string().replace('/', "."),
+        problem: error.masked().to_string(),
+        is_missing: matches!(error.kind(), ValidationErrorKind::Required { .. }),
+    };
+    schema.iter_errors(settings).map(wrong).collect()
 }
 
 /// A server.
@@ -77,8 +104,8 @@ pub struct Panel {
     pub create_timeout: Duration,
     /// The longest that the panel may go on after a call was cut off: what the provider says, or more if the operator says so.
     pub longest_run: Duration,
-    /// How many attempts at a time.
-    pub permits: Arc<Semaphore>,
+    /// When its exchanges may leave, and where they are counted.
+    pub lane: ServerLane,
 }
 
 impl Panel {
@@ -97,4 +124,26 @@ impl Panel {
 /// Whole milliseconds.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_missing_is_told_apart_from_what_is_wrong_and_no_value_is_shown() {
+        let schema = json!({
+            "type": "object", "required": ["package_id"],
+            "properties": { "package_id": { "type": "integer" }, "os": { "type": "string" } },
+        });
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let wrong = |settings| wrong_settings(&schema, &settings);
+
+        assert_eq!(wrong(json!({ "package_id": 1 })), []);
+        assert!(wrong(json!({}))[0].is_missing);
+        let found = wrong(json!({ "package_id": 1, "os": 12_345_678 }));
+        assert_eq!((found[0].place.as_str(), found[0].is_missing), (".os", false));
+        assert!(!found[0].problem.contains("12345678"), "{found:?}");
+    }
 }

@@ -32,6 +32,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Whether a socket can be given to this group, by name or number.
+pub(crate) fn group_exists(group: &str) -> bool {
+    accounts::group_id(group).is_some()
+}
+
 /// How long a stop waits for answers that are on their way. Waits for results end at once, so this is for slow readers.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -18,6 +18,7 @@ mod kind;
 mod logs;
 pub mod model;
 mod operations;
+mod pauses;
 mod reader;
 mod rescue;
 mod schema;

@@ -59,6 +59,9 @@ pub struct OperationView {
     /// A cancel was asked for and takes effect at the next step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_asked: bool,
+    /// It could go on, and its server holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldWord>,
     /// The last fault, which may be of an attempt that is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<FaultView>,
@@ -499,6 +502,101 @@ pub struct ServerView {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the last exchange showed, since the daemon started or the server's entry was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exchange: Option<SightingView>,
+    /// What the last test showed, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_test: Option<SightingView>,
+    /// Who works on it and who waits.
+    #[serde(default)]
+    pub lane: LaneView,
+    /// Whether it is left alone because it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerView>,
+    /// Who holds its operations back; absent when nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseView>,
+}
+
+/// What was last seen of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightingView {
+    /// When.
+    pub at: String,
+    /// Whether it answered, or passed the test.
+    pub ok: bool,
+    /// What it said, or why there was no answer.
+    pub text: String,
+}
+
+/// Who works on a server and who waits. `concurrency` of the server is its limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneView {
+    /// Attempts under way.
+    pub running: u32,
+    /// Operations and reading hooks that could run and wait for a place. Those that wait for their time are not among them.
+    pub waiting: usize,
+    /// For how long the oldest of these has waited, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
+    /// How many exchanges it gets; absent when that is not limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateView>,
+}
+
+/// So many exchanges in any stretch of time of this length.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateView {
+    /// How many.
+    pub count: u32,
+    /// In how many milliseconds.
+    pub interval_ms: u64,
+}
+
+/// A server's circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerView {
+    /// Where it stands.
+    pub state: BreakerWord,
+    /// Since when it is closed, or not.
+    pub since: String,
+    /// Exchanges without any answer since the last answer.
+    pub unanswered: u32,
+    /// When the next one may try, in milliseconds from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+}
+
+/// Where a breaker stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerWord {
+    /// The server is used.
+    Closed,
+    /// It is left alone: operations wait, reads fail at once.
+    Open,
+    /// One has gone to see whether it answers.
+    HalfOpen,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseView {
+    /// Who asked for it.
+    pub by: String,
+    /// When.
+    pub since: String,
+}
+
+/// Why an operation that could go on does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldWord {
+    /// An admin holds the server's operations back.
+    Paused,
+    /// The server does not answer.
+    Unreachable,
 }
 
 /// A configured product.

@@ -7,15 +7,17 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 /// A running `billhook serve`; ended with its test.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     folder: PathBuf,
+    log: Receiver<String>,
 }
 
 impl Daemon {
-    fn start(rig: &Rig) -> Self {
+    pub(crate) fn start(rig: &Rig) -> Self {
         let mut child = Command::new(artifacts::path("billhook"))
             .args(["--config".as_ref(), rig.config_path().as_os_str(), "serve".as_ref()])
             .stderr(Stdio::piped())
@@ -32,15 +34,37 @@ impl Daemon {
                 break;
             }
         }
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { child, folder: rig.folder.path().to_owned() }
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            // Read to its end also when nobody listens: a full pipe would stop the daemon.
+            for line in lines.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, folder: rig.folder.path().to_owned(), log }
     }
 
-    fn hook_socket(&self) -> PathBuf {
+    /// What it wrote since, up to a line with this text.
+    pub(crate) fn log_until(&self, text: &str) -> String {
+        let mut log = String::new();
+        while !log.contains(text) {
+            log.push_str(&self.log.recv().unwrap_or_else(|_| panic!("the daemon ended without {text:?}: {log}")));
+            log.push('\n');
+        }
+        log
+    }
+
+    /// Sends a signal, `HUP` or `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    pub(crate) fn hook_socket(&self) -> PathBuf {
         self.folder.join("hook.sock")
     }
 
-    fn admin_socket(&self) -> PathBuf {
+    pub(crate) fn admin_socket(&self) -> PathBuf {
         self.folder.join("admin.sock")
     }
 
@@ -53,9 +77,8 @@ impl Daemon {
             .expect("the command runs")
     }
 
-    fn stop(mut self) {
-        let stopped = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(stopped.expect("kill runs").success());
+    pub(crate) fn stop(mut self) {
+        self.signal("TERM");
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "a stop in order ends with success, not {status}");
     }
@@ -68,13 +91,13 @@ impl Drop for Daemon {
     }
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
-fn call(socket: &Path, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+pub(crate) fn call(socket: &Path, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
     let mut stream = UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: billhook\r\nConnection: close\r\n");
     for (name, value) in headers {
@@ -104,7 +127,7 @@ fn rig() -> Rig {
     rig
 }
 
-fn own_uid() -> u32 {
+pub(crate) fn own_uid() -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self").expect("a process").uid()
 }

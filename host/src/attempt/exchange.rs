@@ -33,6 +33,11 @@ impl Session {
     pub(super) async fn exchange(&self, call: HttpCall, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Stop> {
         let HttpCall { purpose, mut request } = call;
         request.body = body;
+        // Before it counts as sent: an attempt that is cut off in the line has sent nothing.
+        if let Some(turn) = self.panel.lane.turn() {
+            let _parked = self.parked();
+            turn.await;
+        }
         let index = {
             let mut inner = self.inner.lock().await;
             self.permit(&mut inner, purpose, &request)?;
@@ -59,6 +64,7 @@ impl Session {
         let parked = self.parked();
         let n = self.env.tap_before().await;
         let exchange = self.panel.wire.send(wire_request).await;
+        self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
         drop(parked);
 

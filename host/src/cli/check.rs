@@ -1,5 +1,6 @@
 //! `billhook check`: looks at everything that a start needs, changes nothing, and says what is wrong and what helps.
 
+mod folders;
 mod panels;
 mod store;
 mod target;
@@ -19,12 +20,16 @@ use std::path::Path;
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// Also try every server's address, credentials and rights, through the running daemon
-    #[arg(long)]
-    panels: bool,
-    /// The platform that asks for it; needed where several are configured
-    #[arg(long, requires = "panels")]
-    platform: Option<String>,
+    #[arg(long, visible_alias = "panels")]
+    online: bool,
 }
+
+/// For `--help`.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing is wrong; warnings may have been found
+  1  something is wrong: a start, or a part of the daemon, would fail
+  2  wrong use";
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -95,17 +100,18 @@ async fn look(place: &Place, config: &Config, args: &CheckArgs, findings: &mut V
         findings.push(Finding::warn("servers", "no panel is configured", "add a table [servers.NAME]"));
     }
     findings.extend(store::user(config));
+    findings.extend(folders::look(config));
     findings.push(store::key(config));
     findings.push(store::database(config).await);
     findings.extend(target::look(config).await);
 
     let client = Client::new(place.socket.clone().unwrap_or_else(|| config.socket.admin_socket()));
-    let daemon = daemon(&client, config).await;
+    let daemon = daemon(&client).await;
     let runs = daemon.level == Level::Ok;
     findings.push(daemon);
-    if args.panels && runs {
-        findings.extend(panels::look(&client, config, args.platform.as_deref()).await);
-    } else if args.panels {
+    if args.online && runs {
+        findings.extend(panels::look(&client, config).await);
+    } else if args.online {
         let remedy = "start it, then check again";
         findings.push(Finding::warn("panels", "not tried: that needs the running daemon", remedy));
     }
@@ -127,35 +133,14 @@ fn configuration(place: &Place, config: &Config) -> Finding {
 }
 
 /// Whether a daemon runs. That none does is no fault: one checks before the start.
-async fn daemon(client: &Client, config: &Config) -> Finding {
+async fn daemon(client: &Client) -> Finding {
     const PLACE: &str = "daemon";
     match client.send(Call::get(&["healthz"])).await {
         Ok(reply) => {
             let said = |name: &str| reply.json[name].as_str().unwrap_or("unknown").to_owned();
             Finding::ok(PLACE, format!("runs, version {}, {}", said("version"), said("status")))
         }
-        Err(error) if error.is_absence() => {
-            let folder = &config.socket.folder;
-            match nearest_folder(folder) {
-                Some(above) if above == *folder => {
-                    Finding::warn(PLACE, "does not run", "start it with `billhook serve`")
-                }
-                Some(above) => Finding::warn(
-                    PLACE,
-                    format!(
-                        "does not run; the folder {} is made in {} when it starts",
-                        folder.display(),
-                        above.display()
-                    ),
-                    "start it with `billhook serve`",
-                ),
-                None => Finding::error(
-                    "socket.folder",
-                    format!("{} cannot be made", folder.display()),
-                    "name another folder",
-                ),
-            }
-        }
+        Err(error) if error.is_absence() => Finding::warn(PLACE, "does not run", "start it with `billhook serve`"),
         Err(error) => {
             let remedy = error.remedy().unwrap_or("see what the daemon writes about itself").to_owned();
             Finding::warn(PLACE, format!("{:#}", anyhow::Error::new(error)), remedy)
@@ -205,7 +190,7 @@ mod tests {
     }
 
     async fn findings(place: &Place) -> (Exit, Vec<(String, String)>) {
-        let answer = run(place, &CheckArgs { panels: false, platform: None }).await.unwrap();
+        let answer = run(place, &CheckArgs { online: false }).await.unwrap();
         let findings = answer.json.as_array().unwrap().iter().map(|one| {
             let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
             (text("level"), text("place"))
@@ -232,7 +217,7 @@ mod tests {
         let server = "provider = \"virtfusion\"\nbase_url = \"https://cp.example.com\"\n";
         let place = checked(folder.path(), &format!("[servers.a]\n{server}[servers.b]\n{server}"));
 
-        let answer = run(&place, &CheckArgs { panels: false, platform: None }).await.unwrap();
+        let answer = run(&place, &CheckArgs { online: false }).await.unwrap();
 
         assert_eq!(answer.exit, Exit::Failed);
         assert!(answer.text.contains("there is no such file"), "{}", answer.text);

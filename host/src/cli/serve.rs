@@ -4,7 +4,8 @@ use super::answer::{Answer, Exit};
 use super::logging;
 use super::place::Place;
 use crate::clock::SystemClock;
-use crate::engine::{Engine, EngineOptions};
+use crate::config::Finding;
+use crate::engine::{Engine, EngineOptions, Reloaded};
 use crate::server::Server;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     logging::start(&config.log)?;
     // Before anything is opened: a daemon that is told to end while it starts ends in order as well.
     let mut end = End::listen()?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     match place.file() {
         Some(file) => tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting"),
         None => tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting without a configuration file"),
@@ -43,12 +45,22 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     tracing::info!(
         hook_socket = %config.socket.hook_socket().display(),
         admin_socket = %config.socket.admin_socket().display(),
-        servers = engine.panels().len(),
+        servers = engine.in_force().panels.len(),
         unready = engine.unready().len(),
         "ready"
     );
 
-    let signal = end.wait().await;
+    let signal = loop {
+        tokio::select! {
+            signal = end.wait() => break signal,
+            _ = hang_up.recv() => {}
+        }
+        // A reload that is cut off by the end has changed nothing yet.
+        tokio::select! {
+            signal = end.wait() => break signal,
+            () = reload(place, &engine) => {}
+        }
+    };
     tracing::info!(signal, grace_s = GRACE.as_secs(), "stopping; a second signal ends it at once");
     let stop = async {
         server.stop().await;
@@ -66,20 +78,53 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     }
 }
 
-/// The signals that mean the end. A terminal that goes away is one of them.
+/// Reads the configuration again and puts it in force, or says why not and leaves everything as it is.
+async fn reload(place: &Place, engine: &Arc<Engine>) {
+    // Reads files.
+    let read = tokio::task::block_in_place(|| place.config());
+    let config = match read {
+        Ok(config) => config,
+        Err(refused) => return complain(&refused.findings),
+    };
+    let warnings = config.warnings.clone();
+    match engine.reload(config).await {
+        Ok(reloaded) => {
+            for warning in &warnings {
+                tracing::warn!(place = %warning.place, remedy = %warning.remedy, "{}", warning.problem);
+            }
+            report(&reloaded);
+        }
+        Err(findings) => complain(&findings),
+    }
+}
+
+fn complain(findings: &[Finding]) {
+    for finding in findings {
+        tracing::error!(place = %finding.place, remedy = %finding.remedy, "{}", finding.problem);
+    }
+    tracing::error!(findings = findings.len(), "the configuration was not reloaded; the one in force stays");
+}
+
+fn report(reloaded: &Reloaded) {
+    let Reloaded { added, changed, moved, removed, at_next_start } = reloaded;
+    for server in moved {
+        tracing::warn!(%server, "the server names another panel now: hooks for what is on the old one are refused");
+    }
+    for section in at_next_start {
+        tracing::warn!(section, "the change takes effect at the next start");
+    }
+    tracing::info!(?added, ?changed, ?removed, "the configuration was reloaded");
+}
+
+/// The signals that mean the end.
 struct End {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 impl End {
     fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// The name of the next one.
@@ -87,7 +132,6 @@ impl End {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hang_up.recv() => "SIGHUP",
         }
     }
 }

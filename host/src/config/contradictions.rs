@@ -24,7 +24,7 @@ pub(super) fn check(config: &Config, reader: &Reader<'_>) {
             ),
         );
     }
-    if config.limits.concurrency < config.servers.values().map(|server| server.concurrency).max().unwrap_or(0) {
+    if config.limits.concurrency < config.servers.values().map(|server| server.lane.concurrency).max().unwrap_or(0) {
         reader.warn(
             "limits.concurrency",
             Problem::new(
@@ -101,6 +101,17 @@ fn check_server(config: &Config, name: &str, server: &ServerConfig, reader: &Rea
     }
     if server.allow_http && !is_http {
         reader.warn(&key("allow_http"), Problem::new("has no effect on an https address", "leave it out"));
+    }
+    let lane = &server.lane;
+    if lane.rate.is_some_and(|rate| rate.interval > config.attempt.deadline) {
+        reader.refuse_both(
+            &key("rate"),
+            "attempt.deadline",
+            Problem::new(
+                "an exchange may have to wait for its turn longer than the attempt that makes it may last",
+                "write the rate for a shorter time: \"1 per 1m\" for \"60 per 1h\"",
+            ),
+        );
     }
     let (connect, timeout, create) = (server.connect_timeout, server.timeout, server.create_timeout);
     for (shorter, longer, is_wrong) in

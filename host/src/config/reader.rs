@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::finding::{Finding, Problem, nearest};
 use super::layers::Layers;
 use super::units;
+use crate::lane::RateLimit;
 
 /// Goes through one configuration.
 pub(super) struct Reader<'a> {
@@ -280,6 +281,10 @@ pub(super) fn size(raw: Raw) -> Result<usize, Problem> {
         other => units::size(&other.to_string())?,
     };
     usize::try_from(bytes).map_err(|_| Problem::new("is larger than this machine's memory", "write less"))
+}
+
+pub(super) fn rate(raw: Raw) -> Result<RateLimit, Problem> {
+    units::rate(&text(raw)?)
 }
 
 pub(super) fn socket_mode(raw: Raw) -> Result<u32, Problem> {

@@ -14,6 +14,7 @@ use super::{
     ProductConfig, RetryConfig, SealConfig, SecretsConfig, ServerConfig, SocketConfig, StoreConfig,
 };
 use crate::body::MAX_STORED_BYTES;
+use crate::lane::{BreakerLimits, LaneLimits};
 
 /// The kernel takes 107 bytes for a socket's path, of which the file's name needs some.
 const MAX_SOCKET_FOLDER_BYTES: usize = 90;
@@ -24,6 +25,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CREATE_TIMEOUT: Duration = Duration::from_secs(90);
 const MAX_REPLY: usize = 8 * 1024 * 1024;
 const CONCURRENCY: u32 = 4;
+const BREAKER_AFTER: u32 = 5;
+const BREAKER_DELAYS: [Duration; 5] = [
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+];
 
 /// Reads all sections. What is returned is of use only if the reader found nothing to refuse.
 pub(super) fn config(mut root: Section<'_>, folders: &Folders) -> Config {
@@ -166,7 +175,7 @@ fn server(mut section: Section<'_>) -> Option<ServerConfig> {
     let timeout = section.value_or("timeout", reader::duration, TIMEOUT);
     let create_timeout = section.value_or("create_timeout", reader::duration, CREATE_TIMEOUT);
     let max_reply = section.value_or("max_reply", reader::size, MAX_REPLY);
-    let concurrency = section.value_or("concurrency", reader::count, CONCURRENCY);
+    let lane = lane(&mut section);
     let settings = settings(&mut section);
     section.finish();
     Some(ServerConfig {
@@ -179,9 +188,20 @@ fn server(mut section: Section<'_>) -> Option<ServerConfig> {
         timeout,
         create_timeout,
         max_reply,
-        concurrency,
+        lane,
         settings,
     })
+}
+
+fn lane(section: &mut Section<'_>) -> LaneLimits {
+    LaneLimits {
+        concurrency: section.value_or("concurrency", reader::count, CONCURRENCY),
+        rate: section.optional("rate", reader::rate),
+        breaker: BreakerLimits {
+            after: section.value_or("breaker_after", reader::count, BREAKER_AFTER),
+            delays: section.value_or("breaker_delays", reader::durations, BREAKER_DELAYS.to_vec()),
+        },
+    }
 }
 
 fn product(mut section: Section<'_>, servers: &BTreeSet<String>) -> Option<ProductConfig> {

@@ -140,9 +140,11 @@ fn the_servers_defaults_are_those_that_the_shipped_file_shows() {
             server.timeout,
             server.create_timeout,
             server.max_reply,
-            server.concurrency,
+            LaneLimits { rate: None, ..server.lane.clone() },
         )
     };
+    // It shows how a rate is written; there is none by default.
+    assert_eq!((bare.lane.rate, shown.lane.rate.is_some()), (None, true));
     assert_eq!(times(&bare), times(&shown));
     assert_eq!(config.products["vps-small"].settings.value(), &json!({ "package_id": 1, "hypervisor_group_id": 1 }));
     assert_eq!(config.platforms["whmcs"], PlatformConfig { uids: [33].into(), hooks: PlatformHooks::All });
@@ -232,6 +234,7 @@ fn each_bad_setting_is_refused_with_its_place_and_remedy() {
         ("[retri]\nattempts = 3".to_owned(), ":1 retri", "`retri` is not known", "did you mean `retry`?"),
         (server("verify_tls = false"), ":4 servers.a.verify_tls", "`verify_tls` is not known", "known here: provider"),
         // Kinds.
+        (server("rate = \"60/1m\""), ":4 servers.a.rate", "is not a rate", "60 per 1m"),
         ("[retry]\nattempts = \"3\"".to_owned(), ":2 retry.attempts", "whole number", "without quotes"),
         ("[retry]\nattempts = 0".to_owned(), ":2 retry.attempts", "whole number", "write one"),
         ("[retry]\nage = 30".to_owned(), ":2 retry.age", "\"30\" is not a duration", "\"30s\""),
@@ -352,6 +355,7 @@ fn settings_that_contradict_each_other_are_refused_with_both_names() {
             "servers.a.connect_timeout",
             "servers.a.create_timeout",
         ),
+        (server("rate = \"60 per 1h\""), "servers.a.rate", "attempt.deadline"),
         (server("create_timeout = \"121s\""), "servers.a.create_timeout", "attempt.deadline"),
         (server("timeout = \"3m\""), "servers.a.timeout", "attempt.deadline"),
         (

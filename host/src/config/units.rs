@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::finding::Problem;
+use crate::lane::RateLimit;
 
 /// Reads `"500ms"`, `"30s"`, `"10m"`, `"24h"`, `"7d"`; one whole number and one unit, longer than nothing.
 pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
@@ -26,6 +27,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
         Some(ms @ 1..=315_360_000_000) => Ok(Duration::from_millis(ms)),
         _ => Err(refused()),
     }
+}
+
+/// Reads `"60 per 1m"`: so many in any stretch of time of that length.
+pub(super) fn rate(text: &str) -> Result<RateLimit, Problem> {
+    // Each exchange of an interval is remembered.
+    const MOST: u32 = 10_000;
+    let refused = || {
+        Problem::new(
+            format!("{text:?} is not a rate"),
+            format!("write a number from 1 to {MOST} and a duration, such as \"60 per 1m\" or \"5 per 1s\""),
+        )
+    };
+    let (count, interval) = text.split_once(" per ").ok_or_else(refused)?;
+    let count = count.trim().parse().ok().filter(|count| (1..=MOST).contains(count)).ok_or_else(refused)?;
+    let interval = duration(interval.trim()).map_err(|_| refused())?;
+    Ok(RateLimit { count, interval })
 }
 
 /// Reads `"512B"`, `"256KiB"`, `"1MiB"`, `"2GiB"`, in bytes; more than none.
@@ -117,6 +134,16 @@ mod tests {
             " 30s",
         ] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_in_a_time() {
+        for (text, count, secs) in [("60 per 1m", 60, 60), ("5 per 1s", 5, 1), ("1 per 2h", 1, 7_200)] {
+            assert_eq!(rate(text), Ok(RateLimit { count, interval: Duration::from_secs(secs) }), "{text}");
+        }
+        for text in ["", "60", "60/1m", "0 per 1m", "60 per m", "60 per 0s", "10001 per 1s", "-1 per 1s", "60per1m"] {
+            assert!(rate(text).is_err(), "{text}");
         }
     }
 

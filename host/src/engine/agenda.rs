@@ -18,6 +18,8 @@ pub(super) enum Errand {
     Poll(ServiceKey),
     /// Drop secrets that nobody came for.
     ExpireSecrets,
+    /// Look whether a lane lets somebody go by now.
+    LookAtLanes,
 }
 
 /// How much is under way: errands taken up and attempts running.

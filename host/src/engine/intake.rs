@@ -113,7 +113,7 @@ impl Engine {
         // The row is inserted claimed when its lane is free, which spares a commit.
         let permits = match may_claim {
             order::Claim::Now { passes } if self.is_settled(key, service) => {
-                self.try_permits(&panel).map(|p| (p, passes))
+                self.lanes.try_enter(&panel.name).map(|p| (p, passes))
             }
             _ => None,
         };

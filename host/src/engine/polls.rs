@@ -37,7 +37,7 @@ impl Engine {
             service: Some(ServiceBody { id: key.service_id.clone(), ..ServiceBody::default() }),
             ..HookBody::default()
         };
-        let next = now.saturating_add(millis(self.config.attempt.pending_poll));
+        let next = now.saturating_add(millis(self.config().attempt.pending_poll));
         let change = match self.read_hook(&key.platform, Hook::Status, body).await {
             Ok(answer) => seen(&service, &answer.outcome, next),
             // The panel may be away; the poll goes on.
@@ -48,7 +48,7 @@ impl Engine {
             Ok(_) => self.schedule_poll(&key).await,
             Err(error) => {
                 tracing::error!(service = %key, error = %error, "what a poll saw could not be stored");
-                self.agenda.put(self.config.attempt.pending_poll, Errand::Poll(key));
+                self.agenda.put(self.config().attempt.pending_poll, Errand::Poll(key));
             }
         }
     }

@@ -8,9 +8,9 @@ use crate::operation::State;
 use crate::panel::Panel;
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
-use crate::store::{Reading, Service, ServiceKey};
+use crate::store::{Evidence, Reading, Service, ServiceKey};
 use billhook_plugin_api::protocol::{HookCall, Outcome};
-use billhook_plugin_api::{Fault, Hook};
+use billhook_plugin_api::{Fault, Hook, Manifest};
 use std::sync::Arc;
 
 /// What a reading hook found.
@@ -59,6 +59,7 @@ impl Engine {
             (None, Some(server)) => {
                 let panel = self.panel(server)?;
                 supports(&panel.provider, hook, body.action.as_deref())?;
+                can_be_asked(&panel.provider.manifest, body.field.as_deref())?;
                 (
                     panel,
                     HookCall {
@@ -112,17 +113,23 @@ impl Engine {
         panel: &Arc<Panel>,
         call: &HookCall,
     ) -> Result<Outcome, Fault> {
-        let Some(permits) = self.permits(panel).await else {
-            return Err(Fault::new(billhook_plugin_api::FaultClass::Cancelled, "the host is going down"));
-        };
         let started_at = self.env.clock.unix_ms();
-        let subject = Subject::Reading { id: id.clone(), hook };
-        let conclusion = attempt::run(&self.env, panel, subject, call, self.config.attempt.deadline, None).await;
-        drop(permits);
-        let Conclusion::Reading { result, evidence } = conclusion else {
-            return Err(Fault::plugin_bug("a reading hook ended as an operation"));
+        let deadline = self.config().attempt.deadline;
+        let (result, evidence) = match self.lanes.enter_reading(&panel.name, hook, &id, deadline).await {
+            Ok(permits) => {
+                let subject = Subject::Reading { id: id.clone(), hook };
+                let conclusion = attempt::run(&self.env, panel, subject, call, deadline, None).await;
+                drop(permits);
+                let Conclusion::Reading { result, evidence } = conclusion else {
+                    return Err(Fault::plugin_bug("a reading hook ended as an operation"));
+                };
+                (*result, evidence)
+            }
+            Err(fault) => (Err(fault), Evidence::default()),
         };
-        let result = *result;
+        if hook == Hook::Test {
+            self.lanes.tested(&panel.name, passed(&result));
+        }
         let state = if result.is_ok() { State::Succeeded } else { State::Failed };
         let fault = result.as_ref().err().cloned();
         let summary = match &fault {
@@ -153,5 +160,25 @@ impl Engine {
             }
         });
         result
+    }
+}
+
+/// Whether the provider can tell the values of that setting.
+fn can_be_asked(manifest: &Manifest, field: Option<&str>) -> Result<(), Problem> {
+    match field {
+        Some(field) if !manifest.options.iter().any(|known| known == field) => {
+            let text = format!("the provider {} cannot tell the values of {field:?}", manifest.name);
+            Err(Problem::at("/field", text).remedy(format!("it can of: {}", manifest.options.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a test found nothing wrong, else what it found.
+fn passed(result: &Result<Outcome, Fault>) -> Result<(), String> {
+    let outcome = result.as_ref().map_err(ToString::to_string)?;
+    match outcome.findings.iter().find(|finding| !finding.ok) {
+        Some(finding) => Err(format!("{}: {}", finding.name, finding.text)),
+        None => Ok(()),
     }
 }

@@ -32,7 +32,8 @@ impl Engine {
                 .remedy("send a create first"));
             }
         };
-        let configured = self.config.products.get(&product).ok_or_else(|| {
+        let in_force = self.in_force();
+        let configured = in_force.config.products.get(&product).ok_or_else(|| {
             let problem = Problem::new(ProblemType::NotConfigured, format!("no product {product} is configured"))
                 .remedy(format!("add [products.{product}] to the configuration"));
             Problem { path: body.product.as_ref().map(|_| "/product/id".to_owned()), ..problem }
@@ -85,10 +86,11 @@ impl Engine {
 
     /// The server of that name.
     pub(super) fn panel(&self, server: &str) -> Result<Arc<Panel>, Problem> {
-        if let Some(panel) = self.panels.get(server) {
+        let in_force = self.in_force();
+        if let Some(panel) = in_force.panels.get(server) {
             return Ok(Arc::clone(panel));
         }
-        Err(match self.unready.get(server) {
+        Err(match in_force.unready.get(server) {
             Some(reason) => {
                 Problem::new(ProblemType::NotConfigured, format!("the server {server} is not ready: {reason}"))
                     .remedy("run `billhook check`")

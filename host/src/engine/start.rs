@@ -1,8 +1,9 @@
 //! From a configuration to a running engine.
 
-use super::Engine;
 use super::agenda::{Activity, Agenda, Busy, Errand};
+use super::lanes::{Lanes, ServerLane};
 use super::resolve::schema_text;
+use super::{Engine, InForce};
 use crate::attempt::{Desk, Env, EnvParts, Tap};
 use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig};
@@ -15,11 +16,10 @@ use crate::store::{CommitTap, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
 use billhook_plugin_api::{AuthScheme, Manifest, SECRET_MARK};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
@@ -80,16 +80,21 @@ impl Engine {
             .thread_name("plugins")
             .enable_all()
             .build()?;
-        let (providers, unready_providers) = load_providers(&config, &staging.unwrap_or_else(|| beside(path))).await;
+        let activity = Arc::<Activity>::default();
+        let (lanes, signals) = Lanes::new(Arc::clone(&clock), Arc::clone(&activity), config.limits.concurrency);
+        lanes.set_bounds(config.limits.concurrency, config.servers.iter().map(|(name, server)| (name, &server.lane)));
+        for (server, pause) in store.pauses().await? {
+            lanes.set_pause(&server, Some(pause));
+        }
+        let staging = staging.unwrap_or_else(|| beside(path));
+        let names = config.servers.values().map(|server| server.provider.clone()).collect();
+        let (providers, unready_providers) = load_providers(&config, &staging, names).await;
         let mut panels = BTreeMap::new();
         let mut unready = BTreeMap::new();
         for (name, server) in &config.servers {
             let ready = match providers.get(&server.provider) {
-                Some(provider) => make_panel(name, server, provider, &desk, &clock, config.attempt.longest_run),
-                None => Err(unready_providers
-                    .get(&server.provider)
-                    .cloned()
-                    .unwrap_or_else(|| format!("no plugin for the provider {}", server.provider))),
+                Some(provider) => make_panel(name, server, provider, &desk, &lanes, &clock, config.attempt.longest_run),
+                None => Err(no_provider(&server.provider, &unready_providers)),
             };
             match ready {
                 Ok(panel) => {
@@ -112,24 +117,24 @@ impl Engine {
             poll_interval: config.attempt.pending_poll,
             tap,
         };
-        let activity = Arc::<Activity>::default();
         let engine = Arc::new(Self {
             env: Arc::new(Env::new(parts)),
-            providers,
-            panels,
-            unready,
+            in_force: RwLock::new(Arc::new(InForce { config, providers, panels, unready })),
+            reloading: tokio::sync::Mutex::new(()),
+            pausing: tokio::sync::Mutex::new(()),
             agenda: Agenda::new(clock, Arc::clone(&activity)),
+            lanes,
             activity,
-            permits: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
+            staging,
             watchers: Mutex::new(HashMap::new()),
             blocked: Mutex::new(HashMap::new()),
             early: Mutex::new(HashSet::new()),
             unsettled: Mutex::new(HashMap::new()),
             tasks: TaskTracker::new(),
             plugin_runtime: Mutex::new(Some(plugin_runtime)),
-            config,
         });
         tokio::spawn(Arc::clone(&engine).work());
+        tokio::spawn(Arc::clone(&engine).follow_lanes(signals));
         let busy = Busy::begin(&engine.activity);
         let recovering = Arc::clone(&engine);
         engine.tasks.spawn(async move {
@@ -142,9 +147,9 @@ impl Engine {
     /// Takes up what an earlier run left. Serving does not wait for this: what a new hook needs of the past, it reads.
     async fn recover(self: Arc<Self>) {
         let now = self.env.clock.unix_ms();
-        let panels = self.panels.clone();
+        let in_force = self.in_force();
         // A server that is not configured any more may have been any: twice the defaults is longer than all of them.
-        let settle_ms = move |server: &str| panels.get(server).map_or(300_000, |panel| panel.settle_ms());
+        let settle_ms = move |server: &str| in_force.panels.get(server).map_or(300_000, |panel| panel.settle_ms());
         match self.env.store.rescue(now, settle_ms).await {
             Ok(rescued) if rescued.is_empty() => {}
             Ok(rescued) => tracing::info!(count = rescued.len(), "operations of an earlier run go on"),
@@ -194,12 +199,15 @@ fn policy(config: &Config) -> RetryPolicy {
     }
 }
 
-/// Loads the plugin of every provider that a server names.
-async fn load_providers(config: &Config, staging: &Path) -> (BTreeMap<String, Arc<Provider>>, HashMap<String, String>) {
+/// Loads the plugins of these providers; the second are the reasons of those that could not be.
+pub(super) async fn load_providers(
+    config: &Config,
+    staging: &Path,
+    names: BTreeSet<String>,
+) -> (BTreeMap<String, Arc<Provider>>, HashMap<String, String>) {
     let mut loaded = BTreeMap::new();
     let mut failed = HashMap::new();
-    let names: HashSet<&String> = config.servers.values().map(|server| &server.provider).collect();
-    for name in names {
+    for name in &names {
         let path = config.plugins.folder.join(format!("lib{name}.so"));
         let mut policy = LoadPolicy::new(staging);
         policy.built_with_host = config.plugins.trust_built_with_host;
@@ -255,11 +263,17 @@ fn ready(name: &str, loaded: plugin::Loaded) -> Result<Provider, String> {
     })
 }
 
-fn make_panel(
+/// Why a server has no provider.
+pub(super) fn no_provider(name: &str, failed: &HashMap<String, String>) -> String {
+    failed.get(name).cloned().unwrap_or_else(|| format!("no plugin for the provider {name}"))
+}
+
+pub(super) fn make_panel(
     name: &str,
     server: &ServerConfig,
     provider: &Arc<Provider>,
     desk: &Arc<Desk>,
+    lanes: &Arc<Lanes>,
     clock: &SharedClock,
     longest_run: Duration,
 ) -> Result<Panel, String> {
@@ -320,7 +334,7 @@ fn make_panel(
         timeout: server.timeout,
         create_timeout: server.create_timeout,
         longest_run: longest_run.max(Duration::from_secs(u64::from(provider.manifest.longest_run_s))),
-        permits: Arc::new(Semaphore::new(server.concurrency as usize)),
+        lane: ServerLane::new(lanes, name),
     })
 }
 

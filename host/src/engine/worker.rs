@@ -2,6 +2,7 @@
 
 use super::agenda::{Busy, Errand};
 use super::intake::plugin_service;
+use super::lanes::{Permits, Signal, Signals};
 use super::{Engine, lock};
 use crate::attempt::{self, Conclusion, Subject};
 use crate::operation::State;
@@ -10,13 +11,6 @@ use crate::panel::{Panel, millis};
 use crate::store::{ClaimMark, Evidence, Finish, Operation, OperationId, Service, ServiceKey, StoreError, Traveller};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
-
-/// The right to run one attempt: a place on the server and one in the host.
-pub(super) struct Permits {
-    _server: OwnedSemaphorePermit,
-    _host: OwnedSemaphorePermit,
-}
 
 /// How long to leave a service alone after the store failed under it.
 const AFTER_STORE_FAILURE: Duration = Duration::from_secs(5);
@@ -34,7 +28,7 @@ impl Engine {
             match errand {
                 Errand::Advance(key) => {
                     self.tasks.spawn(async move {
-                        engine.advance(key).await;
+                        engine.advance(key, None).await;
                         drop(busy);
                     });
                 }
@@ -50,24 +44,50 @@ impl Engine {
                         drop(busy);
                     });
                 }
+                Errand::LookAtLanes => {
+                    self.lanes.look();
+                    drop(busy);
+                }
             }
         }
     }
 
-    /// Runs what may run of a service; a failure of the store is logged and tried again.
-    async fn advance(self: Arc<Self>, key: ServiceKey) {
+    /// Does what the lanes ask for, until they are closed.
+    pub(super) async fn follow_lanes(self: Arc<Self>, mut signals: Signals) {
+        while let Some((signal, busy)) = signals.recv().await {
+            match signal {
+                Signal::Go(key, permits) => {
+                    let engine = Arc::clone(&self);
+                    self.tasks.spawn(async move {
+                        engine.advance(key, Some(permits)).await;
+                        drop(busy);
+                    });
+                }
+                Signal::LookAt(at) => {
+                    let after = at.saturating_sub(self.env.clock.monotonic());
+                    self.agenda.put(after, Errand::LookAtLanes);
+                    drop(busy);
+                }
+            }
+        }
+    }
+
+    /// Runs what may run of a service, on the place that it waited for, if it did; a failure of the store is logged and
+    /// tried again.
+    async fn advance(self: Arc<Self>, key: ServiceKey, permits: Option<Permits>) {
         if self.env.is_stopping() {
             return;
         }
-        if let Err(error) = self.try_advance(&key).await {
+        if let Err(error) = self.try_advance(&key, permits).await {
             tracing::error!(service = %key, error = %error, "the store failed while a service was looked at");
             self.agenda.put(AFTER_STORE_FAILURE, Errand::Advance(key));
         }
     }
 
-    async fn try_advance(self: &Arc<Self>, key: &ServiceKey) -> Result<(), StoreError> {
+    async fn try_advance(self: &Arc<Self>, key: &ServiceKey, permits: Option<Permits>) -> Result<(), StoreError> {
         let operations = self.env.store.unfinished(key).await?;
         if !operations.iter().any(|operation| matches!(operation.state, State::Queued | State::Waiting)) {
+            self.lanes.withdraw(key);
             return Ok(());
         }
         let Some(service) = self.env.store.service(key).await? else { return Ok(()) };
@@ -85,8 +105,9 @@ impl Engine {
                 continue;
             }
             let passes = passes.into_iter().map(OperationId).collect();
-            return self.claim_and_run(operation, passes).await;
+            return self.claim_and_run(operation, passes, permits).await;
         }
+        self.lanes.withdraw(key);
         Ok(())
     }
 
@@ -94,10 +115,12 @@ impl Engine {
         self: &Arc<Self>,
         operation: &Operation,
         passes: Vec<OperationId>,
+        permits: Option<Permits>,
     ) -> Result<(), StoreError> {
-        let Some(panel) = self.panels.get(&operation.server).cloned() else {
+        let in_force = self.in_force();
+        let Some(panel) = in_force.panels.get(&operation.server).cloned() else {
             let reason =
-                self.unready.get(&operation.server).cloned().unwrap_or_else(|| "it is not configured".to_owned());
+                in_force.unready.get(&operation.server).cloned().unwrap_or_else(|| "it is not configured".to_owned());
             return self
                 .hand_to_person(operation, passes, format!("the server {} cannot be used: {reason}", operation.server))
                 .await;
@@ -120,7 +143,14 @@ impl Engine {
             );
             return self.hand_to_person(operation, passes, reason).await;
         }
-        let Some(permits) = self.permits(&panel).await else { return Ok(()) };
+        let enter = || self.lanes.enter(&panel.name, operation.hook, &operation.id.0, &operation.service);
+        let Some(permits) = permits.filter(|permits| permits.is_on(&panel.name)).or_else(enter) else {
+            // In line now. If it may run before its time, that holds for when its turn comes.
+            if operation.next_at.is_some_and(|at| at > self.env.clock.unix_ms()) {
+                lock(&self.early).insert(operation.id.clone());
+            }
+            return Ok(());
+        };
         let mark = ClaimMark {
             library: provider.sha256.clone(),
             journal_version: provider.manifest.journal_version,
@@ -233,7 +263,7 @@ impl Engine {
         call.service = Some(view);
         let journal = if operation.run > 1 { store.journal(id).await? } else { Vec::new() };
         let subject = Subject::Operation { operation: Box::new(operation), service: Box::new(service), journal };
-        let deadline = self.config.attempt.deadline;
+        let deadline = self.config().attempt.deadline;
         Ok(attempt::run(&self.env, panel, subject, &call, deadline, Some(traveller)).await)
     }
 
@@ -310,25 +340,9 @@ impl Engine {
         millis(until.saturating_sub(self.env.clock.monotonic()))
     }
 
-    /// Places for one attempt, if both are free now.
-    pub(super) fn try_permits(&self, panel: &Panel) -> Option<Permits> {
-        let taken = |result: Result<OwnedSemaphorePermit, TryAcquireError>| result.ok();
-        let server = taken(Arc::clone(&panel.permits).try_acquire_owned())?;
-        let host = taken(Arc::clone(&self.permits).try_acquire_owned())?;
-        Some(Permits { _server: server, _host: host })
-    }
-
-    /// Places for one attempt, in turn; `None` when the host is going down. The server's first, so that one slow panel
-    /// keeps no place of the host while it waits.
-    pub(super) async fn permits(&self, panel: &Panel) -> Option<Permits> {
-        let server = Arc::clone(&panel.permits).acquire_owned().await.ok()?;
-        let host = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        (!self.env.is_stopping()).then_some(Permits { _server: server, _host: host })
-    }
-
     async fn expire_secrets(&self) {
         let now = self.env.clock.unix_ms();
-        let older_than = now.saturating_sub(millis(self.config.secrets.keep));
+        let older_than = now.saturating_sub(millis(self.config().secrets.keep));
         match self.env.store.expire_secrets(older_than, now).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "dropped secrets that nobody acknowledged"),

@@ -35,6 +35,7 @@ pub(super) async fn view(api: &Api, view: &View, operation: &Operation) -> Resul
     {
         present::with_progress(&mut shown, operation.run, &detail.notes);
     }
+    shown.held = present::held(&api.engine, operation);
     if view.is_admin() {
         shown.decisions = present::decisions(operation);
     }

@@ -25,7 +25,8 @@ pub(super) async fn json(api: &Api, headers: &HeaderMap, body: Body) -> Result<B
                 .remedy("send `Content-Type: application/json`")
         });
     }
-    let settings = &api.engine.config().socket;
+    let config = api.engine.config();
+    let settings = &config.socket;
     let bytes = tokio::select! {
         read = whole(body, settings.max_body) => read?,
         () = api.engine.env().clock.sleep(settings.idle_timeout) => {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use super::refusal::Refusal;
 
+/// Under which word an admin's own look at a server stands in the log.
+pub(super) const ADMIN: &str = "admin";
+
 /// Which socket a connection came in on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Socket {
@@ -76,7 +79,7 @@ fn only_platform(hook: Hook, config: &Config) -> Result<String, Problem> {
     match (names.next(), names.next()) {
         (Some(name), None) => Ok(name.clone()),
         // A server is nobody's: the admin's own test stands in the log under this word.
-        _ if hook.is_on_server() => Ok("admin".to_owned()),
+        _ if hook.is_on_server() => Ok(ADMIN.to_owned()),
         (None, _) => Err(Problem::new(ProblemType::NotConfigured, "no platform is configured")
             .remedy("add [platforms.NAME] to the configuration")),
         (Some(_), Some(_)) => {

@@ -1,15 +1,18 @@
 //! What the daemon has: providers, servers, products; and how it is.
 
-use super::api::{Api, Who};
-use super::body;
-use super::caller::{Admin, Caller};
-use super::present;
+use super::api::{Api, At, Who};
+use super::caller::{ADMIN, Admin, Caller, View};
 use super::refusal::Refusal;
+use super::{body, hooks, present};
 use crate::engine::unavailable;
+use crate::problem::{Problem, ProblemType};
+use crate::request::HookBody;
 use crate::store::OperationId;
 use crate::views::{Health, HealthWord, Page, ProductView, ProviderView, ServerView};
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use billhook_plugin_api::Hook;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +24,66 @@ pub(super) async fn providers(State(api): State<Arc<Api>>, _: Admin) -> Json<Pag
 /// Configured servers.
 pub(super) async fn servers(State(api): State<Arc<Api>>, _: Admin) -> Json<Page<ServerView>> {
     whole(present::servers(&api.engine))
+}
+
+/// One configured server.
+pub(super) async fn server(
+    State(api): State<Arc<Api>>,
+    At(name): At<String>,
+    _: Admin,
+) -> Result<Json<ServerView>, Refusal> {
+    Ok(Json(one_server(&api, &name)?))
+}
+
+/// Tests a server now, also one that is left alone because it did not answer.
+pub(super) async fn test(
+    State(api): State<Arc<Api>>,
+    At(name): At<String>,
+    _: Admin,
+    view: View,
+) -> Result<Response, Refusal> {
+    one_server(&api, &name)?;
+    let body = HookBody { server: Some(name), ..HookBody::default() };
+    hooks::read(&api, &view, ADMIN.to_owned(), Hook::Test, body).await
+}
+
+/// Which values a product setting may take on a server, as its panel says.
+pub(super) async fn options(
+    State(api): State<Arc<Api>>,
+    At((name, field)): At<(String, String)>,
+    _: Admin,
+    view: View,
+) -> Result<Response, Refusal> {
+    one_server(&api, &name)?;
+    let body = HookBody { server: Some(name), field: Some(field), ..HookBody::default() };
+    hooks::read(&api, &view, ADMIN.to_owned(), Hook::Options, body).await
+}
+
+/// Holds a server's operations back. Repeating it changes nothing.
+pub(super) async fn pause(
+    State(api): State<Arc<Api>>,
+    At(name): At<String>,
+    Admin(actor): Admin,
+) -> Result<Json<ServerView>, Refusal> {
+    let (engine, server) = (Arc::clone(&api.engine), name.clone());
+    api.detached(async move { engine.pause(&server, &actor).await }).await??;
+    Ok(Json(one_server(&api, &name)?))
+}
+
+/// Lets a server's operations go again, in order. Repeating it changes nothing.
+pub(super) async fn resume(
+    State(api): State<Arc<Api>>,
+    At(name): At<String>,
+    Admin(actor): Admin,
+) -> Result<Json<ServerView>, Refusal> {
+    let (engine, server) = (Arc::clone(&api.engine), name.clone());
+    api.detached(async move { engine.resume(&server, &actor).await }).await??;
+    Ok(Json(one_server(&api, &name)?))
+}
+
+fn one_server(api: &Api, name: &str) -> Result<ServerView, Problem> {
+    present::server(&api.engine.in_force(), name, api.engine.lane(name))
+        .ok_or_else(|| Problem::new(ProblemType::NotFound, "no such server").remedy("see GET /v1/servers"))
 }
 
 /// Configured products.
@@ -49,7 +112,7 @@ fn state(api: &Api, caller: &Caller) -> Health {
     Health {
         status: if unready.is_empty() { HealthWord::Ok } else { HealthWord::Degraded },
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        unready: if matches!(caller, Caller::Admin(_)) { unready.clone() } else { BTreeMap::new() },
+        unready: if matches!(caller, Caller::Admin(_)) { unready } else { BTreeMap::new() },
     }
 }
 

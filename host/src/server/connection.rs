@@ -62,7 +62,7 @@ async fn next(
 async fn serve(stream: UnixStream, _place: OwnedSemaphorePermit, socket: Socket, router: Router, api: Arc<Api>) {
     let config = api.engine.config();
     let caller = match stream.peer_cred() {
-        Ok(peer) => Arc::new(Caller::of(socket, peer.uid(), config)),
+        Ok(peer) => Arc::new(Caller::of(socket, peer.uid(), &config)),
         Err(error) => {
             tracing::warn!(%error, "a connection without credentials is closed");
             return;

@@ -31,15 +31,15 @@ pub(super) async fn run(
     let (parts, body) = request.into_parts();
     let config = api.engine.config();
     let hook = Hook::parse(&word).ok_or_else(no_hook)?;
-    let platform = caller.platform(&parts.headers, hook, config)?;
+    let platform = caller.platform(&parts.headers, hook, &config)?;
     if hook != Hook::Action {
-        may_send(&caller, hook, None, config)?;
+        may_send(&caller, hook, None, &config)?;
     }
     let options = headers::hook_options(&parts.headers)?;
     let wait = headers::wait(&parts.headers, config.limits.wait_max)?;
     let bytes = body::json(&api, &parts.headers, body).await?;
     let body = HookBody::parse(&bytes)?;
-    may_send(&caller, hook, body.action.as_deref(), config)?;
+    may_send(&caller, hook, body.action.as_deref(), &config)?;
     body.check(hook)?;
 
     if reads(&api, &platform, hook, &body).await? {
@@ -77,12 +77,20 @@ async fn reads(api: &Api, platform: &str, hook: Hook, body: &HookBody) -> Result
     };
     let key = ServiceKey { platform: platform.to_owned(), service_id: service.id.clone() };
     let found = api.engine.env().store.service(&key).await.map_err(crate::engine::unavailable)?;
-    let provider = found.and_then(|service| api.engine.providers().get(&service.provider));
+    let in_force = api.engine.in_force();
+    let provider = found.and_then(|service| in_force.providers.get(&service.provider));
     // What is not known is refused further on, with the reason.
     Ok(provider.and_then(|provider| provider.action(action)).is_some_and(|action| !action.changes))
 }
 
-async fn read(api: &Api, view: &View, platform: String, hook: Hook, body: HookBody) -> Result<Response, Refusal> {
+/// Runs a hook that only reads while the caller waits.
+pub(super) async fn read(
+    api: &Api,
+    view: &View,
+    platform: String,
+    hook: Hook,
+    body: HookBody,
+) -> Result<Response, Refusal> {
     let engine = Arc::clone(&api.engine);
     // Outlives its caller, so that its entry in the log is complete. It ends by the attempt's deadline.
     let work = tokio::spawn(async move { engine.read_hook(&platform, hook, body).await });

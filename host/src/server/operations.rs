@@ -51,6 +51,7 @@ pub(super) async fn list(
     let now = api.now();
     let items = found.iter().map(|operation| {
         let mut row = present::operation(operation, now);
+        row.held = present::held(&api.engine, operation);
         if view.is_admin() {
             row.decisions = present::decisions(operation);
         }

@@ -1,13 +1,15 @@
 //! From the store's rows to the views of the API. Pure.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, InForce};
 use crate::journal::{Entry, Stage};
+use crate::lane::{BreakerState, Held, LaneSight, Sighting};
 use crate::operation::{Event, State};
-use crate::panel::Provider;
+use crate::panel::{Provider, millis};
 use crate::store::{Attempt, Exchange, LogRow, Note, Operation, Service};
 use crate::views::{
-    AttemptView, ExchangeView, FaultView, LogRowView, MessageView, NoteView, OperationView, ProductView, ProviderFacts,
-    ProviderView, ResultView, SecretsView, ServerView, ServiceView, StepView,
+    AttemptView, BreakerView, BreakerWord, ExchangeView, FaultView, HeldWord, LaneView, LogRowView, MessageView,
+    NoteView, OperationView, PauseView, ProductView, ProviderFacts, ProviderView, RateView, ResultView, SecretsView,
+    ServerView, ServiceView, SightingView, StepView,
 };
 use billhook_plugin_api::protocol::Outcome;
 use billhook_plugin_api::{Fault, Texts};
@@ -39,6 +41,7 @@ pub(super) fn operation(operation: &Operation, now: u64) -> OperationView {
         retry_after_ms: retry_after_ms(operation, now),
         next_at: operation.next_at.filter(|_| operation.state == State::Waiting).map(instant),
         cancel_asked: operation.cancel_asked && !operation.state.is_final(),
+        held: None,
         fault: operation.fault.as_ref().map(fault),
         reason: operation.reason.clone(),
         decisions: Vec::new(),
@@ -228,13 +231,14 @@ pub(super) fn note(note: Note) -> NoteView {
 
 /// Loaded providers, and those that servers name and that are not loaded.
 pub(super) fn providers(engine: &Engine) -> Vec<ProviderView> {
+    let in_force = engine.in_force();
     let mut views: BTreeMap<&str, ProviderView> =
-        engine.providers().iter().map(|(name, provider)| (name.as_str(), loaded(name, provider))).collect();
-    for (name, server) in &engine.config().servers {
+        in_force.providers.iter().map(|(name, provider)| (name.as_str(), loaded(name, provider))).collect();
+    for (name, server) in &in_force.config.servers {
         views.entry(&server.provider).or_insert_with(|| ProviderView {
             name: server.provider.clone(),
             loaded: false,
-            reason: engine.unready().get(name).cloned(),
+            reason: in_force.unready.get(name).cloned(),
             facts: None,
         });
     }
@@ -261,21 +265,61 @@ fn loaded(name: &str, provider: &Provider) -> ProviderView {
 
 /// Configured servers.
 pub(super) fn servers(engine: &Engine) -> Vec<ServerView> {
-    let servers = engine.config().servers.iter();
-    servers
-        .map(|(name, server)| {
-            let panel = engine.panels().get(name);
-            ServerView {
-                name: name.clone(),
-                provider: server.provider.clone(),
-                base_url: server.base_url.url().to_string(),
-                identity: panel.map(|panel| panel.identity.clone()),
-                concurrency: server.concurrency,
-                ready: panel.is_some(),
-                reason: engine.unready().get(name).cloned(),
-            }
-        })
-        .collect()
+    let in_force = engine.in_force();
+    let names = in_force.config.servers.keys();
+    names.filter_map(|name| server(&in_force, name, engine.lane(name))).collect()
+}
+
+/// One configured server.
+pub(super) fn server(in_force: &InForce, name: &str, lane: Option<LaneSight>) -> Option<ServerView> {
+    let server = in_force.config.servers.get(name)?;
+    let panel = in_force.panels.get(name);
+    let sighting = |seen: Sighting| SightingView { at: instant(seen.at), ok: seen.ok, text: seen.text };
+    let rate = server.lane.rate.map(|rate| RateView { count: rate.count, interval_ms: millis(rate.interval) });
+    let mut view = ServerView {
+        name: name.to_owned(),
+        provider: server.provider.clone(),
+        base_url: server.base_url.url().to_string(),
+        identity: panel.map(|panel| panel.identity.clone()),
+        concurrency: server.lane.concurrency,
+        ready: panel.is_some(),
+        reason: in_force.unready.get(name).cloned(),
+        last_exchange: None,
+        last_test: None,
+        lane: LaneView { running: 0, waiting: 0, oldest_ms: None, rate },
+        breaker: None,
+        paused: None,
+    };
+    if let Some(lane) = lane {
+        view.last_exchange = lane.last_exchange.map(sighting);
+        view.last_test = lane.last_test.map(sighting);
+        view.lane.running = lane.running;
+        view.lane.waiting = lane.waiting;
+        view.lane.oldest_ms = lane.oldest.map(millis);
+        view.breaker = Some(BreakerView {
+            state: match lane.breaker {
+                BreakerState::Closed => BreakerWord::Closed,
+                BreakerState::Open { .. } => BreakerWord::Open,
+                BreakerState::HalfOpen => BreakerWord::HalfOpen,
+            },
+            since: instant(lane.breaker_since),
+            unanswered: lane.unanswered,
+            retry_in_ms: lane.retry_in.map(millis),
+        });
+        view.paused = lane.pause.map(|pause| PauseView { by: pause.by, since: instant(pause.at) });
+    }
+    Some(view)
+}
+
+/// Why an operation that could go on does not.
+pub(super) fn held(engine: &Engine, operation: &Operation) -> Option<HeldWord> {
+    if !matches!(operation.state, State::Queued | State::Waiting) {
+        return None;
+    }
+    engine.held(&operation.server).map(|held| match held {
+        Held::Paused(_) => HeldWord::Paused,
+        Held::Unreachable(_) => HeldWord::Unreachable,
+    })
 }
 
 /// Configured products.

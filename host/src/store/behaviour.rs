@@ -6,6 +6,6 @@ mod guards;
 mod life;
 mod reads;
 mod recovery;
-mod samples;
+pub(super) mod samples;
 
 use super::{Store, StoreError, StoreOptions};

@@ -5,7 +5,7 @@
 //! In the constants, `{r}` is the table of the rows, `{won}` that of the rows that won, `{fate}` the head of a
 //! deciding statement and `{answer}` its end.
 
-use super::{accept, again, begin, change, claim, evidence, finish, rescue, secrets, steer, step};
+use super::{accept, again, begin, change, claim, evidence, finish, pauses, rescue, secrets, steer, step};
 use std::fmt::Write as _;
 
 /// A kind of row. The order is that of the statements.
@@ -40,6 +40,7 @@ pub enum Kind {
     Exchange,
     Body,
     Note,
+    Pause,
 }
 
 /// The bit of a mask that asks for the statements about moved operations.
@@ -47,7 +48,7 @@ pub const MOVED: u64 = 1 << 63;
 
 impl Kind {
     /// The last one.
-    pub const LAST: Self = Self::Note;
+    pub const LAST: Self = Self::Pause;
     /// How many there are.
     pub const COUNT: usize = Self::LAST as usize + 1;
 
@@ -73,7 +74,7 @@ impl Kind {
 }
 
 /// All statements, in order.
-const ORDER: [(Kind, &[&str]); 34] = [
+const ORDER: [(Kind, &[&str]); 35] = [
     (Kind::Rescue, rescue::SQL),
     (Kind::Steer, steer::SQL),
     (Kind::SteerEntry, &[step::WRITE_ENTRY]),
@@ -108,6 +109,7 @@ const ORDER: [(Kind, &[&str]); 34] = [
     (Kind::Exchange, &[evidence::EXCHANGE]),
     (Kind::Body, &[evidence::BODY]),
     (Kind::Note, &[evidence::NOTE]),
+    (Kind::Pause, pauses::SQL),
 ];
 
 /// The place of a log row, from the id in the expression that takes the place of `{id}`.

@@ -4,20 +4,16 @@ use super::{Finding, Level};
 use crate::cli::client::{Call, Client, Reply};
 use crate::config::Config;
 use crate::views::HookAnswer;
-use serde_json::json;
 use std::time::Duration;
 
 /// An attempt of the daemon ends before, however slow the panel.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs `test` on every server.
-pub(super) async fn look(client: &Client, config: &Config, platform: Option<&str>) -> Vec<Finding> {
-    // Who asks is of no consequence to a test; the log wants a name.
-    let platform = platform.or_else(|| config.platforms.keys().next().map(String::as_str));
+pub(super) async fn look(client: &Client, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in config.servers.keys() {
-        let body = json!({ "server": name }).to_string().into_bytes();
-        let call = Call::post(&["v1", "hooks", "test"], body).header("billhook-platform", platform).within(LONGEST);
+        let call = Call::post(&["v1", "servers", name, "test"], Vec::new()).within(LONGEST);
         let place = format!("panel {name}");
         match client.send(call).await {
             Ok(reply) => findings.extend(said(&place, &reply)),
@@ -62,6 +58,7 @@ fn said(place: &str, reply: &Reply) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn each_thing_that_a_test_looked_at_is_a_finding() {

@@ -78,7 +78,13 @@ pub(super) async fn database(config: &Config) -> Finding {
         Ok(store) => {
             let facts = store.facts().clone();
             store.close().await;
-            Finding::ok(PLACE, format!("store {}, tables of version {}, {}", facts.id, facts.schema, facts.engine))
+            Finding::ok(
+                PLACE,
+                format!(
+                    "store {}, generation {}, tables of version {}, {}",
+                    facts.id, facts.generation, facts.schema, facts.engine
+                ),
+            )
         }
         Err(StoreError::Locked { holder, .. }) => {
             Finding::ok(PLACE, format!("in use by {holder}, so it was not opened"))

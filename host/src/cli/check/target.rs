@@ -7,8 +7,8 @@ use super::Finding;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database};
 use crate::engine::{Engine, EngineOptions};
+use crate::panel::WrongSetting;
 use crate::plugin::{self, LoadPolicy, Loaded, Sha256};
-use jsonschema::error::ValidationErrorKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, remove_dir_all};
 use std::io;
@@ -74,9 +74,10 @@ async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, L
         }
     };
     let mut findings = Vec::new();
+    let in_force = engine.in_force();
     for (name, server) in &config.servers {
         let place = format!("servers.{name}");
-        match (engine.panels().get(name), engine.unready().get(name)) {
+        match (in_force.panels.get(name), in_force.unready.get(name)) {
             (Some(panel), _) => findings.push(Finding::ok(place, format!("{}, {}", server.provider, panel.identity))),
             // Told with the plugin.
             (None, _) if !loaded.contains_key(&server.provider) => {}
@@ -87,35 +88,28 @@ async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, L
         }
     }
     for (name, product) in &config.products {
-        let Some(panel) = engine.panels().get(&product.server) else { continue };
-        findings.extend(product_findings(name, product.settings.value(), &panel.provider.product_schema));
+        let Some(panel) = in_force.panels.get(&product.server) else { continue };
+        findings.extend(product_findings(name, panel.provider.wrong_settings(product.settings.value())));
     }
     engine.stop(Duration::from_secs(1)).await;
     findings
 }
 
 /// What a provider's schema says to a product's settings. A setting that is missing may come with each order.
-fn product_findings(name: &str, settings: &serde_json::Value, schema: &jsonschema::Validator) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = schema
-        .iter_errors(settings)
-        .map(|error| {
-            let place = format!("products.{name}.settings{}", error.instance_path().to_string().replace('/', "."));
-            // Masked: a value may be a secret.
-            let text = error.masked().to_string();
-            match error.kind() {
-                ValidationErrorKind::Required { .. } => Finding::warn(
-                    place,
-                    text,
-                    format!("add it to [products.{name}.settings], or send it as an option of each order"),
-                ),
-                _ => Finding::error(place, text, format!("correct it in [products.{name}.settings]")),
-            }
-        })
-        .collect();
-    if findings.is_empty() {
-        findings.push(Finding::ok(format!("products.{name}"), "its settings fit the provider"));
+fn product_findings(name: &str, wrong: Vec<WrongSetting>) -> Vec<Finding> {
+    if wrong.is_empty() {
+        return vec![Finding::ok(format!("products.{name}"), "its settings fit the provider")];
     }
-    findings
+    let finding = |one: WrongSetting| {
+        let place = format!("products.{name}.settings{}", one.place);
+        if one.is_missing {
+            let remedy = format!("add it to [products.{name}.settings], or send it as an option of each order");
+            Finding::warn(place, one.problem, remedy)
+        } else {
+            Finding::error(place, one.problem, format!("correct it in [products.{name}.settings]"))
+        }
+    };
+    wrong.into_iter().map(finding).collect()
 }
 
 /// A folder of this process alone, gone with it.
@@ -165,24 +159,18 @@ fn remove(folder: &Path) {
 mod tests {
     use super::super::Level;
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_missing_setting_may_come_with_the_order_and_a_wrong_one_may_not() {
-        let schema = json!({
-            "type": "object", "required": ["package_id"],
-            "properties": { "package_id": { "type": "integer" }, "os": { "type": "string" } },
-        });
-        let schema = jsonschema::validator_for(&schema).unwrap();
-        let levels =
-            |settings| product_findings("p", &settings, &schema).into_iter().map(|one| one.level).collect::<Vec<_>>();
+        let wrong = |is_missing| WrongSetting { place: ".os".into(), problem: "is wrong".into(), is_missing };
+        let found = |wrong| {
+            let found = product_findings("p", wrong);
+            found.into_iter().map(|one| (one.level, one.place)).collect::<Vec<_>>()
+        };
 
-        assert_eq!(levels(json!({ "package_id": 1 })), [Level::Ok]);
-        assert_eq!(levels(json!({})), [Level::Warn]);
-        assert_eq!(levels(json!({ "package_id": "one" })), [Level::Error]);
-        let found = product_findings("p", &json!({ "package_id": 1, "os": 12_345_678 }), &schema);
-        assert_eq!(found[0].place, "products.p.settings.os");
-        assert!(!found[0].text.contains("12345678"), "{found:?}");
+        assert_eq!(found(vec![]), [(Level::Ok, "products.p".to_owned())]);
+        assert_eq!(found(vec![wrong(true)]), [(Level::Warn, "products.p.settings.os".to_owned())]);
+        assert_eq!(found(vec![wrong(false)]), [(Level::Error, "products.p.settings.os".to_owned())]);
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! Servers whose operations somebody holds back.
+
+use super::batch::Command;
+use super::kind::Kind;
+use super::reader::{Cells, unavailable};
+use super::{Store, StoreError};
+use crate::lane::Pause;
+use serde_json::json;
+
+/// A pause begins, or ends where nobody is named.
+pub const SQL: &[&str] = &[
+    "WITH {r} DELETE FROM pause WHERE server IN (SELECT v ->> 'server' FROM r)",
+    "INSERT INTO pause (server, paused_by, paused_at)
+     WITH {r}
+     SELECT v ->> 'server', v ->> 'by', v ->> 'at' FROM r
+     WHERE v ->> 'by' IS NOT NULL
+     ON CONFLICT (server) DO UPDATE SET paused_by = excluded.paused_by, paused_at = excluded.paused_at",
+];
+
+const ALL: &str = "SELECT server, paused_by, paused_at FROM pause ORDER BY server";
+
+impl Store {
+    /// Every pause, by its server.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn pauses(&self) -> Result<Vec<(String, Pause)>, StoreError> {
+        let rows = sqlx::query(ALL).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let read = |row| {
+            let cells = Cells::new(row, "pause", "server");
+            Ok((cells.cell("server")?, Pause { by: cells.cell("paused_by")?, at: cells.number("paused_at")? }))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Keeps a pause, or with `None` ends it. Returns when that is durable.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn set_pause(&self, server: &str, pause: Option<&Pause>) -> Result<(), StoreError> {
+        let row = json!({
+            "server": server, "by": pause.map(|pause| &pause.by), "at": pause.map(|pause| pause.at),
+        });
+        let mut command = Command::default();
+        command.row(Kind::Pause, &row);
+        self.inner.writer.write(command).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::behaviour::samples;
+
+    #[tokio::test]
+    async fn a_pause_outlives_the_host_until_it_is_ended() {
+        let (place, store) = samples::store().await;
+        let pause = |at| Pause { by: "uid 0 (root)".into(), at };
+        store.set_pause("b", Some(&pause(1))).await.unwrap();
+        store.set_pause("a", Some(&pause(2))).await.unwrap();
+        store.set_pause("b", Some(&pause(3))).await.unwrap();
+        store.close().await;
+
+        let store = place.open().await;
+        assert_eq!(store.pauses().await.unwrap(), [("a".to_owned(), pause(2)), ("b".to_owned(), pause(3))]);
+        store.set_pause("a", None).await.unwrap();
+        store.set_pause("never", None).await.unwrap();
+        assert_eq!(store.pauses().await.unwrap(), [("b".to_owned(), pause(3))]);
+    }
+}
