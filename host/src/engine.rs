@@ -2,6 +2,7 @@
 
 mod agenda;
 mod intake;
+mod libraries;
 mod polls;
 mod readings;
 mod resolve;
@@ -10,7 +11,9 @@ mod steering;
 mod worker;
 
 pub use intake::HookOptions;
+pub(crate) use libraries::{plugin_file, plugin_policy};
 pub use readings::{ReadAnswer, ReadFailure};
+pub(crate) use start::beside;
 pub use start::{EngineOptions, StartError};
 pub use steering::Decision;
 
@@ -35,6 +38,7 @@ pub struct Engine {
     panels: BTreeMap<String, Arc<Panel>>,
     /// Servers that could not be made ready, with the reason.
     unready: BTreeMap<String, String>,
+    libraries: libraries::Libraries,
     agenda: Agenda,
     /// Attempts at once, over all servers.
     permits: Arc<Semaphore>,

@@ -92,31 +92,11 @@ impl Engine {
         operation: &Operation,
         passes: Vec<OperationId>,
     ) -> Result<(), StoreError> {
-        let Some(panel) = self.panels.get(&operation.server).cloned() else {
-            let reason =
-                self.unready.get(&operation.server).cloned().unwrap_or_else(|| "it is not configured".to_owned());
-            return self
-                .hand_to_person(operation, passes, format!("the server {} cannot be used: {reason}", operation.server))
-                .await;
+        let panel = match self.panel_for(operation).await {
+            Ok(panel) => panel,
+            Err(reason) => return self.hand_to_person(operation, passes, reason).await,
         };
-        if panel.identity != operation.panel {
-            let reason = format!(
-                "this operation is on {}, and the server {} now names {}; nothing was sent",
-                operation.panel, panel.name, panel.identity
-            );
-            return self.hand_to_person(operation, passes, reason).await;
-        }
         let provider = &panel.provider;
-        if operation.effects.touched
-            && operation.library.as_ref().is_some_and(|library| *library != provider.sha256)
-            && !provider.manifest.can_continue(operation.journal_version)
-        {
-            let reason = format!(
-                "it was begun by another library of {} (journal version {}), which this one does not continue",
-                provider.manifest.name, operation.journal_version
-            );
-            return self.hand_to_person(operation, passes, reason).await;
-        }
         let Some(permits) = self.permits(&panel).await else { return Ok(()) };
         let mark = ClaimMark {
             library: provider.sha256.clone(),
