@@ -9,5 +9,6 @@ mod doubt;
 mod kill;
 mod known;
 mod lifecycle;
+mod loader;
 mod secrets;
 mod sockets;

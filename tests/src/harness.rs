@@ -5,4 +5,4 @@ mod process;
 mod rig;
 
 pub use process::{Cut, Process};
-pub use rig::{Host, PLATFORM, Rig, Setup, body};
+pub use rig::{Host, PLATFORM, Rig, Setup, body, temp_folder};

@@ -18,7 +18,7 @@ static ARTIFACTS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| match s
     None => build(),
 });
 
-/// The path of `billhook`, `crash-host`, `fake-virtfusion` or `libvirtfusion.so`.
+/// The path of `billhook`, `crash-host`, `fake-virtfusion`, `libvirtfusion.so` or `libfixture.so`.
 pub fn path(name: &str) -> &'static Path {
     ARTIFACTS.get(name).unwrap_or_else(|| panic!("no artifact {name} was built; there are {:?}", ARTIFACTS.keys()))
 }
@@ -26,7 +26,7 @@ pub fn path(name: &str) -> &'static Path {
 /// `cargo test` leaves no shared libraries behind, so they are asked for by name, and their paths read from cargo.
 fn build() -> BTreeMap<String, PathBuf> {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion"])
+        .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion", "-p", "billhook-fixture"])
         .args(["--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())

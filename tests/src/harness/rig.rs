@@ -59,7 +59,7 @@ pub struct Host {
 }
 
 /// A folder in memory, where there is one: the tests count commits, not the disk's milliseconds.
-pub(super) fn folder() -> TempDir {
+pub fn temp_folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let builder = &mut tempfile::Builder::new();
     let builder = builder.prefix("billhook-");
@@ -68,14 +68,14 @@ pub(super) fn folder() -> TempDir {
 
 /// One staging folder for all: a library of one path is mapped once.
 pub(super) static STAGING: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let folder = folder();
+    let folder = temp_folder();
     let path = folder.path().join("staged");
     (folder, path)
 });
 
 /// The folder that the plugins of this build are taken from.
 pub(super) static PLUGINS: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let folder = folder();
+    let folder = temp_folder();
     let path = folder.path().join("plugins");
     std::fs::create_dir(&path).expect("a folder for plugins");
     private(&path);
@@ -104,7 +104,7 @@ impl Rig {
         panel(&mut config);
         let running = VirtFusion::start(config).expect("the panel starts");
         let rig =
-            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
+            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: temp_folder(), setup, elsewhere: None };
         rig.write_config();
         rig
     }
@@ -214,8 +214,13 @@ os_template_id = 10
 
     /// Starts the host.
     pub async fn host(&self) -> Host {
-        let options =
-            EngineOptions { clock: self.clock.shared(), tap: None, commit_tap: None, staging: Some(STAGING.1.clone()) };
+        let options = EngineOptions {
+            clock: self.clock.shared(),
+            tap: None,
+            commit_tap: None,
+            staging: Some(STAGING.1.clone()),
+            prober: Some(artifacts::path("billhook").to_owned()),
+        };
         let engine = match Engine::start(self.config(), options).await {
             Ok(engine) => engine,
             Err(error) => panic!("the engine does not start: {error:?}"),

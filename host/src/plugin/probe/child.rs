@@ -79,11 +79,12 @@ fn close_inherited() -> io::Result<()> {
         let number = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
         inherited.extend(number.filter(|number| *number > STANDARD_ERROR));
     }
-    // The descriptor of the folder that was read is among them, and is gone by now.
+    // The descriptor of the folder that was read is among them, and is closed by now.
+    inherited.retain(|number| fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok());
     for number in inherited {
         #[expect(unsafe_code, reason = "nothing in this process owns what it inherited")]
-        // SAFETY: the process has just begun and has one thread, so none of its values holds a descriptor above the
-        // three standard ones. A number that is not open any more is ignored by the system.
+        // SAFETY: the number is open. The process has just begun and has one thread, so none of its values holds a
+        // descriptor above the three standard ones, and nobody opens one meanwhile.
         unsafe {
             rustix::io::close(number);
         }
