@@ -244,9 +244,7 @@ pub fn file_name(plugin: &str) -> String {
 }
 
 /// Runs what waits for the disk, or for a library's code, where that keeps nobody else waiting.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|join| Err(Refusal::LoaderPanicked { reason: join.to_string() }))
 }
@@ -365,7 +363,9 @@ mod tests {
         let beside = check_name(&path, &descriptor, Some("copy")).unwrap_err();
 
         assert_eq!(alone.to_string(), "its descriptor names the plugin panel, and its file the plugin copy");
-        assert!(matches!(beside, Refusal::NameClash { name, other } if name == "panel" && other.ends_with("libpanel.so")));
+        assert!(
+            matches!(beside, Refusal::NameClash { name, other } if name == "panel" && other.ends_with("libpanel.so"))
+        );
     }
 
     #[test]

@@ -81,7 +81,9 @@ impl Engine {
                 stays(&panel)?;
                 Ok(panel)
             }
-            Err(reason) => Err(format!("{}; and the library that began it is not at hand: {reason}", refused())),
+            // The server's settings may be what is wrong, with whatever library.
+            Err(reason) if refused().contains(&reason) => Err(refused()),
+            Err(reason) => Err(format!("{}; and the library that began it cannot be used: {reason}", refused())),
         }
     }
 

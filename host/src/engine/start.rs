@@ -84,7 +84,8 @@ impl Engine {
             .thread_name("plugins")
             .enable_all()
             .build()?;
-        let libraries = Libraries::new(staging.unwrap_or_else(|| beside(path)), Prober::new(prober, Arc::clone(&clock)));
+        let libraries =
+            Libraries::new(staging.unwrap_or_else(|| beside(path)), Prober::new(prober, Arc::clone(&clock)));
         let (providers, unready_providers) = load_providers(&config, &libraries).await;
         let mut panels = BTreeMap::new();
         let mut unready = BTreeMap::new();

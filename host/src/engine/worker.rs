@@ -171,7 +171,7 @@ impl Engine {
             }
         };
         drop(permits);
-        self.follow(&id, conclusion).await;
+        self.follow(&id, &panel, conclusion).await;
     }
 
     async fn attempt(&self, id: &OperationId, panel: &Arc<Panel>) -> Result<Conclusion, StoreError> {
@@ -192,13 +192,13 @@ impl Engine {
         Ok(attempt::run(&self.env, panel, subject, &call, self.config.attempt.deadline).await)
     }
 
-    /// Follows what became of an attempt: the service goes on, those who wait hear of it.
-    async fn follow(self: &Arc<Self>, id: &OperationId, conclusion: Conclusion) {
+    /// Follows what became of an attempt on the panel: the service goes on, those who wait hear of it.
+    async fn follow(self: &Arc<Self>, id: &OperationId, panel: &Panel, conclusion: Conclusion) {
         let Ok(Some(operation)) = self.env.store.operation(id).await else { return };
         let key = operation.service.clone();
         match conclusion {
             Conclusion::Operation { state, after_ms, unsettled, released, blocked_on } => {
-                if unsettled && let Some(panel) = self.panels.get(&operation.server) {
+                if unsettled {
                     let until = self.env.clock.monotonic().saturating_add(Duration::from_millis(panel.settle_ms()));
                     lock(&self.unsettled).insert(key.clone(), until);
                 }

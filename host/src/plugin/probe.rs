@@ -180,8 +180,7 @@ mod tests {
     fn an_end_before_the_probe_was_ready_is_no_verdict() {
         let refusal = verdict_of(b"the limit on memory cannot be set", exited(1)).unwrap_err();
 
-        let expected =
-            "it cannot be opened in a probe: the probe did not come to it (exit status: 1) the limit on memory cannot be set";
+        let expected = "it cannot be opened in a probe: the probe did not come to it (exit status: 1) the limit on memory cannot be set";
         assert_eq!(refusal.to_string(), expected);
         assert!(verdict_of(b"", ExitStatus::from_raw(11)).is_err());
     }

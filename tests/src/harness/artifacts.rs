@@ -26,7 +26,17 @@ pub fn path(name: &str) -> &'static Path {
 /// `cargo test` leaves no shared libraries behind, so they are asked for by name, and their paths read from cargo.
 fn build() -> BTreeMap<String, PathBuf> {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion", "-p", "billhook-fixture"])
+        .args([
+            "build",
+            "-p",
+            "billhook",
+            "-p",
+            "billhook-tests",
+            "-p",
+            "billhook-virtfusion",
+            "-p",
+            "billhook-fixture",
+        ])
         .args(["--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())

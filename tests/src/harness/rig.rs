@@ -103,8 +103,14 @@ impl Rig {
         let mut config = PanelConfig::at(&panel_clock);
         panel(&mut config);
         let running = VirtFusion::start(config).expect("the panel starts");
-        let rig =
-            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: temp_folder(), setup, elsewhere: None };
+        let rig = Self {
+            running,
+            clock: ManualClock::new(START_MS),
+            panel_clock,
+            folder: temp_folder(),
+            setup,
+            elsewhere: None,
+        };
         rig.write_config();
         rig
     }

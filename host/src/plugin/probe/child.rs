@@ -11,7 +11,7 @@ use std::{
     process::ExitCode,
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 
 use super::{READY, Verdict};
 use crate::plugin::{Flaw, open};
@@ -62,6 +62,8 @@ fn look(staged: &Path) -> Result<(), Flaw> {
 }
 
 fn confine() -> io::Result<()> {
+    // A library that waits for ever must not outlive a host that was killed.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     for (resource, soft, hard) in LIMITS {
         // A limit that is lower already stays.
         let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
