@@ -182,7 +182,7 @@ pub struct Probed {
 ///
 /// As [`load`].
 pub async fn try_out(path: &Path, policy: &LoadPolicy, prober: &Prober, again: bool) -> Result<Probed, LoadError> {
-    let memory = if again { Memory::Overwrite } else { Memory::Use };
+    let memory = if again { Memory::Forget } else { Memory::Use };
     let steps = async {
         let Staged { descriptor, sha256, path } = staged(path, policy).await?;
         prober.judge(&path, sha256, memory).await?;

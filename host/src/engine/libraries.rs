@@ -20,9 +20,12 @@ use tokio::sync::OnceCell;
 pub(super) struct Libraries {
     staging: PathBuf,
     prober: Prober,
-    /// Servers as older libraries drive them, opened when first needed.
-    older: Mutex<HashMap<(String, Sha256), Arc<OnceCell<Arc<Panel>>>>>,
+    /// Servers as older libraries drive them, by server and content.
+    older: Mutex<HashMap<(String, Sha256), Opened>>,
 }
+
+/// Opened when first needed, once.
+type Opened = Arc<OnceCell<Arc<Panel>>>;
 
 impl Libraries {
     pub(super) fn new(staging: PathBuf, prober: Prober) -> Self {

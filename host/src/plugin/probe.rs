@@ -57,10 +57,17 @@ impl Prober {
         let record = verdict::record(folder, sha256);
         let host = HostBuild::of(&self.program)
             .map_err(|error| unable(format!("{} cannot be looked at: {error}", self.program.display())))?;
-        if memory == Memory::Use
-            && let Some(known) = verdict::recall(&record, &host)
-        {
-            return known.into_result(record);
+        match memory {
+            Memory::Use => {
+                if let Some(known) = verdict::recall(&record, &host) {
+                    return known.into_result(record);
+                }
+            }
+            // Now, because what the probe finds may be nothing to remember.
+            Memory::Forget => {
+                let forgotten = verdict::forget(&record);
+                forgotten.map_err(|error| unable(format!("{} cannot be removed: {error}", record.display())))?;
+            }
         }
         let found = self.probe(staged).await?;
         tracing::debug!(plugin = %staged.display(), verdict = ?found, "a library was opened in a probe");
@@ -121,11 +128,11 @@ impl Prober {
     }
 }
 
-/// Whether a remembered verdict is good enough.
+/// What is done with a remembered verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {
     Use,
-    Overwrite,
+    Forget,
 }
 
 fn unable(reason: String) -> Refusal {

@@ -137,6 +137,14 @@ pub(super) fn remember(record: &Path, host: HostBuild, verdict: Verdict) -> io::
     stage::replace(record, &text, RECORD_MODE)
 }
 
+/// Takes back whatever was remembered.
+pub(super) fn forget(record: &Path) -> io::Result<()> {
+    match fs::remove_file(record) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 const RECORD_MODE: u32 = 0o600;
 
 #[cfg(test)]

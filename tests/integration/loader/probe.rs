@@ -84,6 +84,12 @@ async fn a_crash_is_remembered_with_its_reason_until_it_is_tried_again() {
     assert_eq!(probed.name, "fixture");
     bench.load(&path).await.unwrap();
     assert_eq!(counting.probes(), 2);
+
+    // Tried again with no verdict at all: the old one is gone all the same.
+    std::fs::write(&counting.program, "#!/bin/false\n").unwrap();
+    let refusal = plugin::try_out(&path, &bench.policy(), &bench.prober(), true).await.unwrap_err().refusal;
+    assert!(matches!(refusal, Refusal::Probe { .. }), "{refusal}");
+    assert!(!bench.record(&good).exists());
 }
 
 #[tokio::test]
