@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -53,6 +54,20 @@ impl Bench {
         set_mode(&beside, 0o644);
         fs::rename(&beside, &path).unwrap();
         path
+    }
+
+    /// Puts a prober of `tests/plugins` beside the `billhook` that it calls, in place of an earlier one.
+    pub fn install_prober(&self, script: &str) -> PathBuf {
+        let (program, billhook) = (self.folder.path().join(script), self.folder.path().join("billhook"));
+        if !billhook.exists() {
+            std::os::unix::fs::symlink(artifacts::path("billhook"), billhook).unwrap();
+        }
+        // Written by another process: one that this process forks meanwhile would hold the file open, and a file that is open
+        // for writing cannot be run.
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins").join(script);
+        let copied = Command::new("cp").args(["-p", "--remove-destination"]).arg(source).arg(&program).status();
+        assert!(copied.unwrap().success());
+        program
     }
 
     /// Configures a server, which sells the product of its name.

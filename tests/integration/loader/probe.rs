@@ -1,34 +1,23 @@
 //! A never-seen library is opened in a process of its own first, and what came of it is remembered.
 
-use super::bench::{Bench, set_mode};
+use super::bench::Bench;
 use super::edit::{Plugin, constructor};
 use billhook::plugin::{self, Flaw, Refusal, Signal};
 use billhook_tests::harness::artifacts;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A prober that counts its calls and, while a mark is there, crashes instead of probing.
+/// What `counting-prober.sh` goes by: it counts its calls and, while a mark is there, crashes instead of probing.
 struct Counting {
     log: PathBuf,
     mark: PathBuf,
-    program: PathBuf,
 }
 
 impl Counting {
     fn in_place_of(bench: &mut Bench) -> Self {
+        bench.prober = bench.install_prober("counting-prober.sh");
         let folder = bench.folder.path();
-        let counting =
-            Self { log: folder.join("probes"), mark: folder.join("crash"), program: folder.join("counting-prober") };
-        let text = format!(
-            "#!/bin/sh\necho probe >>'{log}'\nif [ -e '{mark}' ]; then echo ready >&0; kill -SEGV $$; fi\nexec '{billhook}' \"$@\"\n",
-            log = counting.log.display(),
-            mark = counting.mark.display(),
-            billhook = artifacts::path("billhook").display(),
-        );
-        std::fs::write(&counting.program, text).unwrap();
-        set_mode(&counting.program, 0o700);
-        bench.prober.clone_from(&counting.program);
-        counting
+        Self { log: folder.join("probes"), mark: folder.join("crash") }
     }
 
     fn probes(&self) -> usize {
@@ -52,10 +41,7 @@ async fn a_known_content_is_opened_without_a_probe_and_a_changed_host_probes_aga
     assert_eq!(counting.probes(), 1);
 
     // A host that was installed anew: its file has another change time.
-    let text = std::fs::read(&counting.program).unwrap();
-    std::fs::remove_file(&counting.program).unwrap();
-    std::fs::write(&counting.program, text).unwrap();
-    set_mode(&counting.program, 0o700);
+    bench.install_prober("counting-prober.sh");
     bench.load(&path).await.unwrap();
     assert_eq!(counting.probes(), 2);
 }
@@ -86,7 +72,7 @@ async fn a_crash_is_remembered_with_its_reason_until_it_is_tried_again() {
     assert_eq!(counting.probes(), 2);
 
     // Tried again with no verdict at all: the old one is gone all the same.
-    std::fs::write(&counting.program, "#!/bin/false\n").unwrap();
+    bench.prober = "/bin/false".into();
     let refusal = plugin::try_out(&path, &bench.policy(), &bench.prober(), true).await.unwrap_err().refusal;
     assert!(matches!(refusal, Refusal::Probe { .. }), "{refusal}");
     assert!(!bench.record(&good).exists());
@@ -165,15 +151,7 @@ async fn a_probe_has_no_environment_no_descriptors_and_narrow_limits() {
     // It found nothing to complain of, and was opened to the end.
     assert!(matches!(refusal, Refusal::Flaw(Flaw::NotAPlugin { .. })), "{refusal}");
 
-    // Descriptors that whoever started the host left open, and forgot to mark.
-    let program = bench.folder.path().join("leaking-prober");
-    let text = format!(
-        "#!/bin/sh\nexec 5</etc/passwd 6</etc/passwd 7</etc/passwd 9</etc/passwd\nexec '{}' \"$@\"\n",
-        artifacts::path("billhook").display()
-    );
-    std::fs::write(&program, text).unwrap();
-    set_mode(&program, 0o700);
-    bench.prober = program;
+    bench.prober = bench.install_prober("leaking-prober.sh");
     let macros = ["SNOOPS", "ENVIRONMENT_EXPECTED"];
     let leaked = bench.install("leaked", &constructor(bench.folder.path(), "leaked", &macros));
     let refusal = bench.load(&leaked).await.unwrap_err().refusal;
