@@ -18,6 +18,7 @@ mod plugins;
 mod serve;
 mod table;
 
+use crate::plugin::probe;
 use answer::Answer;
 use check::CheckArgs;
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +27,7 @@ use hook::HookArgs;
 use log::LogCommand;
 use ops::OpsCommand;
 use place::Place;
+use plugins::PluginsArgs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,13 +79,20 @@ enum Command {
     #[command(subcommand)]
     Log(LogCommand),
     /// Show what the daemon has loaded, and what it refused
-    Plugins,
+    Plugins(PluginsArgs),
+    /// Open a never-seen plugin, and tell the daemon that started this what came of it
+    #[command(name = probe::COMMAND, hide = true)]
+    ProbePlugin { staged: PathBuf },
 }
 
 /// Parses the arguments, carries the command out, and says how it ended.
 pub fn main() -> ExitCode {
     // Ends the process by itself on wrong use, with 2.
     let cli = Cli::parse();
+    if let Command::ProbePlugin { staged } = &cli.command {
+        // Before anything is opened or any thread is started.
+        return probe::run(staged);
+    }
     match run(&cli) {
         Ok(answer) => answer.print(cli.global.json),
         Err(error) => complaint::print(&error, cli.global.json),
@@ -111,7 +120,8 @@ async fn carry_out(command: &Command, place: &Place) -> anyhow::Result<Answer> {
         Command::Hook(args) => hook::run(&Client::of(place)?, args).await,
         Command::Ops(command) => ops::run(&Client::of(place)?, command).await,
         Command::Log(command) => log::run(&Client::of(place)?, command).await,
-        Command::Plugins => plugins::run(&Client::of(place)?).await,
+        Command::Plugins(args) => plugins::run(place, args).await,
+        Command::ProbePlugin { .. } => unreachable!("a probe ends before a runtime is started"),
     }
 }
 
@@ -161,6 +171,10 @@ mod tests {
             ("log list --platform p --service 7 --hook create --server s --state failed --before op_1 --limit 5", None),
             ("log show op_1 --bodies", None),
             ("plugins", None),
+            ("plugins probe libx.so", None),
+            ("plugins probe --again libx.so", None),
+            ("plugins probe", Some(2)),
+            ("probe-plugin /s/x.so", None),
             ("--help", Some(0)),
             ("--version", Some(0)),
             ("", Some(2)),

@@ -4,6 +4,7 @@ mod agenda;
 mod in_force;
 mod intake;
 mod lanes;
+mod libraries;
 mod pausing;
 mod polls;
 mod readings;
@@ -16,8 +17,10 @@ mod worker;
 pub use in_force::InForce;
 pub use intake::HookOptions;
 pub use lanes::ServerLane;
+pub(crate) use libraries::{plugin_file, plugin_policy};
 pub use readings::{ReadAnswer, ReadFailure};
 pub use reload::Reloaded;
+pub(crate) use start::beside;
 pub use start::{EngineOptions, StartError};
 pub use steering::Decision;
 
@@ -29,7 +32,6 @@ use crate::store::{Operation, OperationId, ServiceKey, StoreError};
 use agenda::{Activity, Agenda};
 use lanes::Lanes;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -45,6 +47,7 @@ pub struct Engine {
     reloading: tokio::sync::Mutex<()>,
     /// One pause or resume at a time, so that the store and the lanes agree.
     pausing: tokio::sync::Mutex<()>,
+    libraries: libraries::Libraries,
     agenda: Agenda,
     lanes: Arc<Lanes>,
     /// Those who wait for a change of an operation.
@@ -55,8 +58,6 @@ pub struct Engine {
     early: Mutex<HashSet<OperationId>>,
     /// Monotonic time until which a service is left alone.
     unsettled: Mutex<HashMap<ServiceKey, Duration>>,
-    /// Where plugins are staged.
-    staging: PathBuf,
     tasks: TaskTracker,
     activity: Arc<Activity>,
     /// What plugins' code runs on; kept to be shut down.

@@ -1,28 +1,43 @@
 //! Loads plugins: from a path to something that opens providers, or a refusal that says why and what to do.
 //!
-//! No code of a file runs before the file has been read whole, looked through and trusted. The steps, each a file:
-//! [`source`] opens and reads it once, [`precheck`] looks at the bytes, the [policy](LoadPolicy) trusts them or not,
-//! [`stage`] puts them where nobody else writes, [`open`] hands that copy to the dynamic linker.
+//! No code of a file runs before the file has been read whole, looked through and trusted, and none in this process before
+//! it ran in another. The steps, each a file: [`source`] opens and reads it once, [`precheck`] looks at the bytes, the
+//! [policy](LoadPolicy) trusts them or not, [`stage`] puts them where nobody else writes, [`probe`] opens that copy in a
+//! process of its own unless the [`verdict`] on this content is known, [`open`] hands it to the dynamic linker.
 //!
 //! A library is never unloaded: statics and thread-locals of it may be in use anywhere.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use billhook_abi::{CallError, HostObject, PluginModule_Ref, PluginObject, edge::RVec};
+use billhook_plugin_api::descriptor::DescriptorView;
 
 mod digest;
 mod error;
+mod flaw;
 mod open;
 mod precheck;
+pub mod probe;
 mod source;
 mod stage;
+mod verdict;
 
 pub use digest::{BadDigest, Sha256};
-pub use error::{LoadError, Refusal};
+pub use error::{LoadError, Refusal, StageProblem};
+pub use flaw::Flaw;
+pub use probe::Prober;
+pub use verdict::Signal;
+
+use probe::Memory;
 
 /// Whom to believe, and where to put what is believed.
 #[derive(Debug, Clone)]
 pub struct LoadPolicy {
+    /// The name that the file stands for. With a name, a plugin that calls itself otherwise is refused.
+    pub name: Option<String>,
     /// Private folder for the copies that are opened; made with mode 0700 when absent.
     pub staging_folder: PathBuf,
     /// The content that the operator pinned. With a pin, no other content is opened.
@@ -37,6 +52,7 @@ impl LoadPolicy {
     /// Trusts what root or this process's own user owns, and no content without a pin.
     pub fn new(staging_folder: impl Into<PathBuf>) -> Self {
         Self {
+            name: None,
             staging_folder: staging_folder.into(),
             pinned: None,
             trusted_owner_uids: vec![0, rustix::process::geteuid().as_raw()],
@@ -111,27 +127,126 @@ impl From<CallError> for CallFailure {
     }
 }
 
-/// Loads the plugin at `path`. Blocks for some milliseconds, and runs the library's constructors.
+/// Loads the plugin at `path`: opens it in this process for good. A content that was never seen is probed first.
 ///
 /// Equal content is mapped once, however often and from wherever it is loaded.
 ///
 /// # Errors
 ///
-/// [`LoadError`], one [`Refusal`] for each way to be wrong. Up to and including [`Refusal::Stage`], no code of the
-/// file has run.
-pub fn load(path: &Path, policy: &LoadPolicy) -> Result<Loaded, LoadError> {
-    steps(path, policy).map_err(|refusal| LoadError { path: path.to_owned(), refusal })
+/// [`LoadError`], one [`Refusal`] for each way to be wrong.
+pub async fn load(path: &Path, policy: &LoadPolicy, prober: &Prober) -> Result<Loaded, LoadError> {
+    let steps = async {
+        let staged = staged(path, policy).await?;
+        staged.open(prober).await
+    };
+    steps.await.map_err(|refusal| LoadError { path: path.to_owned(), refusal })
 }
 
-fn steps(path: &Path, policy: &LoadPolicy) -> Result<Loaded, Refusal> {
+/// Loads the content that an earlier start staged under `sha256`, as [`load`] does, and beside whatever is loaded.
+///
+/// It was trusted when it was staged; the folder has been this user's alone since, and pins name what begins now.
+///
+/// # Errors
+///
+/// As [`load`]; [`Refusal::NotFound`] when it is not kept.
+pub async fn load_kept(sha256: Sha256, policy: &LoadPolicy, prober: &Prober) -> Result<Loaded, LoadError> {
+    let reading = policy.clone();
+    let steps = async {
+        let staged = blocking(move || {
+            let (path, bytes) = stage::kept(sha256, &reading)?;
+            let descriptor = precheck::descriptor(&bytes)?;
+            check_name(&path, &descriptor, reading.name.as_deref())?;
+            Ok(Staged { descriptor, sha256, path })
+        });
+        staged.await?.open(prober).await
+    };
+    let path = || policy.staging_folder.join(format!("{sha256}.so"));
+    steps.await.map_err(|refusal| LoadError { path: path(), refusal })
+}
+
+/// What is known of a plugin without its code having run in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The name in its descriptor.
+    pub name: String,
+    /// The package's version.
+    pub version: String,
+    /// Of its content.
+    pub sha256: Sha256,
+}
+
+/// Looks at the plugin at `path` as [`load`] does, short of opening it in this process. With `again`, what is remembered
+/// of its content is replaced by what a new probe finds.
+///
+/// # Errors
+///
+/// As [`load`].
+pub async fn try_out(path: &Path, policy: &LoadPolicy, prober: &Prober, again: bool) -> Result<Probed, LoadError> {
+    let memory = if again { Memory::Forget } else { Memory::Use };
+    let steps = async {
+        let Staged { descriptor, sha256, path } = staged(path, policy).await?;
+        prober.judge(&path, sha256, memory).await?;
+        Ok(Probed { name: descriptor.name, version: descriptor.version, sha256 })
+    };
+    steps.await.map_err(|refusal| LoadError { path: path.to_owned(), refusal })
+}
+
+/// A content that was looked through, trusted, and put where nobody else writes.
+struct Staged {
+    descriptor: DescriptorView,
+    sha256: Sha256,
+    path: PathBuf,
+}
+
+impl Staged {
+    async fn open(self, prober: &Prober) -> Result<Loaded, Refusal> {
+        let Self { descriptor, sha256, path } = self;
+        prober.judge(&path, sha256, Memory::Use).await?;
+        blocking(move || {
+            let module = open::open(&path)?;
+            let manifest_json = open::manifest(module)?;
+            let DescriptorView { name, version, .. } = descriptor;
+            Ok(Loaded { name, version, sha256, staged_path: path, manifest_json, module })
+        })
+        .await
+    }
+}
+
+async fn staged(path: &Path, policy: &LoadPolicy) -> Result<Staged, Refusal> {
+    let (path, policy) = (path.to_owned(), policy.clone());
+    blocking(move || stage_trusted(&path, &policy)).await
+}
+
+fn stage_trusted(path: &Path, policy: &LoadPolicy) -> Result<Staged, Refusal> {
     let bytes = source::read(path, &policy.trusted_owner_uids)?;
     let descriptor = precheck::descriptor(&bytes)?;
+    check_name(path, &descriptor, policy.name.as_deref())?;
     let sha256 = Sha256::of(&bytes);
     policy.judge(sha256)?;
-    let staged_path = stage::stage(&bytes, sha256, policy)?;
-    let module = open::open(&staged_path)?;
-    let manifest_json = open::manifest(module)?;
-    Ok(Loaded { name: descriptor.name, version: descriptor.version, sha256, staged_path, manifest_json, module })
+    let path = stage::stage(&bytes, sha256, policy)?;
+    Ok(Staged { descriptor, sha256, path })
+}
+
+/// Whether the plugin calls itself what its file stands for. One that has its neighbour's name is told so.
+fn check_name(path: &Path, descriptor: &DescriptorView, expected: Option<&str>) -> Result<(), Refusal> {
+    let found = &descriptor.name;
+    let Some(expected) = expected.filter(|expected| expected != found) else { return Ok(()) };
+    let other = path.with_file_name(file_name(found));
+    if fs::exists(&other).unwrap_or(false) {
+        return Err(Refusal::NameClash { name: found.clone(), other });
+    }
+    Err(Refusal::WrongName { expected: expected.to_owned(), found: found.clone() })
+}
+
+/// The name of the file that stands for a plugin.
+pub fn file_name(plugin: &str) -> String {
+    format!("lib{plugin}.so")
+}
+
+/// Runs what waits for the disk, or for a library's code, where that keeps nobody else waiting.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|join| Err(Refusal::LoaderPanicked { reason: join.to_string() }))
 }
 
 #[cfg(test)]
@@ -165,7 +280,7 @@ mod tests {
         }
 
         fn refusal(&self, path: &Path) -> Refusal {
-            load(path, &self.policy).unwrap_err().refusal
+            stage_trusted(path, &self.policy).err().unwrap()
         }
     }
 
@@ -227,6 +342,30 @@ mod tests {
         symlink(&path, &link).unwrap();
 
         assert!(matches!(bench.refusal(&link), Refusal::Permissions { .. }));
+    }
+
+    #[test]
+    fn a_plugin_under_another_name_is_refused_and_the_neighbour_whose_name_it_has_is_named() {
+        let bench = Bench::new();
+        let path = bench.folder.path().join("libcopy.so");
+        let descriptor = DescriptorView {
+            abi_major: 1,
+            abi_minor: 0,
+            unwinds: true,
+            name: "panel".to_owned(),
+            version: "1.0.0".to_owned(),
+        };
+        assert!(check_name(&path, &descriptor, None).is_ok());
+        assert!(check_name(&path, &descriptor, Some("panel")).is_ok());
+
+        let alone = check_name(&path, &descriptor, Some("copy")).unwrap_err();
+        fs::write(bench.folder.path().join("libpanel.so"), b"").unwrap();
+        let beside = check_name(&path, &descriptor, Some("copy")).unwrap_err();
+
+        assert_eq!(alone.to_string(), "its descriptor names the plugin panel, and its file the plugin copy");
+        assert!(
+            matches!(beside, Refusal::NameClash { name, other } if name == "panel" && other.ends_with("libpanel.so"))
+        );
     }
 
     #[test]

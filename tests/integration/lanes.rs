@@ -206,8 +206,7 @@ async fn a_panel_never_gets_more_requests_than_its_rate_allows() {
     let host = rig.host().await;
 
     // Five exchanges, reads all of them.
-    let tested = read(&host, Hook::Test, json!({ "server": "panel" }));
-    let mut tested = std::pin::pin!(tested);
+    let mut tested = Box::pin(read(&host, Hook::Test, json!({ "server": "panel" })));
     let answer = loop {
         // Everything else that sleeps sleeps for longer than a turn lasts.
         let turn = rig
@@ -219,6 +218,7 @@ async fn a_panel_never_gets_more_requests_than_its_rate_allows() {
         }
     };
 
+    drop(tested);
     assert!(answer.is_ok(), "{answer:?}");
     let times: Vec<u64> = rig.panel().ledger().iter().map(|call| call.at_ms).collect();
     assert_eq!(times.len(), 5);

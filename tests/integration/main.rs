@@ -10,6 +10,7 @@ mod kill;
 mod known;
 mod lanes;
 mod lifecycle;
+mod loader;
 mod reload;
 mod rootpanel;
 mod rootpanel_crash;

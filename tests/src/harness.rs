@@ -8,4 +8,4 @@ mod rig;
 
 pub use process::{Cut, Process};
 pub use provider::{PanelOf, Provider, RunningOf};
-pub use rig::{Host, PLATFORM, Rig, Setup, body};
+pub use rig::{Host, PLATFORM, Rig, Setup, body, temp_folder};

@@ -6,6 +6,7 @@ use super::operation;
 use super::table::plain;
 use crate::config::ConfigError;
 use crate::engine::StartError;
+use crate::plugin::LoadError;
 use crate::problem::ProblemDocument;
 use crate::store::StoreError;
 use crate::views::FailureView;
@@ -68,6 +69,9 @@ fn remedy(error: &anyhow::Error) -> Option<&str> {
     }
     if let Some(client) = error.downcast_ref::<ClientError>() {
         return client.remedy();
+    }
+    if let Some(refused) = error.downcast_ref::<LoadError>() {
+        return Some(refused.refusal.remedy());
     }
     error.downcast_ref::<StartError>().map(|error| match error {
         StartError::Store(StoreError::Locked { .. }) => {

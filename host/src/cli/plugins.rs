@@ -1,20 +1,44 @@
 //! `billhook plugins`: what the daemon has loaded, and what it refused.
 
+mod probe;
+
 use super::answer::{Answer, Exit};
 use super::client::{Call, Client};
+use super::place::Place;
 use super::table::{Table, cell, plain};
 use crate::views::{Page, ProviderView, ServerView};
+use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Asks for the providers, and the servers that they drive.
+#[derive(Debug, Args)]
+pub(super) struct PluginsArgs {
+    #[command(subcommand)]
+    command: Option<PluginsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginsCommand {
+    /// Look at a plugin's file as the daemon does, opening it in a process of its own
+    Probe(probe::ProbeArgs),
+}
+
+/// Shows what is loaded, or looks at a file.
 ///
 /// # Errors
 ///
-/// A daemon that is not there, or refuses.
-pub(super) async fn run(client: &Client) -> anyhow::Result<Answer> {
+/// A daemon that is not there, or refuses; a plugin that is refused.
+pub(super) async fn run(place: &Place, args: &PluginsArgs) -> anyhow::Result<Answer> {
+    match &args.command {
+        None => list(&Client::of(place)?).await,
+        Some(PluginsCommand::Probe(args)) => probe::run(place, args).await,
+    }
+}
+
+/// Asks for the providers, and the servers that they drive.
+async fn list(client: &Client) -> anyhow::Result<Answer> {
     let providers = client.send(Call::get(&["v1", "providers"])).await?.json;
     let servers = client.send(Call::get(&["v1", "servers"])).await?.json;
     let text = text(&items(&providers)?, &items(&servers)?);

@@ -33,7 +33,8 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     for warning in &config.warnings {
         tracing::warn!(place = %warning.place, remedy = %warning.remedy, "{}", warning.problem);
     }
-    let options = EngineOptions { clock: SystemClock::shared(), tap: None, commit_tap: None, staging: None };
+    let options =
+        EngineOptions { clock: SystemClock::shared(), tap: None, commit_tap: None, staging: None, prober: None };
     let engine = Engine::start(Arc::clone(&config), options).await?;
     let server = match Server::start(Arc::clone(&engine), Arc::clone(&config)).await {
         Ok(server) => server,

@@ -57,6 +57,7 @@ impl Engine {
         std::mem::swap(&mut *self.in_force.write().unwrap_or_else(PoisonError::into_inner), &mut next);
         // Only now: who is woken must find the new ones.
         for server in reloaded.added.iter().chain(&reloaded.changed).chain(&reloaded.removed) {
+            self.libraries.forget(server);
             for key in self.lanes.renew(server) {
                 self.wake(&key);
             }
@@ -69,7 +70,7 @@ impl Engine {
         // A library is never unloaded, so one that is loaded serves on.
         let names: BTreeSet<String> = config.servers.values().map(|server| server.provider.clone()).collect();
         let missing = names.into_iter().filter(|name| !old.providers.contains_key(name)).collect();
-        let (loaded, failed) = load_providers(&config, &self.staging, missing).await;
+        let (loaded, failed) = load_providers(&config, &self.libraries, missing).await;
         let mut providers = old.providers.clone();
         providers.extend(loaded);
 

@@ -2,6 +2,7 @@
 
 use super::agenda::{Activity, Agenda, Busy, Errand};
 use super::lanes::{Lanes, ServerLane};
+use super::libraries::Libraries;
 use super::resolve::schema_text;
 use super::{Engine, InForce};
 use crate::attempt::{Desk, Env, EnvParts, Tap};
@@ -9,12 +10,12 @@ use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig};
 use crate::mask::{Fingerprinter, SecretSet};
 use crate::panel::{Panel, Provider, millis};
-use crate::plugin::{self, LoadPolicy, Sha256};
+use crate::plugin::Prober;
 use crate::retry::RetryPolicy;
 use crate::seal::{HostKey, KeyError, Sealer};
 use crate::store::{CommitTap, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
-use billhook_plugin_api::{AuthScheme, Manifest, SECRET_MARK};
+use billhook_plugin_api::{AuthScheme, SECRET_MARK};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ pub struct EngineOptions {
     pub commit_tap: Option<Arc<dyn CommitTap>>,
     /// Where plugins are staged; beside the store when absent.
     pub staging: Option<PathBuf>,
+    /// The program that opens never-seen plugins in a process of its own; this very program when absent. A test's own is
+    /// not `billhook`.
+    pub prober: Option<PathBuf>,
 }
 
 /// Why the engine does not start.
@@ -65,7 +69,7 @@ impl Engine {
     ///
     /// [`StartError`]: without a store or a key there is nothing to start.
     pub async fn start(config: Arc<Config>, options: EngineOptions) -> Result<Arc<Self>, StartError> {
-        let EngineOptions { clock, tap, commit_tap, staging } = options;
+        let EngineOptions { clock, tap, commit_tap, staging, prober } = options;
         let Database::Sqlite { path } = &config.store.database;
         let key = host_key(&config.seal.key_file, path)?;
         let sealer = Sealer::new(key, Vec::new())
@@ -86,9 +90,10 @@ impl Engine {
         for (server, pause) in store.pauses().await? {
             lanes.set_pause(&server, Some(pause));
         }
-        let staging = staging.unwrap_or_else(|| beside(path));
+        let libraries =
+            Libraries::new(staging.unwrap_or_else(|| beside(path)), Prober::new(prober, Arc::clone(&clock)));
         let names = config.servers.values().map(|server| server.provider.clone()).collect();
-        let (providers, unready_providers) = load_providers(&config, &staging, names).await;
+        let (providers, unready_providers) = load_providers(&config, &libraries, names).await;
         let mut panels = BTreeMap::new();
         let mut unready = BTreeMap::new();
         for (name, server) in &config.servers {
@@ -122,10 +127,10 @@ impl Engine {
             in_force: RwLock::new(Arc::new(InForce { config, providers, panels, unready })),
             reloading: tokio::sync::Mutex::new(()),
             pausing: tokio::sync::Mutex::new(()),
+            libraries,
             agenda: Agenda::new(clock, Arc::clone(&activity)),
             lanes,
             activity,
-            staging,
             watchers: Mutex::new(HashMap::new()),
             blocked: Mutex::new(HashMap::new()),
             early: Mutex::new(HashSet::new()),
@@ -199,33 +204,27 @@ fn policy(config: &Config) -> RetryPolicy {
     }
 }
 
-/// Loads the plugins of these providers; the second are the reasons of those that could not be.
+/// Loads the plugins of these providers, all at once, since a probe waits for a process; the second are the reasons of
+/// those that could not be.
 pub(super) async fn load_providers(
     config: &Config,
-    staging: &Path,
+    libraries: &Libraries,
     names: BTreeSet<String>,
 ) -> (BTreeMap<String, Arc<Provider>>, HashMap<String, String>) {
+    let loading = names.into_iter().map(|name| async move {
+        let provider = libraries.configured(config, &name).await;
+        (name, provider)
+    });
     let mut loaded = BTreeMap::new();
     let mut failed = HashMap::new();
-    for name in &names {
-        let path = config.plugins.folder.join(format!("lib{name}.so"));
-        let mut policy = LoadPolicy::new(staging);
-        policy.built_with_host = config.plugins.trust_built_with_host;
-        policy.pinned = config.plugins.pinned.get(name).and_then(|hash| hex(hash).parse::<Sha256>().ok());
-        // Reading, hashing and opening block.
-        let outcome = tokio::task::spawn_blocking(move || plugin::load(&path, &policy)).await;
-        let provider = match outcome {
-            Ok(Ok(plugin)) => ready(name, plugin),
-            Ok(Err(error)) => Err(chain(&error)),
-            Err(join) => Err(format!("loading ended in a panic: {join}")),
-        };
+    for (name, provider) in futures_util::future::join_all(loading).await {
         match provider {
             Ok(provider) => {
-                loaded.insert(name.clone(), Arc::new(provider));
+                loaded.insert(name, Arc::new(provider));
             }
             Err(reason) => {
                 tracing::error!(provider = %name, %reason, "a plugin is not loaded");
-                failed.insert(name.clone(), reason);
+                failed.insert(name, reason);
             }
         }
     }
@@ -235,32 +234,6 @@ pub(super) async fn load_providers(
 /// Beside the store: the daemon's own folder, on a file system that is there.
 pub(crate) fn beside(database: &Path) -> PathBuf {
     database.parent().unwrap_or(Path::new("/")).join("plugins")
-}
-
-fn ready(name: &str, loaded: plugin::Loaded) -> Result<Provider, String> {
-    let mut manifest: Manifest =
-        serde_json::from_str(&loaded.manifest_json).map_err(|error| format!("its manifest cannot be read: {error}"))?;
-    manifest.version.clone_from(&loaded.version);
-    if manifest.name != name {
-        return Err(format!("its manifest names the provider {}, its file {name}", manifest.name));
-    }
-    let schema = |schema: &Value, what: &str| {
-        jsonschema::validator_for(schema)
-            .map_err(|error| format!("its schema of {what} settings is not usable: {error}"))
-    };
-    let reply_secrets = manifest
-        .reply_secrets
-        .iter()
-        .map(|path| path.parse().map_err(|error| format!("its manifest names a secret path that is none: {error}")))
-        .collect::<Result<_, String>>()?;
-    Ok(Provider {
-        server_schema: schema(&manifest.server_schema, "server")?,
-        product_schema: schema(&manifest.product_schema, "product")?,
-        reply_secrets,
-        sha256: loaded.sha256.to_string(),
-        manifest,
-        loaded,
-    })
 }
 
 /// Why a server has no provider.
@@ -362,8 +335,4 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

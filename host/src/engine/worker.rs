@@ -117,32 +117,11 @@ impl Engine {
         passes: Vec<OperationId>,
         permits: Option<Permits>,
     ) -> Result<(), StoreError> {
-        let in_force = self.in_force();
-        let Some(panel) = in_force.panels.get(&operation.server).cloned() else {
-            let reason =
-                in_force.unready.get(&operation.server).cloned().unwrap_or_else(|| "it is not configured".to_owned());
-            return self
-                .hand_to_person(operation, passes, format!("the server {} cannot be used: {reason}", operation.server))
-                .await;
+        let panel = match self.panel_for(operation).await {
+            Ok(panel) => panel,
+            Err(reason) => return self.hand_to_person(operation, passes, reason).await,
         };
-        if panel.identity != operation.panel {
-            let reason = format!(
-                "this operation is on {}, and the server {} now names {}; nothing was sent",
-                operation.panel, panel.name, panel.identity
-            );
-            return self.hand_to_person(operation, passes, reason).await;
-        }
         let provider = &panel.provider;
-        if operation.effects.touched
-            && operation.library.as_ref().is_some_and(|library| *library != provider.sha256)
-            && !provider.manifest.can_continue(operation.journal_version)
-        {
-            let reason = format!(
-                "it was begun by another library of {} (journal version {}), which this one does not continue",
-                provider.manifest.name, operation.journal_version
-            );
-            return self.hand_to_person(operation, passes, reason).await;
-        }
         let enter = || self.lanes.enter(&panel.name, operation.hook, &operation.id.0, &operation.service);
         let Some(permits) = permits.filter(|permits| permits.is_on(&panel.name)).or_else(enter) else {
             // In line now. If it may run before its time, that holds for when its turn comes.
@@ -267,7 +246,7 @@ impl Engine {
         Ok(attempt::run(&self.env, panel, subject, &call, deadline, Some(traveller)).await)
     }
 
-    /// Follows what became of an attempt: the service goes on, those who wait hear of it.
+    /// Follows what became of an attempt on the panel: the service goes on, those who wait hear of it.
     async fn follow(self: &Arc<Self>, id: &OperationId, key: ServiceKey, panel: &Panel, conclusion: Conclusion) {
         match conclusion {
             Conclusion::Operation { state, after_ms, poll_at, unsettled, released, blocked_on } => {

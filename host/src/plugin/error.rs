@@ -4,11 +4,12 @@ use std::{
     error::Error,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use billhook_plugin_api::descriptor::DescriptorError;
 
-use super::Sha256;
+use super::{Flaw, Sha256, Signal};
 
 /// A plugin that is not loaded: which file, and why.
 #[derive(Debug, thiserror::Error)]
@@ -118,43 +119,58 @@ pub enum Refusal {
         #[source]
         source: StageProblem,
     },
-    /// The dynamic linker refused it.
-    #[error("the dynamic linker refuses it: {reason}")]
-    Open {
-        /// All that the linker said.
+    /// It was opened, and is not what it should be.
+    #[error(transparent)]
+    Flaw(#[from] Flaw),
+    /// Its code ended the probe in which it was opened.
+    #[error("opening it in a probe ended that process with {signal}; this is remembered in {}", record.display())]
+    ProbeCrashed {
+        /// What killed the process.
+        signal: Signal,
+        /// The file that remembers it.
+        record: PathBuf,
+    },
+    /// Its code ended the probe, and gave an exit code.
+    #[error("opening it in a probe ended that process with exit code {code}; this is remembered in {}", record.display())]
+    ProbeExited {
+        /// The exit code.
+        code: i32,
+        /// The file that remembers it.
+        record: PathBuf,
+    },
+    /// Opening it in a probe went on for too long.
+    #[error("opening it in a probe was not done after {} s", limit.as_secs())]
+    ProbeTimedOut {
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It could not be opened in a probe, through no fault of its own that is known.
+    #[error("it cannot be opened in a probe: {reason}")]
+    Probe {
+        /// What went wrong.
         reason: String,
     },
-    /// The descriptor was there and what it announces was not.
-    #[error("it has a descriptor and no plugin behind it: {reason}")]
-    NotAPlugin {
-        /// What is missing or wrong.
-        reason: String,
+    /// The name in the descriptor is not the one that the file stands for.
+    #[error("its descriptor names the plugin {found}, and its file the plugin {expected}")]
+    WrongName {
+        /// The name that was asked for.
+        expected: String,
+        /// The name in the descriptor.
+        found: String,
     },
-    /// The header comes without the layout of its types, so they cannot be checked.
-    #[error("it was exported without the layout of its types")]
-    NoLayout,
-    /// The types are not those of this ABI.
-    #[error("its types are not those of this ABI: {reason}")]
-    Layout {
-        /// The first differences.
-        reason: String,
-    },
-    /// Its own code panicked while it was being loaded.
-    #[error("it panicked while {during}")]
-    ModulePanicked {
-        /// What it was doing.
-        during: &'static str,
-    },
-    /// Its manifest is not JSON.
-    #[error("its manifest is not JSON")]
-    Manifest(#[source] serde_json::Error),
-    /// Another plugin has the name. For the registry, which knows the others.
+    /// It calls itself as another plugin beside it does.
     #[error("its name {name} is taken by {}", other.display())]
     NameClash {
         /// The name that both have.
         name: String,
-        /// The file that has it already.
+        /// The file that has it by right.
         other: PathBuf,
+    },
+    /// The loader itself failed.
+    #[error("looking at it ended in a panic of the loader: {reason}")]
+    LoaderPanicked {
+        /// The panic.
+        reason: String,
     },
 }
 
@@ -198,20 +214,25 @@ impl Refusal {
             Self::WrongMachine { .. } | Self::WrongClass => "build the plugin for this machine",
             Self::CutShort { .. } => "copy the file again",
             Self::NoDescriptor => "end the plugin's crate with export_provider!",
-            Self::BadDescriptor(_) | Self::NotAPlugin { .. } | Self::NoLayout | Self::Layout { .. } => {
-                "build the plugin again with an unchanged billhook-plugin-api"
-            }
+            Self::BadDescriptor(_) => "build the plugin again with an unchanged billhook-plugin-api",
             Self::AbiMajor { found, host } if found > host => "upgrade the host, or take an older plugin",
             Self::AbiMajor { .. } => "build the plugin with the plugin-api of this host",
             Self::PanicAbort => "build the plugin with panic = \"unwind\" in its profile",
             Self::NotTrusted { .. } => "read the plugin, then pin this SHA-256 in the configuration",
             Self::HashMismatch { .. } => "find out who changed the file; pin the new SHA-256 if it was you",
             Self::Stage { .. } => "make the staging folder the daemon's own, mode 0700, on a disk with room",
-            Self::Open { .. } => {
-                "install the libraries that it needs; build it on a system whose glibc is not newer than this one's"
+            Self::Flaw(flaw) => flaw.remedy(),
+            Self::ProbeCrashed { .. } | Self::ProbeExited { .. } => {
+                "report it to the plugin's author; if the system was at fault and is mended, have it tried again with \
+                 `billhook plugins probe --again FILE`"
             }
-            Self::ModulePanicked { .. } | Self::Manifest(_) => "report it to the plugin's author",
+            Self::ProbeTimedOut { .. } => {
+                "start again if the machine was busy; otherwise report it to the plugin's author: loading must not wait"
+            }
+            Self::Probe { .. } => "let the daemon's user start processes of the daemon's own program",
+            Self::WrongName { .. } => "name the file lib<name>.so after the plugin's crate, and the provider likewise",
             Self::NameClash { .. } => "load only one of the two, or rename one plugin's crate",
+            Self::LoaderPanicked { .. } => "report it to the makers of Billhook, with the file",
         }
     }
 }

@@ -11,43 +11,44 @@ use billhook_abi::{
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
-use super::{Refusal, error::chain};
+use super::{Flaw, error::chain};
 
 /// A layout mismatch can run to hundreds of lines; the first differences tell.
 const LAYOUT_LINES: usize = 3;
 
 /// Opens the library for good and returns its root module, checked.
-pub(super) fn open(staged: &Path) -> Result<PluginModule_Ref, Refusal> {
+pub(super) fn open(staged: &Path) -> Result<PluginModule_Ref, Flaw> {
     let head = header(staged)?;
     if head.layout().is_none() {
-        return Err(Refusal::NoLayout);
+        return Err(Flaw::NoLayout);
     }
-    head.init_root_module::<PluginModule_Ref>().map_err(refusal)
+    head.init_root_module::<PluginModule_Ref>().map_err(flaw)
 }
 
 /// The plugin's manifest, known to be JSON.
-pub(super) fn manifest(module: PluginModule_Ref) -> Result<String, Refusal> {
+pub(super) fn manifest(module: PluginModule_Ref) -> Result<String, Flaw> {
     let text = (module.manifest())().into_string();
     if text.is_empty() {
-        return Err(Refusal::ModulePanicked { during: "writing its manifest" });
+        return Err(Flaw::Panicked { during: "writing its manifest".to_owned() });
     }
-    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(Refusal::Manifest)?;
+    serde_json::from_str::<serde::de::IgnoredAny>(&text)
+        .map_err(|error| Flaw::Manifest { reason: error.to_string() })?;
     Ok(text)
 }
 
 #[expect(unsafe_code, reason = "running another file's code is what a loader does")]
-fn header(staged: &Path) -> Result<&'static LibHeader, Refusal> {
+fn header(staged: &Path) -> Result<&'static LibHeader, Flaw> {
     // NOW, so that a missing function is an error here and not the end of the process at its first call; LOCAL, so
     // that two versions of a plugin do not find each other's symbols.
     //
     // SAFETY: opening runs the library's constructors. The bytes were looked through and trusted by the policy, and
     // they lie in a folder that only this process's user writes to.
     let library = unsafe { Library::open(Some(staged), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|error| Refusal::Open { reason: chain(&error) })?;
+        .map_err(|error| Flaw::Linking { reason: chain(&error) })?;
     // Never closed, also when it is refused below: its constructors may have left threads, thread-locals and statics.
     let library = ManuallyDrop::new(library);
 
-    let not_a_plugin = |reason: String| Refusal::NotAPlugin { reason };
+    let not_a_plugin = |reason: String| Flaw::NotAPlugin { reason };
     let name = ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes();
     // SAFETY: a symbol's address is a pointer, whatever is behind it. It is not read here.
     let address = unsafe { library.get::<*const c_void>(name) }.map_err(|error| not_a_plugin(chain(&error)))?;
@@ -57,25 +58,25 @@ fn header(staged: &Path) -> Result<&'static LibHeader, Refusal> {
     // SAFETY: the symbol has the name that only `abi_stable`'s header has; its address is neither null nor askew, and
     // valid until the process ends because the library is never closed. Reading through it begins with a magic text.
     let head = unsafe { library.get::<AbiHeaderRef>(name) }.map_err(|error| not_a_plugin(chain(&error)))?;
-    head.upgrade().map_err(refusal)
+    head.upgrade().map_err(flaw)
 }
 
-fn refusal(error: LibraryError) -> Refusal {
+fn flaw(error: LibraryError) -> Flaw {
     match error {
-        LibraryError::AbiInstability(report) => Refusal::Layout { reason: differences(&report.to_string()) },
-        LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => Refusal::Layout {
+        LibraryError::AbiInstability(report) => Flaw::Layout { reason: differences(&report.to_string()) },
+        LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => Flaw::Layout {
             reason: format!("they are of version {actual_version}, and this host's of {expected_version}"),
         },
         LibraryError::RootModule { err: RootModuleError::Unwound, .. } => {
-            Refusal::ModulePanicked { during: "building its root module" }
+            Flaw::Panicked { during: "building its root module".to_owned() }
         }
         LibraryError::InvalidAbiHeader(_) => {
-            Refusal::NotAPlugin { reason: "its header is not that of the abi_stable in use".to_owned() }
+            Flaw::NotAPlugin { reason: "its header is not that of the abi_stable in use".to_owned() }
         }
         LibraryError::InvalidCAbi { .. } => {
-            Refusal::NotAPlugin { reason: "its compiler passes arguments in another way".to_owned() }
+            Flaw::NotAPlugin { reason: "its compiler passes arguments in another way".to_owned() }
         }
-        other => Refusal::NotAPlugin { reason: one_line(&chain(&other)) },
+        other => Flaw::NotAPlugin { reason: one_line(&chain(&other)) },
     }
 }
 

@@ -1,4 +1,5 @@
-//! Keeps a private copy of each plugin content that was trusted, under its hash.
+//! Keeps a private copy of each plugin content that was trusted, under its hash. Nothing is taken away: an operation that
+//! was begun by a content goes on with it.
 //!
 //! What is opened is this copy, so that an upgrade in place can neither change pages that are mapped nor slip in
 //! between the check and the opening. A copy is never written to: a wrong one is replaced by name.
@@ -25,13 +26,32 @@ pub(super) fn stage(bytes: &[u8], sha256: Sha256, policy: &LoadPolicy) -> Result
     // Absolute, because the dynamic linker looks for a name without a folder in places of its own.
     let folder = &fs::canonicalize(folder).map_err(|error| Refusal::stage(folder, error))?;
     source::check_folders_above(folder, &policy.trusted_owner_uids)?;
-    let path = folder.join(format!("{sha256}.so"));
+    let path = copy(folder, sha256);
     let holds = |path: &Path| holds(path, bytes.len() as u64, sha256);
     if holds(&path).map_err(|error| Refusal::stage(&path, error))? {
         return Ok(path);
     }
-    write(folder, &path, bytes).map_err(|error| Refusal::stage(&path, error))?;
+    replace(&path, bytes, FILE_MODE).map_err(|error| Refusal::stage(&path, error))?;
     Ok(path)
+}
+
+/// The path and the content of a copy that an earlier start made.
+pub(super) fn kept(sha256: Sha256, policy: &LoadPolicy) -> Result<(PathBuf, Vec<u8>), Refusal> {
+    let folder = &policy.staging_folder;
+    // Not made: without the folder nothing was kept.
+    let folder = &fs::canonicalize(folder).map_err(|_| Refusal::NotFound)?;
+    check_private(folder).map_err(|problem| Refusal::stage(folder, problem))?;
+    let path = copy(folder, sha256);
+    let bytes = source::read(&path, &policy.trusted_owner_uids)?;
+    let found = Sha256::of(&bytes);
+    if found != sha256 {
+        return Err(Refusal::HashMismatch { expected: sha256, found });
+    }
+    Ok((path, bytes))
+}
+
+fn copy(folder: &Path, sha256: Sha256) -> PathBuf {
+    folder.join(format!("{sha256}.so"))
 }
 
 fn ensure_private(folder: &Path) -> Result<(), StageProblem> {
@@ -39,6 +59,10 @@ fn ensure_private(folder: &Path) -> Result<(), StageProblem> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
+    check_private(folder)
+}
+
+fn check_private(folder: &Path) -> Result<(), StageProblem> {
     let metadata = fs::symlink_metadata(folder)?;
     if !metadata.is_dir() {
         return Err(StageProblem::NotAFolder);
@@ -75,8 +99,9 @@ fn holds(path: &Path, size_bytes: u64, sha256: Sha256) -> io::Result<bool> {
     Ok(Sha256::of(&found) == sha256)
 }
 
-/// Writes beside and renames, so that under its own name a copy is whole or absent, whenever the power goes.
-fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes beside and renames, so that under its own name a file is whole or absent, whenever the power goes.
+pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
     // The process id and a counter: nobody else alive has this name, and whoever had it is gone.
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +110,7 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
     if let Err(error) = written {
         // The reason for the failure is worth more than that of this one.
         let _ = fs::remove_file(&beside);
@@ -94,8 +119,8 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -155,14 +180,14 @@ mod tests {
         let spoil: [(&str, &dyn Fn()); 3] = [
             ("other content", &|| {
                 fs::remove_file(&path).unwrap();
-                write_new(&path, b"the c0ntent").unwrap();
+                write_new(&path, b"the c0ntent", FILE_MODE).unwrap();
             }),
             ("writable", &|| {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
             }),
             ("a link", &|| {
                 fs::remove_file(&path).unwrap();
-                write_new(&victim, CONTENT).unwrap();
+                write_new(&victim, CONTENT, FILE_MODE).unwrap();
                 symlink(&victim, &path).unwrap();
             }),
         ];

@@ -66,7 +66,7 @@ impl House {
         }
         let clock = ManualClock::new(START_MS);
         let shared: SharedClock = clock.shared();
-        let options = EngineOptions { clock: shared, tap: None, commit_tap: None, staging: None };
+        let options = EngineOptions { clock: shared, tap: None, commit_tap: None, staging: None, prober: None };
         let config = Arc::new(config);
         let engine = Engine::start(Arc::clone(&config), options).await.unwrap();
         Self { engine, config, clock, _dir: dir }

@@ -25,6 +25,9 @@ pub struct Args {
     /// Where plugins are staged.
     #[arg(long)]
     pub staging: PathBuf,
+    /// The program that opens never-seen plugins first: a `billhook`.
+    #[arg(long)]
+    pub prober: PathBuf,
     /// Wall time at the start, Unix milliseconds. The monotonic time starts at zero, as after a reboot.
     #[arg(long)]
     pub wall_ms: u64,
@@ -47,6 +50,7 @@ pub async fn serve(args: Args) -> Result<(), String> {
         tap: Some(watch.clone()),
         commit_tap: Some(watch.clone()),
         staging: Some(args.staging),
+        prober: Some(args.prober),
     };
     let engine = Engine::start(Arc::new(config), options).await.map_err(|error| format!("{error:?}"))?;
     if !engine.unready().is_empty() {

@@ -19,7 +19,7 @@ static ARTIFACTS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| match s
 });
 
 /// The path of a program (`billhook`, `crash-host`, `fake-virtfusion`, `fake-rootpanel`) or of a provider's library
-/// (`libvirtfusion.so`, `librootpanel.so`).
+/// (`libvirtfusion.so`, `librootpanel.so`, `libfixture.so`).
 pub fn path(name: &str) -> &'static Path {
     ARTIFACTS.get(name).unwrap_or_else(|| panic!("no artifact {name} was built; there are {:?}", ARTIFACTS.keys()))
 }
@@ -28,7 +28,8 @@ pub fn path(name: &str) -> &'static Path {
 fn build() -> BTreeMap<String, PathBuf> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion"])
-        .args(["-p", "billhook-rootpanel", "--bins", "--lib", "--message-format=json"])
+        .args(["-p", "billhook-rootpanel", "-p", "billhook-fixture"])
+        .args(["--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()

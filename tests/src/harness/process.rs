@@ -41,6 +41,7 @@ impl Process {
     pub async fn start<P: Provider>(rig: &Rig<P>, stop_at: Option<Point>) -> Self {
         let mut command = tokio::process::Command::new(artifacts::path("crash-host"));
         command.arg("--config").arg(rig.config_path()).arg("--staging").arg(&STAGING.1);
+        command.arg("--prober").arg(artifacts::path("billhook"));
         command.args(["--wall-ms", &rig.panel_clock.now_ms().to_string()]);
         if let Some(point) = stop_at {
             command.args(["--stop-at", &point.to_string()]);

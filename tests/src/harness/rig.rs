@@ -68,7 +68,7 @@ pub struct Host {
 }
 
 /// A folder in memory, where there is one: the tests count commits, not the disk's milliseconds.
-pub(super) fn folder() -> TempDir {
+pub fn temp_folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let builder = &mut tempfile::Builder::new();
     let builder = builder.prefix("billhook-");
@@ -77,7 +77,7 @@ pub(super) fn folder() -> TempDir {
 
 /// One staging folder for all: a library of one path is mapped once.
 pub(super) static STAGING: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let folder = folder();
+    let folder = temp_folder();
     let path = folder.path().join("staged");
     (folder, path)
 });
@@ -87,7 +87,7 @@ fn plugins<P: Provider>() -> PathBuf {
     static FOLDERS: Mutex<BTreeMap<&str, TempDir>> = Mutex::new(BTreeMap::new());
     let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
     let made = folders.entry(P::LIBRARY).or_insert_with(|| {
-        let folder = folder();
+        let folder = temp_folder();
         private(folder.path());
         let library = folder.path().join(P::LIBRARY);
         std::fs::copy(artifacts::path(P::LIBRARY), &library).expect("the plugin is copied");
@@ -143,8 +143,14 @@ impl<P: Provider> Rig<P> {
         panel(&mut config);
         let runtime = tokio::runtime::Handle::current();
         let running = Running::start_on(&runtime, config, (Ipv4Addr::LOCALHOST, 0).into()).expect("the panel starts");
-        let rig =
-            Self { running, clock: ManualClock::new(START_MS), panel_clock, folder: folder(), setup, elsewhere: None };
+        let rig = Self {
+            running,
+            clock: ManualClock::new(START_MS),
+            panel_clock,
+            folder: temp_folder(),
+            setup,
+            elsewhere: None,
+        };
         rig.write_config();
         rig
     }
@@ -246,8 +252,13 @@ server = "panel"
 
     /// Starts the host.
     pub async fn host(&self) -> Host {
-        let options =
-            EngineOptions { clock: self.clock.shared(), tap: None, commit_tap: None, staging: Some(STAGING.1.clone()) };
+        let options = EngineOptions {
+            clock: self.clock.shared(),
+            tap: None,
+            commit_tap: None,
+            staging: Some(STAGING.1.clone()),
+            prober: Some(artifacts::path("billhook").to_owned()),
+        };
         let engine = match Engine::start(self.config(), options).await {
             Ok(engine) => engine,
             Err(error) => panic!("the engine does not start: {error:?}"),

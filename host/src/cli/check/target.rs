@@ -6,9 +6,9 @@
 use super::Finding;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, plugin_file, plugin_policy};
 use crate::panel::WrongSetting;
-use crate::plugin::{self, LoadPolicy, Loaded, Sha256};
+use crate::plugin::{self, Loaded, Prober};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, remove_dir_all};
 use std::io;
@@ -30,10 +30,12 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
         }
     };
     let names: BTreeSet<&String> = config.servers.values().map(|server| &server.provider).collect();
+    let prober = Prober::new(None, SystemClock::shared());
     let mut findings = Vec::new();
     let mut loaded = BTreeMap::new();
     for name in names {
-        match plugin::load(&file(config, name), &bench.policy(config, name)) {
+        let policy = plugin_policy(config, name, &bench.staging());
+        match plugin::load(&plugin_file(config, name), &policy, &prober).await {
             Ok(plugin) => {
                 findings.push(Finding::ok(
                     plugin_place(name),
@@ -55,17 +57,18 @@ fn plugin_place(name: &str) -> String {
     format!("plugin {name}")
 }
 
-fn file(config: &Config, provider: &str) -> PathBuf {
-    config.plugins.folder.join(format!("lib{provider}.so"))
-}
-
 /// Starts an engine for a moment. It has no work: its store is empty.
 async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, Loaded>) -> Vec<Finding> {
     let mut trial = config.clone();
     trial.store.database = Database::Sqlite { path: bench.folder.join("trial.db") };
     trial.seal.key_file = bench.folder.join("trial.key");
-    let options =
-        EngineOptions { clock: SystemClock::shared(), tap: None, commit_tap: None, staging: Some(bench.staging()) };
+    let options = EngineOptions {
+        clock: SystemClock::shared(),
+        tap: None,
+        commit_tap: None,
+        staging: Some(bench.staging()),
+        prober: None,
+    };
     let engine = match Engine::start(Arc::new(trial), options).await {
         Ok(engine) => engine,
         Err(error) => {
@@ -129,16 +132,6 @@ impl Bench {
 
     fn staging(&self) -> PathBuf {
         self.folder.join("plugins")
-    }
-
-    /// As the engine trusts a plugin.
-    fn policy(&self, config: &Config, provider: &str) -> LoadPolicy {
-        let pin = config.plugins.pinned.get(provider);
-        let hex = |bytes: &[u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let mut policy = LoadPolicy::new(self.staging());
-        policy.built_with_host = config.plugins.trust_built_with_host;
-        policy.pinned = pin.and_then(|bytes| hex(bytes).parse::<Sha256>().ok());
-        policy
     }
 }
 
