@@ -220,16 +220,23 @@ impl Cx {
         head: &impl Serialize,
         body: Vec<u8>,
     ) -> Result<(R, Vec<u8>), Fault> {
-        let head = serde_json::to_vec(head)
-            .map_err(|error| Fault::plugin_bug(format!("the head of {op} cannot be written: {error}")))?;
+        let (head, body) = self.call(op, serde_json::to_vec(head), body).await?;
+        let head = serde_json::from_slice(&head)
+            .map_err(|error| Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}")))?;
+        Ok((head, body))
+    }
+
+    /// The part of a question that is the same for all of them: compiled once, whatever is asked.
+    async fn call(
+        &self,
+        op: &str,
+        head: serde_json::Result<Vec<u8>>,
+        body: Vec<u8>,
+    ) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+        let head = head.map_err(|error| Fault::plugin_bug(format!("the head of {op} cannot be written: {error}")))?;
         let message = Message { head: head.into(), body: body.into() };
         match self.inner.host.call(self.inner.meta, RStr::from(op), message).await {
-            RResult::ROk(reply) => {
-                let head = serde_json::from_slice(&reply.head).map_err(|error| {
-                    Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}"))
-                })?;
-                Ok((head, reply.body.into_vec()))
-            }
+            RResult::ROk(reply) => Ok((reply.head.into_vec(), reply.body.into_vec())),
             RResult::RErr(error) if error.code == code::FAULT => Err(serde_json::from_slice(&error.details)
                 .unwrap_or_else(|_| Fault::plugin_bug(format!("the host refused {op}: {}", error.message)))),
             RResult::RErr(error) => Err(Fault::new(FaultClass::PluginBug, format!("{op}: {}", error.message))),

@@ -8,6 +8,7 @@ use crate::hook::{
     Terminate, TestReport, Unsuspend,
 };
 use crate::manifest::Manifest;
+use crate::place::Misfit;
 use crate::protocol::{HookCall, Note, Outcome, op};
 use crate::provider::Provider;
 use billhook_abi::edge::{FfiFuture, FutureExt, RErr, ROk, RStr, RVec, TD_Opaque};
@@ -107,17 +108,15 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
 }
 
 fn product<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        Fault::invalid_input(format!("the product's settings do not fit at {}: {}", error.path(), error.inner()))
-    })
+    // As text again, so that settings are read by one deserializer, and what does not fit has a place.
+    let text = serde_json::to_vec(&value).unwrap_or_default();
+    read(&text, "the product's settings")
 }
 
-fn read<T: DeserializeOwned>(head: &[u8], what: &str) -> Result<T, Fault> {
-    let mut reader = serde_json::Deserializer::from_slice(head);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        // The error's own text may quote a value, and settings hold secrets.
-        Fault::invalid_input(format!("{what} do not fit at {}", error.path()))
-    })
+fn read<T: DeserializeOwned>(text: &[u8], what: &str) -> Result<T, Fault> {
+    // The error's own text may quote a value, and settings hold secrets.
+    serde_json::from_slice(text)
+        .map_err(|error| Fault::invalid_input(format!("{what} do not fit at {}", Misfit::of(text, &error))))
 }
 
 fn error(fault: &Fault) -> CallError {

@@ -170,6 +170,7 @@ mod fault;
 mod hook;
 mod http;
 mod manifest;
+mod place;
 mod provider;
 mod secret;
 mod step;

@@ -159,12 +159,17 @@ impl<'a> Step<'a> {
     }
 
     async fn drive<T: DeserializeOwned>(self, code: Code<'_>) -> Result<T, Fault> {
+        typed(self.turns(code).await?)
+    }
+
+    /// The conversation about the step; knows no types, so that it is compiled once.
+    async fn turns(self, code: Code<'_>) -> Result<Value, Fault> {
         let Self { cx, open } = self;
         let name = open.name.clone();
         let mut turn = cx.ask::<Turn>(op::STEP_OPEN, &open).await?;
         loop {
             turn = match turn {
-                Turn::Done { result } => return typed(result),
+                Turn::Done { result } => return Ok(result),
                 Turn::Fault { fault } => return Err(fault),
                 Turn::Given => {
                     let Some(given) = &code.given else { return Err(unexpected(&Turn::Given)) };
