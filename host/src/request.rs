@@ -1,7 +1,8 @@
 //! A hook's body, as a platform sends it, and what makes it the event that it is.
 
+use crate::mask::Fingerprinter;
 use crate::problem::Problem;
-use billhook_plugin_api::{Client, Hook, PaidUntil, Secret};
+use billhook_plugin_api::{Addon, Client, Hook, PaidUntil, PasswordTarget, PowerAction, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -37,6 +38,21 @@ pub struct HookBody {
     /// For `action`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
+    /// For `order_addons`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<Addon>,
+    /// For `power`: what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerAction>,
+    /// For `change_password`: whose; the provider's usual one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<PasswordTarget>,
+    /// For `reinstall`: what is on the machine may be lost. Nothing else is accepted there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// For `options`: the product setting whose values are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// A service, as the platform names it.
@@ -96,10 +112,14 @@ impl HookBody {
     ///
     /// `invalid_request` at the member that is missing, empty, too long, or of another hook.
     pub fn check(&self, hook: Hook) -> Result<(), Problem> {
-        let on_server = hook == Hook::Test;
+        let on_server = hook.is_on_server();
         match (&self.service, &self.server) {
-            (None, None) if on_server => return Err(Problem::at("/server", "test needs the name of a server")),
-            (Some(_), _) if on_server => return Err(Problem::at("/service", "test is about a server, not a service")),
+            (None, None) if on_server => {
+                return Err(Problem::at("/server", format!("{hook} needs the name of a server")));
+            }
+            (Some(_), _) if on_server => {
+                return Err(Problem::at("/service", format!("{hook} is about a server, not a service")));
+            }
             (None, _) if !on_server && hook != Hook::Action => {
                 return Err(Problem::at("/service", format!("{hook} needs a service")));
             }
@@ -120,9 +140,10 @@ impl HookBody {
                 }
             }
         }
-        if hook == Hook::Create && self.product.is_none() {
-            return Err(Problem::at("/product", "create needs a product"));
+        if matches!(hook, Hook::Create | Hook::ChangePackage) && self.product.is_none() {
+            return Err(Problem::at("/product", format!("{hook} needs a product")));
         }
+        self.check_own(hook)?;
         match (&self.paid_until, hook) {
             (None, Hook::Renew) => {
                 return Err(Problem::at("/paid_until", "renew needs the old and the new paid-until date"));
@@ -139,18 +160,57 @@ impl HookBody {
             }
             _ => {}
         }
-        if (hook == Hook::Action) != self.action.is_some() {
-            let text =
-                if hook == Hook::Action { "action needs a name" } else { "only the hook `action` has an action" };
-            return Err(Problem::at("/action", text));
+        Ok(())
+    }
+
+    /// What one hook must have and all others must not.
+    fn check_own(&self, hook: Hook) -> Result<(), Problem> {
+        for (path, owner, is_there) in [
+            ("/action", Hook::Action, self.action.is_some()),
+            ("/power", Hook::Power, self.power.is_some()),
+            ("/addons", Hook::OrderAddons, !self.addons.is_empty()),
+            ("/field", Hook::Options, self.field.is_some()),
+            ("/confirm", Hook::Reinstall, self.confirm),
+        ] {
+            if hook == owner && !is_there {
+                let text = match owner {
+                    Hook::Reinstall => "reinstall loses what is on the machine: it needs `confirm: true`".to_owned(),
+                    _ => format!("{hook} needs `{}`", path.trim_start_matches('/')),
+                };
+                return Err(Problem::at(path, text));
+            }
+            if hook != owner && is_there {
+                return Err(Problem::at(path, format!("only the hook `{owner}` has this")));
+            }
+        }
+        if self.target.is_some() && hook != Hook::ChangePassword {
+            return Err(Problem::at("/target", "only the hook `change_password` has this"));
+        }
+        for (index, addon) in self.addons.iter().enumerate() {
+            id(&format!("/addons/{index}/id"), &addon.id)?;
+            if addon.quantity == 0 {
+                return Err(Problem::at(format!("/addons/{index}/quantity"), "at least 1"));
+            }
+            if self.addons[..index].iter().any(|other| other.id == addon.id) {
+                return Err(Problem::at(format!("/addons/{index}/id"), "named twice: say it with `quantity`"));
+            }
+        }
+        if let Some(field) = &self.field {
+            id("/field", field)?;
         }
         Ok(())
     }
 
-    /// Hash of what makes this hook the event that it is: hook, service, product, target, money; neither contact data nor waits
-    /// nor the password.
-    pub fn fingerprint(&self, hook: Hook) -> String {
-        let content = json!({
+    /// What a hook does beyond its word: the name of an action, or what a `power` does.
+    pub fn action(&self) -> Option<&str> {
+        self.action.as_deref().or(self.power.map(PowerAction::as_str))
+    }
+
+    /// Hash of what makes this hook the event that it is: hook, service, product, target, money; neither contact data nor
+    /// waits. A password only where it is what the hook is about, and then as the host's keyed fingerprint.
+    pub fn fingerprint(&self, hook: Hook, prints: &Fingerprinter) -> String {
+        let password = self.password.as_ref().filter(|_| hook == Hook::ChangePassword);
+        let mut content = json!({
             "hook": hook,
             "service": self.service.as_ref().map(|service| &service.id),
             "server": self.server,
@@ -159,6 +219,17 @@ impl HookBody {
             "action": self.action,
             "params": self.params,
         });
+        // Absent rather than null where they say nothing, so that the events of an older store keep their hashes.
+        for (name, value) in [
+            ("addons", (!self.addons.is_empty()).then(|| json!(self.addons))),
+            ("power", self.power.map(|power| json!(power))),
+            ("target", self.target.map(|target| json!(target))),
+            ("password", password.map(|password| json!(prints.of_event(password.expose())))),
+        ] {
+            if let Some(value) = value {
+                content[name] = value;
+            }
+        }
         // serde_json's map is ordered by key, so equal contents give equal texts.
         let digest = Sha256::digest(content.to_string().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -272,6 +343,19 @@ mod tests {
             (Hook::Suspend, r#"{"service":{"id":"1"},"action":"a"}"#, "/action"),
             (Hook::Test, r#"{}"#, "/server"),
             (Hook::Test, r#"{"service":{"id":"1"},"server":"s"}"#, "/service"),
+            (Hook::List, r#"{"service":{"id":"1"}}"#, "/service"),
+            (Hook::Options, r#"{"server":"s"}"#, "/field"),
+            (Hook::Test, r#"{"server":"s","field":"plan"}"#, "/field"),
+            (Hook::ChangePackage, r#"{"service":{"id":"1"}}"#, "/product"),
+            (Hook::Power, r#"{"service":{"id":"1"}}"#, "/power"),
+            (Hook::Suspend, r#"{"service":{"id":"1"},"power":"stop"}"#, "/power"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[]}"#, "/addons"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[{"id":"a"},{"id":" "}]}"#, "/addons/1/id"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[{"id":"a"},{"id":"a"}]}"#, "/addons/1/id"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[{"id":"a","quantity":0}]}"#, "/addons/0/quantity"),
+            (Hook::Reinstall, r#"{"service":{"id":"1"}}"#, "/confirm"),
+            (Hook::Create, r#"{"service":{"id":"1"},"product":{"id":"p"},"confirm":true}"#, "/confirm"),
+            (Hook::Create, r#"{"service":{"id":"1"},"product":{"id":"p"},"target":"root"}"#, "/target"),
         ] {
             let problem = HookBody::parse(body.as_bytes()).unwrap().check(hook).unwrap_err();
             assert_eq!(problem.path.as_deref(), Some(path), "{hook} {body}");
@@ -279,8 +363,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_hook_is_about_is_part_of_the_event() {
+        let prints = Fingerprinter::new(&[7; 32]);
+        for (hook, one, other, same) in [
+            (Hook::ChangePassword, r#"{"password":"one-password"}"#, r#"{"password":"two-password"}"#, false),
+            (Hook::Reinstall, r#"{"password":"one-password"}"#, r#"{"password":"two-password"}"#, true),
+            (Hook::ChangePassword, r#"{"target":"root"}"#, r#"{"target":"account"}"#, false),
+            (Hook::Power, r#"{"power":"start"}"#, r#"{"power":"stop"}"#, false),
+            (Hook::OrderAddons, r#"{"addons":[{"id":"a"}]}"#, r#"{"addons":[{"id":"a","quantity":1}]}"#, true),
+            (Hook::OrderAddons, r#"{"addons":[{"id":"a"}]}"#, r#"{"addons":[{"id":"b"}]}"#, false),
+        ] {
+            let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(hook, &prints);
+            assert_eq!(print(one) == print(other), same, "{hook} {one} {other}");
+        }
+    }
+
+    #[test]
     fn contact_data_is_not_part_of_the_event() {
-        let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(Hook::Create);
+        let prints = Fingerprinter::new(&[7; 32]);
+        let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(Hook::Create, &prints);
         let first = print(r#"{"service":{"id":"1","domain":"a"},"product":{"id":"p"},"client":{"email":"a@x"}}"#);
         assert_eq!(first, print(r#"{"product":{"id":"p"},"client":{"email":"b@x"},"service":{"id":"1"}}"#));
         assert_ne!(first, print(r#"{"service":{"id":"1"},"product":{"id":"q"}}"#));
