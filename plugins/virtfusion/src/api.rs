@@ -2,9 +2,14 @@
 //!
 //! Source, unless said otherwise: VirtFusion Global API reference (OpenAPI file), the operation named.
 
+pub mod access;
+pub mod catalog;
+pub mod guest;
+pub mod resources;
+
 use crate::fault;
 use crate::owner::Relation;
-use crate::server::{Resources, Server};
+use crate::server::{Resources, Server, list};
 use crate::settings::Product;
 use billhook_plugin_api::{Fault, FaultClass, Reply, Request, Secret, segment};
 use serde_json::{Map, Value, json};
@@ -269,6 +274,21 @@ pub fn accepted(reply: &Reply) -> Result<(), Fault> {
     }
 }
 
+/// A path on the panel's host, as the panel gives for its own pages. What would lead to another host is refused: the
+/// customer would take the keys there.
+fn panel_path(value: &Value, place: &str) -> Result<String, Fault> {
+    match value.as_str() {
+        Some(path)
+            if path.starts_with('/')
+                && !path.starts_with("//")
+                && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') =>
+        {
+            Ok(path.to_owned())
+        }
+        _ => Err(Fault::panel_bug(format!("the panel's answer has no path of its own pages, at {place}"))),
+    }
+}
+
 /// The whole of an answer that must have a body.
 fn body(reply: &Reply) -> Result<Value, Fault> {
     serde_json::from_slice(&reply.body).map_err(|_| fault::untrusted(reply.status, "nothing where data belongs"))
@@ -420,7 +440,7 @@ mod tests {
 
         let server = server_reply(&reply(200, &odd), 7).unwrap().unwrap();
 
-        assert_eq!((server.build(), server.ips().len(), server.power()), (Build::Awaited, 0, None));
+        assert_eq!((server.build(), server.ips.len(), server.power()), (Build::Awaited, 0, None));
     }
 
     #[test]

@@ -11,17 +11,28 @@ mod fault;
 mod owner;
 mod server;
 
+mod panel; // hooks from here
+
+mod access;
+mod actions;
+mod addons;
+mod catalog;
 mod create;
 mod lifecycle;
-mod panel; // hooks from here
+mod package;
+mod password;
+mod power;
+mod reinstall;
 mod status;
+mod usage;
 
 #[cfg(test)]
 mod stage;
 
 use billhook_plugin_api::{
-    Account, Auth, Change, Create, Cx, Ended, Facts, Fault, Hook, Provider, Renew, Status, StatusReport, Suspend,
-    Terminate, TestReport, Unsuspend, export_provider,
+    Account, ActionCall, ActionResult, Auth, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Cx,
+    Ended, Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Provider, Reinstall, Renew,
+    Status, StatusReport, Suspend, Terminate, TestReport, Unsuspend, Usage, UsageReport, export_provider,
 };
 use settings::{Product, Server, UserRelation};
 
@@ -34,13 +45,16 @@ pub struct VirtFusion {
 
 impl Provider for VirtFusion {
     const FACTS: Facts = Facts {
-        convergent: &[Hook::Suspend, Hook::Unsuspend, Hook::Renew],
+        convergent: &[Hook::Suspend, Hook::Unsuspend, Hook::Renew, Hook::Power],
+        actions: actions::ACTIONS,
+        options: catalog::FIELDS,
         auth: Auth::Bearer { setting: "token" },
         reply_secrets: api::REPLY_SECRETS,
         ..Facts::new(
             "virtfusion",
             "VirtFusion",
-            &[Hook::Create, Hook::Suspend, Hook::Unsuspend, Hook::Terminate, Hook::Renew, Hook::Status, Hook::Test],
+            // The panel can do something for every hook that there is.
+            &Hook::ALL,
         )
     };
     type Server = Server;
@@ -72,12 +86,56 @@ impl Provider for VirtFusion {
         lifecycle::renew(self, cx, request).await
     }
 
+    async fn change_package(&self, cx: &Cx, request: ChangePackage<Product>) -> Result<Change, Fault> {
+        package::run(self, cx, request).await
+    }
+
+    async fn order_addons(&self, cx: &Cx, request: OrderAddons<Product>) -> Result<Change, Fault> {
+        addons::run(self, cx, request).await
+    }
+
+    async fn change_password(&self, cx: &Cx, request: ChangePassword<Product>) -> Result<Change, Fault> {
+        password::run(self, cx, request).await
+    }
+
+    async fn power(&self, cx: &Cx, request: Power<Product>) -> Result<Change, Fault> {
+        power::run(self, cx, request).await
+    }
+
+    async fn reinstall(&self, cx: &Cx, request: Reinstall<Product>) -> Result<Change, Fault> {
+        reinstall::run(self, cx, request).await
+    }
+
+    async fn console(&self, cx: &Cx, request: Console<Product>) -> Result<ConsoleAccess, Fault> {
+        access::console(self, cx, request).await
+    }
+
+    async fn login(&self, cx: &Cx, request: Login<Product>) -> Result<LoginLink, Fault> {
+        access::login(self, cx, request).await
+    }
+
     async fn status(&self, cx: &Cx, request: Status<Product>) -> Result<StatusReport, Fault> {
         status::status(self, cx, request).await
     }
 
+    async fn usage(&self, cx: &Cx, request: Usage<Product>) -> Result<UsageReport, Fault> {
+        usage::run(self, cx, request).await
+    }
+
+    async fn list(&self, cx: &Cx) -> Result<Listing, Fault> {
+        catalog::list(cx).await
+    }
+
+    async fn options(&self, cx: &Cx, field: &str) -> Result<Vec<OptionValue>, Fault> {
+        catalog::options(cx, field).await
+    }
+
     async fn test(&self, cx: &Cx) -> Result<TestReport, Fault> {
         status::test(self, cx).await
+    }
+
+    async fn action(&self, cx: &Cx, request: ActionCall<Product>) -> Result<ActionResult, Fault> {
+        actions::run(self, cx, request).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! `suspend`, `unsuspend`, `renew` and `terminate`.
 
-use crate::owner;
+use crate::panel::Owned;
 use crate::server::Server;
 use crate::settings::Product;
 use crate::{VirtFusion, api, fault, panel};
@@ -68,7 +68,7 @@ pub async fn renew(panel: &VirtFusion, cx: &Cx, request: Renew<Product>) -> Resu
     if request.product.unsuspend_on_renew {
         return switch(panel, cx, &request.service, &request.product, Switch::On).await;
     }
-    let server = own_server(panel, cx, &request.service, &request.product).await?;
+    let server = Owned::new(panel, &request.service, &request.product)?.read(cx).await?;
     let staff = server.suspended.then(|| "the server is suspended on the panel".to_owned());
     Ok(Change { message: Texts { staff, customer: None }, ..Change::noop() })
 }
@@ -77,12 +77,10 @@ pub async fn renew(panel: &VirtFusion, cx: &Cx, request: Renew<Product>) -> Resu
 pub async fn terminate(panel: &VirtFusion, cx: &Cx, request: Terminate<Product>) -> Result<Ended, Fault> {
     let Terminate { service, product } = request;
     product.check()?;
-    let id = panel::server_id(&service)?;
+    let owned = Owned::new(panel, &service, &product)?;
+    let id = owned.id;
     cx.progress(10, "deleting the server");
-    delete(cx, "delete", id, product.terminate_delay_min, &|server| {
-        owner::check(server, &service, &product, panel.user_relation)
-    })
-    .await?;
+    delete(cx, "delete", id, product.terminate_delay_min, &|server| owned.check(server)).await?;
 
     if product.terminate_delay_min > 0 {
         let delay_ms = u64::from(product.terminate_delay_min) * 60_000;
@@ -122,13 +120,6 @@ pub async fn delete(cx: &Cx, step: &'static str, id: u64, delay_min: u32, check:
         .await
 }
 
-/// The service's server, read now, which must be there and be the service's.
-async fn own_server(panel: &VirtFusion, cx: &Cx, service: &Service, product: &Product) -> Result<Server, Fault> {
-    let server = panel::server(cx, panel::server_id(service)?).await?;
-    owner::check(&server, service, product, panel.user_relation)?;
-    Ok(server)
-}
-
 /// Switches the server, if a read says that it is not so already.
 ///
 /// All is read within the convergent change: its result is stored before a wait, so that a run that comes back from the
@@ -140,10 +131,11 @@ async fn switch(
     product: &Product,
     to: Switch,
 ) -> Result<Change, Fault> {
-    let id = panel::server_id(service)?;
+    let owned = Owned::new(panel, service, product)?;
+    let id = owned.id;
     let switched = cx
         .converge(|send| async move {
-            if to.is_so(&own_server(panel, cx, service, product).await?) {
+            if to.is_so(&owned.read(cx).await?) {
                 return Ok(Switched::Already);
             }
             api::accepted(&send.call(to.request(id)).await?)?;

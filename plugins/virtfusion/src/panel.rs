@@ -1,9 +1,14 @@
-//! The reads that the hooks share.
+//! What the hooks share: reads of the panel, and the wait for one of its tasks.
 
-use crate::api;
-use crate::owner::Relation;
+use crate::api::guest::Task;
+use crate::owner::{self, Relation};
 use crate::server::{Resources, Server};
-use billhook_plugin_api::{Cx, Fault, FaultClass, Service};
+use crate::settings::Product;
+use crate::{VirtFusion, api};
+use billhook_plugin_api::{Cx, Fault, FaultClass, Reply, Service, Time, every, within};
+
+/// The code of a fault that says that a task failed on the panel.
+const TASK_FAILED: &str = "task_failed";
 
 /// The panel's id of a service's server.
 pub fn server_id(service: &Service) -> Result<u64, Fault> {
@@ -32,6 +37,63 @@ pub fn no_such_server(id: u64) -> Fault {
     Fault::not_found(format!("the panel has no server {id} any more")).with_code("404")
 }
 
+/// A service whose server a hook is about.
+#[derive(Clone, Copy)]
+pub struct Owned<'a> {
+    panel: &'a VirtFusion,
+    service: &'a Service,
+    product: &'a Product,
+    /// The panel's id of it.
+    pub id: u64,
+}
+
+impl<'a> Owned<'a> {
+    /// Nothing is read yet.
+    pub fn new(panel: &'a VirtFusion, service: &'a Service, product: &'a Product) -> Result<Self, Fault> {
+        Ok(Self { panel, service, product, id: server_id(service)? })
+    }
+
+    /// The server, read now, which must be there and be the service's.
+    pub async fn read(self, cx: &Cx) -> Result<Server, Fault> {
+        self.checked(&cx.http(api::server(self.id)).await?)
+    }
+
+    /// As [`Owned::read`], with what the hypervisor says of it, and with the reply for further reading.
+    pub async fn read_with_power(self, cx: &Cx) -> Result<(Server, Reply), Fault> {
+        let reply = cx.http(api::server_with_power(self.id)).await?;
+        Ok((self.checked(&reply)?, reply))
+    }
+
+    /// Refuses a server that is somebody else's.
+    pub fn check(self, server: &Server) -> Result<(), Fault> {
+        owner::check(server, self.service, self.product, self.panel.user_relation)
+    }
+
+    /// The customer's link to a panel user. There is none where all customers share one.
+    pub fn relation(self, what: &str) -> Result<Relation, Fault> {
+        if self.product.virtfusion_user_id.is_some() {
+            return Err(Fault::unsupported(&format!(
+                "{what} of a product with virtfusion_user_id: its servers have one owner, who is not the customer"
+            )));
+        }
+        Relation::of(self.service, self.panel.user_relation, self.panel.relation_prefix.as_deref())
+    }
+
+    fn checked(self, reply: &Reply) -> Result<Server, Fault> {
+        let server = api::server_reply(reply, self.id)?.ok_or_else(|| no_such_server(self.id))?;
+        self.check(&server)?;
+        Ok(server)
+    }
+}
+
+/// A server that must be idle now, so that what is under way later is ours.
+pub fn idle(server: &Server) -> Result<(), Fault> {
+    if server.is_busy {
+        return Err(Fault::new(FaultClass::ConflictBusy, format!("the panel is at work on server {}", server.id)));
+    }
+    Ok(())
+}
+
 /// The user of that relation.
 pub async fn find_user(cx: &Cx, relation: &Relation) -> Result<Option<u64>, Fault> {
     api::user_reply(&cx.http(api::user(relation)).await?, relation)
@@ -53,4 +115,20 @@ pub async fn package(cx: &Cx, id: u64) -> Result<Option<Resources>, Fault> {
         }
         _ => Ok(api::package_resources(&reply)),
     }
+}
+
+/// Waits until a task of the panel is over, if there is one.
+pub async fn wait_for_task(cx: &Cx, name: &'static str, task: Option<u64>) -> Result<(), Fault> {
+    let Some(task) = task else { return Ok(()) };
+    cx.wait_until(name, every(3.secs()), within(5.mins()), || async move {
+        match api::guest::task_reply(&cx.http(api::guest::task(task)).await?)? {
+            Task::Over => Ok(true),
+            Task::Running => Ok(false),
+            Task::Failed(why) => {
+                let why = why.unwrap_or_else(|| "it does not say why".to_owned());
+                Err(Fault::panel_bug(format!("task {task} failed on the panel: {why}")).with_code(TASK_FAILED))
+            }
+        }
+    })
+    .await
 }

@@ -33,7 +33,7 @@ pub async fn status(panel: &VirtFusion, cx: &Cx, request: Status<Product>) -> Re
         (false, true) => Some("changes wait for the next restart of the server".to_owned()),
         (false, false) => None,
     };
-    Ok(StatusReport { state: server.service_state(), power: server.power(), pending, properties })
+    Ok(StatusReport { state: server.service_state(), power: server.power().map(str::to_owned), pending, properties })
 }
 
 /// Tries the address, the token, and the token's rights to read.
