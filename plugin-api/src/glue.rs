@@ -112,31 +112,7 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
                     let client = client.unwrap_or_default();
                     provider.create(cx, Create { service, client, product, password }).await.map(Outcome::from)
                 }
-                Hook::Suspend => provider.suspend(cx, Suspend { service, product, reason }).await.map(Outcome::from),
-                Hook::Unsuspend => provider.unsuspend(cx, Unsuspend { service, product }).await.map(Outcome::from),
                 Hook::Terminate => provider.terminate(cx, Terminate { service, product }).await.map(Outcome::from),
-                Hook::Renew => {
-                    let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
-                    provider.renew(cx, Renew { service, product, paid_until }).await.map(Outcome::from)
-                }
-                Hook::ChangePackage => {
-                    provider.change_package(cx, ChangePackage { service, product }).await.map(Outcome::from)
-                }
-                Hook::ChangePassword => {
-                    let request = ChangePassword { service, product, password, target };
-                    provider.change_password(cx, request).await.map(Outcome::from)
-                }
-                Hook::OrderAddons if addons.is_empty() => Err(Fault::invalid_input("order_addons needs addons")),
-                Hook::OrderAddons => {
-                    provider.order_addons(cx, OrderAddons { service, product, addons }).await.map(Outcome::from)
-                }
-                Hook::Power => {
-                    let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
-                    provider.power(cx, Power { service, product, action }).await.map(Outcome::from)
-                }
-                Hook::Reinstall => {
-                    provider.reinstall(cx, Reinstall { service, product, password }).await.map(Outcome::from)
-                }
                 Hook::Console => provider.console(cx, Console { service, product }).await.map(Outcome::from),
                 Hook::Login => provider.login(cx, Login { service, product }).await.map(Outcome::from),
                 Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
@@ -144,6 +120,29 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
                 Hook::List | Hook::Test | Hook::Options | Hook::Action => {
                     Err(Fault::plugin_bug("a hook was sent two ways"))
                 }
+                // What returns a change does so in one place: each place costs a plugin a copy of the whole outcome.
+                changing => match changing {
+                    Hook::Suspend => provider.suspend(cx, Suspend { service, product, reason }).await,
+                    Hook::Unsuspend => provider.unsuspend(cx, Unsuspend { service, product }).await,
+                    Hook::Renew => {
+                        let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
+                        provider.renew(cx, Renew { service, product, paid_until }).await
+                    }
+                    Hook::ChangePackage => provider.change_package(cx, ChangePackage { service, product }).await,
+                    Hook::ChangePassword => {
+                        let request = ChangePassword { service, product, password, target };
+                        provider.change_password(cx, request).await
+                    }
+                    Hook::OrderAddons if addons.is_empty() => Err(Fault::invalid_input("order_addons needs addons")),
+                    Hook::OrderAddons => provider.order_addons(cx, OrderAddons { service, product, addons }).await,
+                    Hook::Power => {
+                        let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
+                        provider.power(cx, Power { service, product, action }).await
+                    }
+                    Hook::Reinstall => provider.reinstall(cx, Reinstall { service, product, password }).await,
+                    other => Err(Fault::plugin_bug(format!("{other} was taken for a change"))),
+                }
+                .map(Outcome::from),
             }
         }
     }

@@ -4,7 +4,8 @@ use crate::VirtFusion;
 use crate::api::resources::{self, Part};
 use crate::api::{self, catalog, guest};
 use crate::package::set_part;
-use crate::panel::Owned;
+use crate::panel::{self, Owned};
+use crate::server::{Server, list};
 use crate::settings::Product;
 use billhook_plugin_api::schemars::{Schema, json_schema};
 use billhook_plugin_api::{ActionCall, ActionFacts, ActionResult, Change, Cx, Fault};
@@ -58,12 +59,12 @@ fn remove_ipv4_params() -> Schema {
 }
 
 /// Runs an action on a service's server.
-pub async fn run(panel: &VirtFusion, cx: &Cx, request: ActionCall<Product>) -> Result<ActionResult, Fault> {
+pub async fn run(of: &VirtFusion, cx: &Cx, request: ActionCall<Product>) -> Result<ActionResult, Fault> {
     let ActionCall { name, service, product, params } = request;
     let (Some(service), Some(product)) = (service, product) else {
         return Err(Fault::invalid_input(format!("{name} needs a service")));
     };
-    let owned = Owned::new(panel, &service, &product)?;
+    let owned = Owned::new(of, &service, &product)?;
     let number = |member: &str| params[member].as_u64().ok_or_else(|| missing(member));
     let id = owned.id;
     let is_new = match name.as_str() {
@@ -71,15 +72,33 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: ActionCall<Product>) -> R
             owned.read(cx).await?;
             return Ok(ActionResult { data: read(cx, &name, id).await?, change: Change::done() });
         }
-        "rename" => rename(cx, owned, params["name"].as_str().ok_or_else(|| missing("name"))?).await?,
-        "backup_plan" => backup_plan(cx, owned, number("plan_id")?).await?,
+        "rename" => {
+            let wanted = params["name"].as_str().ok_or_else(|| missing("name"))?;
+            let next = |server: &Server| Ok((server.name != wanted).then(|| api::rename(id, wanted)));
+            panel::adjust(cx, "rename", owned, &next).await?
+        }
+        "backup_plan" => {
+            let plan = number("plan_id")?;
+            let next = |server: &Server| {
+                Ok((server.backup_plan.unwrap_or_default() != plan).then(|| resources::backup_plan(id, plan)))
+            };
+            panel::adjust(cx, "backup_plan", owned, &next).await?
+        }
         "cpu_throttle" => set_part(cx, "throttle", owned, Part::Throttle, number("percent")?).await?,
         "remove_ipv4" => {
-            let ips = params["ips"].as_array().ok_or_else(|| missing("ips"))?;
-            let ips: Vec<String> = ips.iter().filter_map(|ip| ip.as_str().map(str::to_owned)).collect();
-            remove_ipv4(cx, owned, &ips).await?
+            let unwanted: Vec<&str> = list(&params["ips"]).iter().filter_map(Value::as_str).collect();
+            let next = |server: &Server| {
+                // Without its main address nobody reaches the server.
+                if server.ips.first().is_some_and(|main| unwanted.contains(&main.as_str())) {
+                    return Err(Fault::invalid_input("the main address cannot be taken away"));
+                }
+                let there: Vec<&String> = server.ips.iter().filter(|ip| unwanted.contains(&ip.as_str())).collect();
+                Ok((!there.is_empty()).then(|| resources::remove_ipv4(id, &there)))
+            };
+            panel::adjust(cx, "remove_ipv4", owned, &next).await?
         }
-        "close_console" => close_console(cx, owned).await?,
+        // Sent whatever the panel shows: its member `enabled` cannot be relied on.
+        "close_console" => panel::adjust(cx, "close_console", owned, &|_| Ok(Some(guest::vnc(id, false)))).await?,
         other => return Err(Fault::unsupported(&format!("the action {other}"))),
     };
     // Read once more: a run whose step was done by an earlier one has not read anything yet.
@@ -120,57 +139,4 @@ async fn read(cx: &Cx, name: &str, id: u64) -> Result<Value, Fault> {
             periods.into_iter().map(shown).collect()
         }
     })
-}
-
-async fn rename(cx: &Cx, owned: Owned<'_>, name: &str) -> Result<bool, Fault> {
-    cx.step("rename")
-        .ensure(move |send| async move {
-            if owned.read(cx).await?.name == name {
-                return Ok(false);
-            }
-            api::rename_reply(&send.call(api::rename(owned.id, name)).await?)?;
-            Ok(true)
-        })
-        .await
-}
-
-async fn backup_plan(cx: &Cx, owned: Owned<'_>, plan: u64) -> Result<bool, Fault> {
-    cx.step("backup_plan")
-        .ensure(move |send| async move {
-            if owned.read(cx).await?.backup_plan.unwrap_or_default() == plan {
-                return Ok(false);
-            }
-            resources::modified(&send.call(resources::backup_plan(owned.id, plan)).await?)?;
-            Ok(true)
-        })
-        .await
-}
-
-/// Takes those away that the server has. The main address stays: without it nobody reaches the server.
-async fn remove_ipv4(cx: &Cx, owned: Owned<'_>, unwanted: &[String]) -> Result<bool, Fault> {
-    cx.step("remove_ipv4")
-        .ensure(move |send| async move {
-            let mut ips = owned.read(cx).await?.ips;
-            if ips.first().is_some_and(|main| unwanted.contains(main)) {
-                return Err(Fault::invalid_input("the main address cannot be taken away"));
-            }
-            ips.retain(|ip| unwanted.contains(ip));
-            if ips.is_empty() {
-                return Ok(false);
-            }
-            resources::modified(&send.call(resources::remove_ipv4(owned.id, &ips)).await?)?;
-            Ok(true)
-        })
-        .await
-}
-
-/// Sent whatever the panel shows: its member `enabled` cannot be relied on.
-async fn close_console(cx: &Cx, owned: Owned<'_>) -> Result<bool, Fault> {
-    cx.step("close_console")
-        .ensure(move |send| async move {
-            owned.read(cx).await?;
-            guest::vnc_taken(&send.call(guest::vnc(owned.id, false)).await?)?;
-            Ok(true)
-        })
-        .await
 }

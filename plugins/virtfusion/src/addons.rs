@@ -29,7 +29,7 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: OrderAddons<Product>) -> 
     for Addon { id, quantity } in &addons {
         if id == IPV4 {
             cx.progress(20, "adding addresses");
-            added.push(add_ipv4(cx, "ipv4", owned, *quantity).await?.join(", "));
+            added.push(add_ipv4(cx, owned, *quantity).await?.join(", "));
         } else {
             cx.progress(60, "adding traffic");
             let month = add_traffic(cx, owned, *quantity).await?;

@@ -266,10 +266,7 @@ pub fn delete(id: u64, delay_min: u32) -> Request {
 pub fn accepted(reply: &Reply) -> Result<(), Fault> {
     fault::check(reply, &[200, 202, 204])?;
     match fault::Shape::of(reply) {
-        fault::Shape::Words(text) => {
-            Err(Fault::panel_bug(format!("the panel answered {} and complains: {text}", reply.status))
-                .with_code(reply.status.to_string()))
-        }
+        fault::Shape::Words(text) => Err(complaint(reply, &text)),
         _ => Ok(()),
     }
 }
@@ -302,13 +299,19 @@ fn data(reply: &Reply) -> Result<Value, Fault> {
     }
 }
 
-/// An answer that has the panel's words in place of its data is a failure that calls itself a success.
+/// A failure that calls itself a success.
+fn complaint(reply: &Reply, text: &str) -> Fault {
+    Fault::panel_bug(format!("the panel answered {} and complains: {text}", reply.status))
+        .with_code(reply.status.to_string())
+}
+
+/// An answer that has something else, perhaps the panel's words, in place of its data.
 fn no_data(reply: &Reply) -> Fault {
-    let staff = match fault::Shape::of(reply) {
-        fault::Shape::Words(text) => format!("the panel answered {} and complains: {text}", reply.status),
-        _ => format!("the panel's answer ({}) has not the data that it should have, at data", reply.status),
-    };
-    Fault::panel_bug(staff).with_code(reply.status.to_string())
+    if let fault::Shape::Words(text) = fault::Shape::of(reply) {
+        return complaint(reply, &text);
+    }
+    Fault::panel_bug(format!("the panel's answer ({}) has not the data that it should have, at data", reply.status))
+        .with_code(reply.status.to_string())
 }
 
 /// The `data` of an answer that is a server, once its id says that this is the right API.

@@ -4,7 +4,7 @@
 //! is noted with the service, and nothing is to change only where the note and everything that is shown agree.
 
 use crate::api::resources::{self, Package, Part};
-use crate::panel::Owned;
+use crate::panel::{self, Doing, Owned};
 use crate::server::{ORDER_SETTLE, Resources, Server};
 use crate::settings::Product;
 use crate::{VirtFusion, api};
@@ -29,10 +29,10 @@ struct Plan {
 }
 
 /// Gives the server what the product says.
-pub async fn run(panel: &VirtFusion, cx: &Cx, request: ChangePackage<Product>) -> Result<Change, Fault> {
+pub async fn run(of: &VirtFusion, cx: &Cx, request: ChangePackage<Product>) -> Result<Change, Fault> {
     let ChangePackage { service, product } = request;
     product.check()?;
-    let owned = Owned::new(panel, &service, &product)?;
+    let owned = Owned::new(of, &service, &product)?;
     let package = package(cx, product.package_id).await?;
     let server = owned.read(cx).await?;
     let target = Target { product: &product, package: package.resources };
@@ -44,7 +44,11 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: ChangePackage<Product>) -
 
     if plan.package {
         cx.progress(20, format!("changing to the package {}", package.name));
-        set_package(cx, owned, target, plan.package_shows).await?;
+        panel::adjust(cx, "package", owned, &move |server| {
+            let is_seen = plan.package_shows && target.has_package(server);
+            Ok((!is_seen).then(|| resources::change_package(server.id, target.product)))
+        })
+        .await?;
     }
     for (step, part, value) in [
         ("memory", Part::Memory, plan.memory),
@@ -57,7 +61,7 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: ChangePackage<Product>) -
     }
     if plan.ipv4 > 0 {
         cx.progress(80, "adding addresses");
-        add_ipv4(cx, "ipv4", owned, plan.ipv4).await?;
+        add_ipv4(cx, owned, plan.ipv4).await?;
     }
 
     cx.progress(95, "reading what the panel made of it");
@@ -158,47 +162,24 @@ impl Target<'_> {
     }
 }
 
-/// Sends the package. In doubt it is sent again: it sets the same state.
-async fn set_package(cx: &Cx, owned: Owned<'_>, target: Target<'_>, shows: bool) -> Result<(), Fault> {
-    cx.step("package")
-        .ensure(move |send| async move {
-            let server = owned.read(cx).await?;
-            if shows && target.has_package(&server) {
-                return Ok(());
-            }
-            let reply = send.call(resources::change_package(server.id, target.product)).await?;
-            for line in resources::change_package_reply(&reply)? {
-                cx.note(line);
-            }
-            Ok(())
-        })
-        .await
-}
-
 /// Sets one part of a server, unless a read shows it so. Whether it had to be.
 pub async fn set_part(cx: &Cx, step: &'static str, owned: Owned<'_>, part: Part, value: u64) -> Result<bool, Fault> {
-    // A late second sending sets the same value; only a change of ours could come between.
-    cx.step(step)
-        .ensure(move |send| async move {
-            let server = owned.read(cx).await?;
-            let found = match part {
-                Part::Memory => server.resources.memory,
-                Part::Cores => server.resources.cpu_cores,
-                Part::Traffic => server.resources.traffic,
-                Part::Throttle => server.throttle,
-            };
-            if found == Some(value) {
-                return Ok(false);
-            }
-            resources::modified(&send.call(resources::modify(server.id, part, value)).await?)?;
-            Ok(true)
-        })
-        .await
+    panel::adjust(cx, step, owned, &move |server| {
+        let found = match part {
+            Part::Memory => server.resources.memory,
+            Part::Cores => server.resources.cpu_cores,
+            Part::Traffic => server.resources.traffic,
+            Part::Throttle => server.throttle,
+        };
+        Ok((found != Some(value)).then(|| resources::modify(server.id, part, value)))
+    })
+    .await
 }
 
 /// Adds addresses, once: which ones, the panel chooses. They are told from those that were there before.
-pub async fn add_ipv4(cx: &Cx, step: &'static str, owned: Owned<'_>, count: u32) -> Result<Vec<String>, Fault> {
-    cx.step(step)
+pub fn add_ipv4<'f>(cx: &'f Cx, owned: Owned<'f>, count: u32) -> Doing<'f, Vec<String>> {
+    let adding = cx
+        .step("ipv4")
         .scope(format!("ipv4:{}", owned.id))
         .settle(ORDER_SETTLE)
         .given(move || async move { Ok(owned.read(cx).await?.ips) })
@@ -228,6 +209,6 @@ pub async fn add_ipv4(cx: &Cx, step: &'static str, owned: Owned<'_>, count: u32)
                     format!("the panel was asked for {count} addresses and answered with {}", added.len()),
                 ))
             }
-        })
-        .await
+        });
+    Box::pin(adding)
 }

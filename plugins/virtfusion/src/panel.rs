@@ -5,7 +5,8 @@ use crate::owner::{self, Relation};
 use crate::server::{Resources, Server};
 use crate::settings::Product;
 use crate::{VirtFusion, api};
-use billhook_plugin_api::{Cx, Fault, FaultClass, Reply, Service, Time, every, within};
+use billhook_plugin_api::{Cx, Fault, FaultClass, Reply, Request, Service, Time, every, within};
+use std::pin::Pin;
 
 /// The code of a fault that says that a task failed on the panel.
 const TASK_FAILED: &str = "task_failed";
@@ -28,14 +29,18 @@ pub async fn find_server(cx: &Cx, id: u64) -> Result<Option<Server>, Fault> {
 }
 
 /// A server that must be there.
-pub async fn server(cx: &Cx, id: u64) -> Result<Server, Fault> {
-    find_server(cx, id).await?.ok_or_else(|| no_such_server(id))
+pub fn server(cx: &Cx, id: u64) -> Doing<'_, Server> {
+    Box::pin(async move { find_server(cx, id).await?.ok_or_else(|| no_such_server(id)) })
 }
 
 /// The fault of a server that must be there and is not.
 pub fn no_such_server(id: u64) -> Fault {
     Fault::not_found(format!("the panel has no server {id} any more")).with_code("404")
 }
+
+/// Something under way that hides what it is. What many hooks await is compiled once this way, and not into each of
+/// them.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
 
 /// A service whose server a hook is about.
 #[derive(Clone, Copy)]
@@ -54,14 +59,22 @@ impl<'a> Owned<'a> {
     }
 
     /// The server, read now, which must be there and be the service's.
-    pub async fn read(self, cx: &Cx) -> Result<Server, Fault> {
-        self.checked(&cx.http(api::server(self.id)).await?)
+    pub fn read<'f>(self, cx: &'f Cx) -> Doing<'f, Server>
+    where
+        'a: 'f,
+    {
+        Box::pin(async move { self.checked(&cx.http(api::server(self.id)).await?) })
     }
 
     /// As [`Owned::read`], with what the hypervisor says of it, and with the reply for further reading.
-    pub async fn read_with_power(self, cx: &Cx) -> Result<(Server, Reply), Fault> {
-        let reply = cx.http(api::server_with_power(self.id)).await?;
-        Ok((self.checked(&reply)?, reply))
+    pub fn read_with_power<'f>(self, cx: &'f Cx) -> Doing<'f, (Server, Reply)>
+    where
+        'a: 'f,
+    {
+        Box::pin(async move {
+            let reply = cx.http(api::server_with_power(self.id)).await?;
+            Ok((self.checked(&reply)?, reply))
+        })
     }
 
     /// Refuses a server that is somebody else's.
@@ -118,17 +131,36 @@ pub async fn package(cx: &Cx, id: u64) -> Result<Option<Resources>, Fault> {
 }
 
 /// Waits until a task of the panel is over, if there is one.
-pub async fn wait_for_task(cx: &Cx, name: &'static str, task: Option<u64>) -> Result<(), Fault> {
-    let Some(task) = task else { return Ok(()) };
-    cx.wait_until(name, every(3.secs()), within(5.mins()), || async move {
-        match api::guest::task_reply(&cx.http(api::guest::task(task)).await?)? {
-            Task::Over => Ok(true),
-            Task::Running => Ok(false),
-            Task::Failed(why) => {
-                let why = why.unwrap_or_else(|| "it does not say why".to_owned());
-                Err(Fault::panel_bug(format!("task {task} failed on the panel: {why}")).with_code(TASK_FAILED))
+pub fn wait_for_task<'f>(cx: &'f Cx, name: &'static str, task: Option<u64>) -> Doing<'f, ()> {
+    Box::pin(async move {
+        let Some(task) = task else { return Ok(()) };
+        cx.wait_until(name, every(3.secs()), within(5.mins()), || async move {
+            match api::guest::task_reply(&cx.http(api::guest::task(task)).await?)? {
+                Task::Over => Ok(true),
+                Task::Running => Ok(false),
+                Task::Failed(why) => {
+                    let why = why.unwrap_or_else(|| "it does not say why".to_owned());
+                    Err(Fault::panel_bug(format!("task {task} failed on the panel: {why}")).with_code(TASK_FAILED))
+                }
             }
-        }
+        })
+        .await
     })
-    .await
+}
+
+/// What a look at the server says is to be sent; nothing, if it is so already.
+pub type Next<'a> = &'a (dyn Fn(&Server) -> Result<Option<Request>, Fault> + Send + Sync);
+
+/// The step of a change that sets a state of the server: it looks, and sends what is needed for it. In doubt it looks
+/// again, and what is sent a second time sets the same. Whether anything was sent.
+pub fn adjust<'f>(cx: &'f Cx, step: &'static str, owned: Owned<'f>, next: Next<'f>) -> Doing<'f, bool> {
+    Box::pin(cx.step(step).ensure(move |send| async move {
+        let Some(request) = next(&owned.read(cx).await?)? else { return Ok(false) };
+        let reply = send.call(request).await?;
+        api::resources::changed(&reply)?;
+        for line in api::resources::info(&reply) {
+            cx.note(line);
+        }
+        Ok(true)
+    }))
 }

@@ -40,14 +40,12 @@ pub fn reset_login(relation: &Relation) -> Request {
     post_by(relation, "byExtRelation/resetPassword")
 }
 
-/// Reads the login (an e-mail address) and its new password.
-pub fn reset_login_reply(reply: &Reply) -> Result<(String, Secret<String>), Fault> {
+/// Reads the new password.
+pub fn reset_login_reply(reply: &Reply) -> Result<Secret<String>, Fault> {
     fault::check(reply, &[200, 201])?;
     let reset = data(reply)?;
-    match (reset["email"].as_str(), reset["password"].as_str()) {
-        (Some(email), Some(password)) if !password.is_empty() => {
-            Ok((email.to_owned(), Secret::new(password.to_owned())))
-        }
+    match reset["password"].as_str() {
+        Some(password) if !password.is_empty() => Ok(Secret::new(password.to_owned())),
         _ => Err(no_data(reply)),
     }
 }

@@ -138,12 +138,6 @@ pub fn vnc_reply(reply: &Reply) -> Result<Screen, Fault> {
     Ok(Screen { path, password: password.map(|password| Secret::new(password.to_owned())) })
 }
 
-/// Reads whether the panel took a [`vnc`].
-pub fn vnc_taken(reply: &Reply) -> Result<(), Fault> {
-    fault::check(reply, &[200])?;
-    data(reply).map(drop)
-}
-
 /// What the hypervisor measured.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Measured {

@@ -70,15 +70,20 @@ pub fn change_package(id: u64, product: &Product) -> Request {
     put(format!("/servers/{id}/package/{}", product.package_id)).json(&flags).slow()
 }
 
-/// Reads what the panel says of each part: `{"info": [..]}`, without `data`; older panels answer 204.
-pub fn change_package_reply(reply: &Reply) -> Result<Vec<String>, Fault> {
-    fault::check(reply, &[200, 204])?;
-    if reply.status == 204 {
-        return Ok(Vec::new());
+/// Reads the answer to a change that sets a state. Most have no body; a change of package has `{"info": [..]}`, without
+/// `data`, and none on older panels.
+pub fn changed(reply: &Reply) -> Result<(), Fault> {
+    fault::check(reply, &[200, 201, 202, 204])?;
+    match fault::Shape::of(reply) {
+        fault::Shape::Words(text) => Err(super::complaint(reply, &text)),
+        _ => Ok(()),
     }
-    let body = body(reply)?;
-    let lines = body["info"].as_array().ok_or_else(|| no_data(reply))?;
-    Ok(lines.iter().filter_map(|line| line.as_str().map(str::to_owned)).collect())
+}
+
+/// What the panel says of each part of a package.
+pub fn info(reply: &Reply) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    list(&body["info"]).iter().filter_map(|line| line.as_str().map(str::to_owned)).collect()
 }
 
 /// What a server can be given by itself.
@@ -110,11 +115,6 @@ pub fn backup_plan(id: u64, plan: u64) -> Request {
     put(format!("/servers/{id}/backups/plan/{plan}"))
 }
 
-/// Reads the answer to [`modify`] or [`backup_plan`], which has no body.
-pub fn modified(reply: &Reply) -> Result<(), Fault> {
-    fault::check(reply, &[200, 201, 204])
-}
-
 /// "Add a quantity of IPv4 addresses".
 pub fn add_ipv4(id: u64, quantity: u32) -> Request {
     post(format!("/servers/{id}/ipv4Qty")).json(&json!({ "interface": "primary", "quantity": quantity }))
@@ -129,7 +129,7 @@ pub fn add_ipv4_reply(reply: &Reply) -> Result<Vec<String>, Fault> {
 }
 
 /// "Remove an array of IPv4 addresses".
-pub fn remove_ipv4(id: u64, ips: &[String]) -> Request {
+pub fn remove_ipv4(id: u64, ips: &[&String]) -> Request {
     Request::delete(format!("/servers/{id}/ipv4"))
         .header("Accept", "application/json")
         .json(&json!({ "interface": "primary", "ip": ips }))
