@@ -12,12 +12,14 @@ use crate::manifest::Manifest;
 use crate::place::Misfit;
 use crate::protocol::{HookCall, Note, Outcome, op};
 use crate::provider::Provider;
+use crate::secret::Secret;
 use billhook_abi::edge::{FfiFuture, FutureExt, RErr, ROk, RStr, RVec, TD_Opaque};
 use billhook_abi::{
     CallError, CallMeta, CallResult, HostObject, Message, PluginObject, PluginPort, PluginPort_TO, code,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The manifest as JSON.
@@ -197,18 +199,25 @@ impl From<StatusReport> for Outcome {
 impl From<ConsoleAccess> for Outcome {
     fn from(access: ConsoleAccess) -> Self {
         let ConsoleAccess { url, password, username, kind, expires_at } = access;
-        let secrets = [("url", Some(url)), ("password", password)]
-            .into_iter()
-            .filter_map(|(name, secret)| Some((name.to_owned(), secret?)))
-            .collect();
+        let mut secrets = link_secrets(url);
+        if let Some(password) = password {
+            secrets.insert("password".to_owned(), password);
+        }
         Self { secrets, username, kind: Some(kind), expires_at, ..Self::default() }
     }
+}
+
+/// Put in one by one: a map that is made from a list brings a sort of its own into every plugin.
+fn link_secrets(url: Secret<String>) -> BTreeMap<String, Secret<String>> {
+    let mut secrets = BTreeMap::new();
+    secrets.insert("url".to_owned(), url);
+    secrets
 }
 
 impl From<LoginLink> for Outcome {
     fn from(link: LoginLink) -> Self {
         let LoginLink { url, expires_at } = link;
-        Self { secrets: [("url".to_owned(), url)].into(), expires_at, ..Self::default() }
+        Self { secrets: link_secrets(url), expires_at, ..Self::default() }
     }
 }
 

@@ -186,7 +186,7 @@ pub mod protocol;
 pub mod testing;
 
 pub use cx::{Cx, Every, SendHandle, Time, Within, every, within};
-pub use fault::{Fault, FaultClass};
+pub use fault::{Fault, FaultClass, FaultParts};
 pub use hook::{
     Account, ActionCall, ActionResult, Addon, Change, ChangePackage, ChangePassword, Client, Console, ConsoleAccess,
     Create, Ended, Finding, Hook, ListedAccount, Listing, Login, LoginLink, Measure, OptionValue, OrderAddons,

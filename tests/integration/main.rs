@@ -11,3 +11,4 @@ mod known;
 mod lifecycle;
 mod secrets;
 mod sockets;
+mod virtfusion_hooks;

@@ -1,14 +1,12 @@
 //! The provider's own actions: what staff want now and then, and billing has no word for.
 
-use crate::VirtFusion;
 use crate::api::resources::{self, Part};
 use crate::api::{self, catalog, guest};
 use crate::package::set_part;
 use crate::panel::{self, Owned};
 use crate::server::{Server, list};
-use crate::settings::Product;
 use billhook_plugin_api::schemars::{Schema, json_schema};
-use billhook_plugin_api::{ActionCall, ActionFacts, ActionResult, Change, Cx, Fault};
+use billhook_plugin_api::{ActionFacts, ActionResult, Change, Cx, Fault};
 use serde_json::{Value, json};
 
 /// All of them are about a service.
@@ -59,18 +57,13 @@ fn remove_ipv4_params() -> Schema {
 }
 
 /// Runs an action on a service's server.
-pub async fn run(of: &VirtFusion, cx: &Cx, request: ActionCall<Product>) -> Result<ActionResult, Fault> {
-    let ActionCall { name, service, product, params } = request;
-    let (Some(service), Some(product)) = (service, product) else {
-        return Err(Fault::invalid_input(format!("{name} needs a service")));
-    };
-    let owned = Owned::new(of, &service, &product)?;
+pub async fn run(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -> Result<ActionResult, Fault> {
     let number = |member: &str| params[member].as_u64().ok_or_else(|| missing(member));
     let id = owned.id;
-    let is_new = match name.as_str() {
+    let is_new = match name {
         "templates" | "backups" | "traffic" => {
             owned.read(cx).await?;
-            return Ok(ActionResult { data: read(cx, &name, id).await?, change: Change::done() });
+            return Ok(ActionResult { data: read(cx, name, id).await?, change: Change::done() });
         }
         "rename" => {
             let wanted = params["name"].as_str().ok_or_else(|| missing("name"))?;
@@ -139,4 +132,106 @@ async fn read(cx: &Cx, name: &str, id: u64) -> Result<Value, Fault> {
             periods.into_iter().map(shown).collect()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Machine, Stage, fault, ok, to_end};
+    use billhook_plugin_api::ActionCall;
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{FaultClass, Provider};
+
+    fn act(host: &ScriptedHost, name: &str, params: Value) -> Ended<ActionResult> {
+        let (service, product) = (Some(stage::service()), Some(stage::product(json!({}))));
+        let request = ActionCall { name: name.into(), service, product, params };
+        host.run(async |cx| stage::provider().action(cx, request).await)
+    }
+
+    /// Each changing action with its call and what it leaves behind.
+    fn changing() -> [(&'static str, Value, &'static str, fn(&Machine) -> bool); 5] {
+        [
+            ("rename", json!({ "name": "new" }), "PUT /servers/7000/modify/name", |m| m.name == "new"),
+            ("backup_plan", json!({ "plan_id": 3 }), "PUT /servers/7000/backups/plan/3", |m| m.backup_plan == Some(3)),
+            ("cpu_throttle", json!({ "percent": 50 }), "PUT /servers/7000/modify/cpuThrottle", |m| m.throttle == 50),
+            ("remove_ipv4", json!({ "ips": ["10.40.0.11", "10.9.9.9"] }), "DELETE /servers/7000/ipv4", |m| {
+                m.ips == ["10.40.0.10"]
+            }),
+            ("close_console", json!({}), "POST /servers/7000/vnc", |m| !m.vnc),
+        ]
+    }
+
+    fn stage() -> Stage {
+        Stage::with(Machine { vnc: true, ..Machine::running(300) })
+    }
+
+    #[test]
+    fn a_change_is_made_once_and_then_nothing_is_to_change() {
+        for (name, params, call, is_so) in changing() {
+            let stage = stage();
+            let host = stage.host();
+
+            let first = ok(act(&host, name, params.clone()));
+            assert!(!ok(act(&host, name, params.clone())).change.noop, "{name}: the same operation");
+            host.next_operation();
+            let again = ok(act(&host, name, params));
+
+            assert_eq!((first.data, first.change.noop), (json!({ "changed": true }), false), "{name}");
+            assert!(is_so(&stage.world().machines[&7_000]), "{name}");
+            // What the panel shows of VNC is not to be relied on.
+            let is_blind = name == "close_console";
+            assert_eq!(again.change.noop, !is_blind, "{name}");
+            assert_eq!(host.changes(), vec![call; if is_blind { 2 } else { 1 }], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_breaks_anywhere_is_made() {
+        for (name, params, call, is_so) in changing() {
+            for how in BREAKS {
+                let stage = stage();
+                stage.breaks(call, how);
+                let host = stage.host();
+                ok(to_end(|| act(&host, name, params.clone())));
+                assert!(is_so(&stage.world().machines[&7_000]), "{name} {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_main_address_stays() {
+        let host = stage().host();
+        let refused = fault(act(&host, "remove_ipv4", json!({ "ips": ["10.40.0.11", "10.40.0.10"] })));
+        assert_eq!(refused.class, FaultClass::InvalidInput);
+        assert!(host.changes().is_empty());
+    }
+
+    #[test]
+    fn reading_actions_show_what_they_are_for() {
+        for (name, expected) in [
+            ("templates", json!([{ "id": 10, "label": "OS 10" }, { "id": 11, "label": "OS 11" }])),
+            ("backups", json!([{ "id": 42, "created": "then", "complete": null, "storage": null }])),
+            (
+                "traffic",
+                json!([
+                    { "start": "2027-01-01 00:00:00", "end": "2027-01-31 23:59:59", "used_bytes": 3, "limit_gb": 250 },
+                    { "start": "2026-12-01 00:00:00", "end": "2026-12-31 23:59:59", "used_bytes": 1, "limit_gb": null },
+                ]),
+            ),
+        ] {
+            let host = stage().host();
+            assert_eq!(ok(act(&host, name, json!({}))).data, expected, "{name}");
+            assert!(host.changes().is_empty());
+        }
+    }
+
+    #[test]
+    fn every_action_has_a_schema_and_is_known() {
+        for facts in ACTIONS {
+            assert_eq!((facts.params)().get("additionalProperties"), Some(&json!(false)), "{}", facts.name);
+            let host = stage().host();
+            let ended = act(&host, facts.name, json!({}));
+            assert!(!matches!(ended, Ended::Fault(fault) if fault.class == FaultClass::Unsupported), "{}", facts.name);
+        }
+    }
 }

@@ -171,7 +171,7 @@ pub fn order(user: u64, product: &Product) -> Request {
 pub fn order_reply(reply: &Reply, user: u64) -> Result<u64, Fault> {
     fault::check(reply, &[200, 201]).map_err(|fault| match reply.status {
         // The order itself cannot be busy: what it clashes with stays until somebody changes it.
-        409 => Fault { class: FaultClass::InvalidInput, ..fault },
+        409 => fault.in_class(FaultClass::InvalidInput),
         _ => fault,
     })?;
     let ordered = data(reply)?;

@@ -36,11 +36,16 @@ fn account(row: catalog::Row) -> ListedAccount {
         (false, Some(3)) => ServiceState::Active,
         (false, _) => ServiceState::Unknown,
     };
-    let facts = [
+    let mut properties = Map::new();
+    for (name, value) in [
         ("uuid", row.uuid.map(Value::from)),
         ("name", row.name.map(Value::from)),
         ("owner_id", row.owner_id.map(Value::from)),
-    ];
+    ] {
+        if let Some(value) = value {
+            properties.insert(name.into(), value);
+        }
+    }
     ListedAccount {
         remote_id: row.id.to_string(),
         username: None,
@@ -50,10 +55,7 @@ fn account(row: catalog::Row) -> ListedAccount {
         ips: Vec::new(),
         state,
         created_at: row.created,
-        properties: facts
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect::<Map<_, _>>(),
+        properties,
     }
 }
 
@@ -117,4 +119,83 @@ async fn templates(cx: &Cx) -> Result<Vec<OptionValue>, Fault> {
 
 fn option(value: u64, label: String) -> OptionValue {
     OptionValue { value: json!(value), label }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, fault, ok};
+    use billhook_plugin_api::testing::{ScriptedHost, reply};
+    use billhook_plugin_api::{FaultClass, Provider};
+
+    /// A panel whose lists have `last` pages of one row each, and which never tells one page from another where it
+    /// is asked too often.
+    fn host(last: u64) -> ScriptedHost {
+        ScriptedHost::new(move |request| {
+            let page: u64 =
+                request.query.iter().find(|(name, _)| name == "page").map_or(1, |(_, page)| page.parse().unwrap());
+            let row = |row: Value| reply(200, json!({ "last_page": last, "data": [row, row] }).to_string());
+            match request.path.as_str() {
+                "/servers" => {
+                    row(json!({ "id": 7000 + page, "uuid": "u", "name": "", "commissioned": page, "owner": 3,
+                    "suspended": page == 4, "created": "then" }))
+                }
+                "/compute/hypervisors/groups" => row(json!({ "id": page, "name": "G", "enabled": page != 2 })),
+                "/packages" => reply(
+                    200,
+                    r#"{"data":[{"id":1,"name":"S","enabled":true},{"id":2,"name":"L","enabled":true},{"id":9,"enabled":false}]}"#,
+                ),
+                "/media/templates/fromServerPackageSpec/1" => reply(
+                    200,
+                    r#"{"data":[{"templates":[{"id":10,"name":"Debian","version":"12","variant":"Minimal","eol":true},{"name":"?"}]}]}"#,
+                ),
+                "/media/templates/fromServerPackageSpec/2" => reply(
+                    200,
+                    r#"{"data":[{"templates":[{"id":10,"name":"Debian","version":"12","variant":"Minimal","eol":true}]},
+                        {"templates":[{"id":11,"name":"Windows","version":"2025","type":"windows"}]}]}"#,
+                ),
+                other => panic!("{other}"),
+            }
+        })
+    }
+
+    fn options_of(field: &str) -> Vec<(u64, String)> {
+        let found = ok(host(3).run(async |cx| stage::provider().options(cx, field).await));
+        found.into_iter().map(|option| (option.value.as_u64().unwrap(), option.label)).collect()
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_last_page_and_each_server_once() {
+        use ServiceState::{Active, Error, Provisioning, Suspended};
+        let host = host(4);
+
+        let listing = ok(host.run(async |cx| stage::provider().list(cx).await));
+
+        let found: Vec<(&str, ServiceState)> =
+            listing.accounts.iter().map(|account| (account.remote_id.as_str(), account.state)).collect();
+        assert_eq!(found, [("7001", Provisioning), ("7002", Error), ("7003", Active), ("7004", Suspended)]);
+        assert_eq!(listing.accounts[0].properties, *json!({ "uuid": "u", "owner_id": 3 }).as_object().unwrap());
+        assert_eq!(host.exchanges().len(), 4);
+    }
+
+    #[test]
+    fn a_list_without_end_is_left() {
+        let host = host(u64::MAX);
+        assert_eq!(fault(host.run(async |cx| stage::provider().list(cx).await)).class, FaultClass::PanelBug);
+    }
+
+    #[test]
+    fn values_of_a_setting_are_what_may_be_ordered() {
+        assert_eq!(options_of("package_id"), [(1, "S".to_owned()), (2, "L".to_owned())]);
+        assert_eq!(
+            options_of("hypervisor_group_id"),
+            [(1, "G"), (1, "G"), (3, "G"), (3, "G")].map(|(id, name)| (id, name.to_owned()))
+        );
+        assert_eq!(
+            options_of("os_template_id"),
+            [(10, "Debian 12 Minimal (end of life)".to_owned()), (11, "Windows 2025 (package 2 only)".to_owned())]
+        );
+        let unknown = fault(host(1).run(async |cx| stage::provider().options(cx, "memory_mb").await));
+        assert_eq!(unknown.class, FaultClass::InvalidInput);
+    }
 }

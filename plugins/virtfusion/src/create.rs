@@ -363,26 +363,8 @@ mod tests {
 
     #[test]
     fn every_change_that_breaks_in_every_way_happens_once() {
-        let says = |done, status, body| Break::Says { done, status, body };
-        let breaks = [
-            Break::NeverLeft,
-            Break::Lost { done: false },
-            Break::Lost { done: true },
-            says(false, 500, r#"{"message":"Server Error"}"#),
-            says(true, 500, r#"{"message":"Server Error"}"#),
-            says(true, 504, ""),
-            says(true, 200, ""),
-            says(true, 201, r#"{"data":"#),
-            says(true, 201, r#"{"data":{"id":"text"}}"#),
-            says(true, 200, r#"{"msg":"no"}"#),
-            Break::Page { done: false, status: 200 },
-            Break::Page { done: true, status: 200 },
-            Break::Page { done: true, status: 302 },
-            Break::Page { done: false, status: 404 },
-            Break::Page { done: true, status: 403 },
-        ];
         for call in CHANGES {
-            for how in breaks {
+            for how in stage::BREAKS {
                 let stage = Stage::new();
                 stage.breaks(call, how);
 

@@ -3,12 +3,12 @@
 //! The panel does not show which package a server has, only what came of it. So the package that this provider set last
 //! is noted with the service, and nothing is to change only where the note and everything that is shown agree.
 
+use crate::api;
 use crate::api::resources::{self, Package, Part};
 use crate::panel::{self, Doing, Owned};
 use crate::server::{ORDER_SETTLE, Resources, Server};
 use crate::settings::Product;
-use crate::{VirtFusion, api};
-use billhook_plugin_api::{Change, ChangePackage, Cx, Fault, FaultClass, Find, Service, Texts};
+use billhook_plugin_api::{Change, Cx, Fault, FaultClass, Find, Service, Texts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -29,17 +29,16 @@ struct Plan {
 }
 
 /// Gives the server what the product says.
-pub async fn run(of: &VirtFusion, cx: &Cx, request: ChangePackage<Product>) -> Result<Change, Fault> {
-    let ChangePackage { service, product } = request;
+pub async fn run(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
+    let product = owned.product;
     product.check()?;
-    let owned = Owned::new(of, &service, &product)?;
     let package = package(cx, product.package_id).await?;
     let server = owned.read(cx).await?;
-    let target = Target { product: &product, package: package.resources };
-    let planned = target.plan(&server, noted_package(&service));
+    let target = Target { product, package: package.resources };
+    let planned = target.plan(&server, noted_package(owned.service));
     let plan: Plan = cx.step("plan").record(|| async move { Ok(planned) }).await?;
     if plan == Plan::default() {
-        return Ok(Change { properties: properties(&product, &server), ..Change::noop() });
+        return Ok(Change { properties: properties(product, &server), ..Change::noop() });
     }
 
     if plan.package {
@@ -68,7 +67,7 @@ pub async fn run(of: &VirtFusion, cx: &Cx, request: ChangePackage<Product>) -> R
     let server = owned.read(cx).await?;
     let staff = target.shortfalls(&server);
     Ok(Change {
-        properties: properties(&product, &server),
+        properties: properties(product, &server),
         pending: server.needs_restart().then(|| "changes wait for the next restart of the server".to_owned()),
         message: Texts { staff: (!staff.is_empty()).then(|| staff.join("; ")), customer: None },
         ..Change::done()
@@ -211,4 +210,141 @@ pub fn add_ipv4<'f>(cx: &'f Cx, owned: Owned<'f>, count: u32) -> Doing<'f, Vec<S
             }
         });
     Box::pin(adding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Break, Machine, Stage, fault, ok, to_end};
+    use billhook_plugin_api::ChangePackage;
+    use billhook_plugin_api::Provider;
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+
+    /// The larger package, of which the stage's panel gives 4 cores, 4096 MB, 40 GB and 800 GB of traffic.
+    fn change_of(host: &ScriptedHost, service: Service, more: Value) -> Ended<Change> {
+        let mut settings = json!({ "package_id": 2 });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = ChangePackage { service, product: stage::product(settings) };
+        host.run(async |cx| stage::provider().change_package(cx, request).await)
+    }
+
+    fn change(host: &ScriptedHost, more: Value) -> Ended<Change> {
+        change_of(host, stage::service(), more)
+    }
+
+    fn small() -> Stage {
+        let stage = Stage::with(Machine::running(300));
+        stage.world().package = (4, 4096, 40, 800);
+        stage
+    }
+
+    fn held(stage: &Stage) -> (u64, u64, u64, u64, usize) {
+        let machine = &stage.world().machines[&7_000];
+        (machine.cores, machine.memory, machine.storage, machine.traffic, machine.ips.len())
+    }
+
+    #[test]
+    fn only_what_differs_is_sent() {
+        let package = "PUT /servers/7000/package/2";
+        for (more, calls, expected) in [
+            (json!({ "default_ipv4": 2 }), vec![package], (4, 4096, 40, 800, 2)),
+            (
+                json!({ "default_ipv4": 2, "memory_mb": 2048, "cpu_cores": 1, "traffic_gb": 0 }),
+                vec![package, "PUT /servers/7000/modify/memory", "PUT /servers/7000/modify/traffic"],
+                (1, 2048, 40, 0, 2),
+            ),
+            (json!({ "default_ipv4": 4 }), vec![package, "POST /servers/7000/ipv4Qty"], (4, 4096, 40, 800, 4)),
+        ] {
+            let stage = small();
+            let host = stage.host();
+
+            let first = ok(change(&host, more.clone()));
+            let again = ok(change(&host, more));
+
+            assert_eq!(first, again);
+            assert!(!first.noop);
+            assert_eq!(first.properties[PACKAGE_ID], json!(2));
+            assert_eq!((host.changes(), held(&stage)), (calls.iter().map(|&call| call.to_owned()).collect(), expected));
+        }
+    }
+
+    #[test]
+    fn the_package_that_was_noted_and_shows_is_sent_no_more() {
+        let stage = small();
+        let host = stage.host();
+        let mut service = stage::service();
+        service.properties = ok(change_of(&host, service.clone(), json!({ "default_ipv4": 2 }))).properties;
+        host.next_operation();
+
+        let again = ok(change_of(&host, service.clone(), json!({ "default_ipv4": 2 })));
+        assert!(again.noop);
+        assert_eq!(host.changes().len(), 1);
+
+        // Somebody has changed it on the panel.
+        stage.world().machines.get_mut(&7_000).unwrap().memory = 512;
+        host.next_operation();
+        assert!(!ok(change_of(&host, service, json!({ "default_ipv4": 2 }))).noop);
+        assert_eq!(held(&stage).1, 4096);
+    }
+
+    #[test]
+    fn what_the_panel_cannot_do_is_told() {
+        let stage = small();
+        stage.world().machines.get_mut(&7_000).unwrap().storage = 100;
+        let more = json!({ "default_ipv4": 1, "network_speed_inbound_kbs": 100 });
+
+        let staff = ok(change(&stage.host(), more)).message.staff.unwrap();
+
+        for part in ["it is (GB) 100, the product has 40", "there are 2, the product has 1", "network speed"] {
+            assert!(staff.contains(part), "{staff}");
+        }
+        assert_eq!(held(&stage).4, 2, "no address is taken away");
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_pending() {
+        let stage = small();
+        let pending = json!({ "tasks": { "active": false, "actions": { "pending": [{ "complete": false }] } } });
+        stage.world().machines.get_mut(&7_000).unwrap().more = pending;
+        assert!(ok(change(&stage.host(), json!({ "default_ipv4": 2 }))).pending.unwrap().contains("restart"));
+    }
+
+    #[test]
+    fn every_change_that_breaks_in_every_way_ends_as_it_should() {
+        let more = json!({ "default_ipv4": 4, "memory_mb": 2048 });
+        for call in ["PUT /servers/7000/package/2", "PUT /servers/7000/modify/memory", "POST /servers/7000/ipv4Qty"] {
+            for how in BREAKS {
+                let stage = small();
+                stage.breaks(call, how);
+                let host = stage.host();
+
+                ok(to_end(|| change(&host, more.clone())));
+
+                assert_eq!(held(&stage), (4, 2048, 40, 800, 4), "{call} {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_not_ours_alone_are_a_persons_matter() {
+        let stage = small();
+        stage.breaks("POST /servers/7000/ipv4Qty", Break::Lost { done: false });
+        let host = stage.host();
+        assert_eq!(change(&host, json!({ "default_ipv4": 4 })), Ended::Settling("ipv4".into()));
+        stage.world().machines.get_mut(&7_000).unwrap().ips.push("10.40.9.9".into());
+
+        assert!(matches!(change(&host, json!({ "default_ipv4": 4 })), Ended::Attention(_)));
+    }
+
+    #[test]
+    fn a_package_that_is_not_there_changes_nothing() {
+        let stage = small();
+        stage.breaks(
+            "GET /packages/2",
+            Break::Says { done: false, status: 404, body: r#"{"msg":"package not found"}"# },
+        );
+        let host = stage.host();
+        assert_eq!(fault(change(&host, json!({}))).class, FaultClass::InvalidInput);
+        assert!(host.changes().is_empty());
+    }
 }

@@ -45,9 +45,9 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + '
 /// A service whose server a hook is about.
 #[derive(Clone, Copy)]
 pub struct Owned<'a> {
-    panel: &'a VirtFusion,
-    service: &'a Service,
-    product: &'a Product,
+    pub panel: &'a VirtFusion,
+    pub service: &'a Service,
+    pub product: &'a Product,
     /// The panel's id of it.
     pub id: u64,
 }

@@ -255,8 +255,11 @@ fn is_set(value: &Value) -> bool {
 fn addresses(interfaces: &[Value]) -> (Vec<String>, Vec<String>) {
     let (mut ips, mut subnets) = (Vec::new(), Vec::new());
     for interface in interfaces {
-        let mut sorted: Vec<&Value> = list(&interface["ipv4"]).iter().collect();
-        sorted.sort_by_key(|ip| ip["order"].as_i64());
+        let mut sorted: Vec<&Value> = Vec::new();
+        for ip in list(&interface["ipv4"]) {
+            let at = sorted.partition_point(|other| other["order"].as_i64() <= ip["order"].as_i64());
+            sorted.insert(at, ip);
+        }
         ips.extend(sorted.into_iter().filter_map(|ip| ip["address"].as_str().map(str::to_owned)));
         subnets.extend(
             list(&interface["ipv6"])

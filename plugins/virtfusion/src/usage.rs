@@ -1,20 +1,16 @@
 //! `usage`: traffic of the running period, disk and memory.
 
-use crate::VirtFusion;
 use crate::api::guest;
 use crate::api::resources::{self, Period};
 use crate::panel::Owned;
-use crate::settings::Product;
-use billhook_plugin_api::{Cx, Fault, Measure, Usage, UsageReport};
+use billhook_plugin_api::{Cx, Fault, Measure, UsageReport};
 
 /// The panel writes GB and MB where it counts in powers of two.
 const GB: u64 = 1 << 30;
 const MB: u64 = 1 << 20;
 
 /// Reads what the server uses. What the panel does not tell is left out: a zero would be taken for a figure.
-pub async fn run(panel: &VirtFusion, cx: &Cx, request: Usage<Product>) -> Result<UsageReport, Fault> {
-    let Usage { service, product } = request;
-    let owned = Owned::new(panel, &service, &product)?;
+pub async fn run(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     let (server, reply) = owned.read_with_power(cx).await?;
     let periods = resources::traffic_reply(&cx.http(resources::traffic(owned.id)).await?)?;
     let now = cx.now().await?;
@@ -58,6 +54,39 @@ fn utc(unix_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::{self, Machine, Stage, ok};
+    use billhook_plugin_api::{Provider, Usage};
+    use serde_json::{Value, json};
+
+    fn read(remote: Value, traffic: u64) -> Vec<(String, u64, Option<u64>)> {
+        let host = Stage::with(Machine { remote, traffic, ..Machine::complete(300) }).host();
+        let request = Usage { service: stage::service(), product: stage::product(json!({})) };
+        let report = ok(host.run(async |cx| stage::provider().usage(cx, request).await));
+        assert!(host.changes().is_empty());
+        report.measures.into_iter().map(|measure| (measure.name, measure.used, measure.limit)).collect()
+    }
+
+    #[test]
+    fn what_the_panel_does_not_tell_is_left_out() {
+        let traffic = |limit| ("traffic".to_owned(), 3, limit);
+        let disk = ("disk".to_owned(), 700, Some(10 * GB));
+        let memory = |used: u64| ("memory".to_owned(), used * 1024, Some(1024 * MB));
+        for (remote, traffic_gb, expected) in [
+            (json!(false), 0, vec![traffic(None)]),
+            (json!(false), 200, vec![traffic(Some(250 * GB))]),
+            (json!({ "state": "running", "agent": { "fsinfo": [] }, "memory": {} }), 0, vec![traffic(None)]),
+            (
+                json!({ "agent": { "fsinfo": [{ "used-bytes": 300 }, { "used-bytes": "400" }] },
+                    "memory": { "actual": "1000", "available": "900", "unused": "200" } }),
+                0,
+                vec![traffic(None), disk, memory(700)],
+            ),
+            (json!({ "memory": { "memtotal": 1000, "memfree": 400 } }), 0, vec![traffic(None), memory(600)]),
+            (json!({ "memory": { "actual": 1, "unused": 2 } }), 0, vec![traffic(None)]),
+        ] {
+            assert_eq!(read(remote.clone(), traffic_gb), expected, "{remote}");
+        }
+    }
 
     #[test]
     fn dates_are_written_as_the_panel_writes_them() {
