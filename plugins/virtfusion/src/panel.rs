@@ -24,8 +24,8 @@ pub fn server_id(service: &Service) -> Result<u64, Fault> {
 }
 
 /// A server; `None` when the panel says in words that it has none.
-pub async fn find_server(cx: &Cx, id: u64) -> Result<Option<Server>, Fault> {
-    api::server_reply(&cx.http(api::server(id)).await?, id)
+pub fn find_server(cx: &Cx, id: u64) -> Doing<'_, Option<Server>> {
+    Box::pin(async move { api::server_reply(&cx.http(api::server(id)).await?, id) })
 }
 
 /// A server that must be there.
@@ -108,13 +108,13 @@ pub fn idle(server: &Server) -> Result<(), Fault> {
 }
 
 /// The user of that relation.
-pub async fn find_user(cx: &Cx, relation: &Relation) -> Result<Option<u64>, Fault> {
-    api::user_reply(&cx.http(api::user(relation)).await?, relation)
+pub fn find_user<'f>(cx: &'f Cx, relation: &'f Relation) -> Doing<'f, Option<u64>> {
+    Box::pin(async move { api::user_reply(&cx.http(api::user(relation)).await?, relation) })
 }
 
 /// The ids of a user's servers.
-pub async fn servers_of(cx: &Cx, user: u64) -> Result<Vec<u64>, Fault> {
-    api::servers_of_reply(&cx.http(api::servers_of(user)).await?)
+pub fn servers_of(cx: &Cx, user: u64) -> Doing<'_, Vec<u64>> {
+    Box::pin(async move { api::servers_of_reply(&cx.http(api::servers_of(user)).await?) })
 }
 
 /// What a package holds; `None` when it cannot be read for good, since that is only a help.

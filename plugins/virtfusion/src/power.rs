@@ -3,7 +3,7 @@
 use crate::api::guest::{self, PowerCall};
 use crate::panel::{self, Owned};
 use crate::server::Server;
-use billhook_plugin_api::{Change, Cx, Fault, FaultClass, Find, PowerAction, SendHandle, Texts};
+use billhook_plugin_api::{Change, Cx, Fault, FaultClass, Find, PowerAction, SendHandle, Settle, Texts};
 use serde::{Deserialize, Serialize};
 
 /// The hypervisor's words for a machine that runs, and for one that is off. Any other word is neither.
@@ -94,8 +94,10 @@ fn may(server: &Server, call: PowerCall) -> Result<(), Fault> {
 async fn reboot(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
     let task =
         cx.step("restart")
+            // One look decides, so that it comes late enough for a panel that is slow.
+            .settle(Settle { first_ms: 60_000, ..Settle::default() })
             .given(move || async move {
-                let (server, _) = owned.read_with_power(cx).await?;
+                let server = owned.read(cx).await?;
                 panel::idle(&server)?;
                 may(&server, PowerCall::Restart)?;
                 Ok(server.last_task)

@@ -4,9 +4,7 @@ use crate::owner::Relation;
 use crate::panel::Owned;
 use crate::settings::UserRelation;
 use crate::{VirtFusion, api, fault};
-use billhook_plugin_api::{
-    Cx, Fault, FaultClass, Finding, Reply, Request, ServiceState, StatusReport, TestReport,
-};
+use billhook_plugin_api::{Cx, Fault, FaultClass, Finding, Reply, Request, ServiceState, StatusReport, TestReport};
 use serde_json::{Map, json};
 
 /// A number that no customer has.
@@ -87,8 +85,8 @@ async fn probe(cx: &Cx, name: &str, request: Request) -> Result<Finding, Fault> 
 mod tests {
     use super::*;
     use crate::stage::{self, Break, Machine, Stage};
-    use billhook_plugin_api::{Provider, Status};
     use billhook_plugin_api::testing::Ended;
+    use billhook_plugin_api::{Provider, Status};
 
     fn shown(machine: Machine) -> StatusReport {
         let host = Stage::with(machine).host();
