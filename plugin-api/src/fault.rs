@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// Why a hook failed, in the contract's words. The list is closed.
 ///
@@ -103,9 +104,17 @@ impl fmt::Display for FaultClass {
 /// A failure with one text for the log and, if there is something to tell, one for the customer.
 ///
 /// Neither text may hold a secret; the host masks both all the same.
+///
+/// Its members are those of [`FaultParts`]. It is one pointer wide, since it is in the result of nearly every function of
+/// a plugin: with its members in place, moving them about was a good part of a plugin's code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{class}: {staff}")]
-pub struct Fault {
+#[serde(transparent)]
+#[error("{}: {}", .0.class, .0.staff)]
+pub struct Fault(Box<FaultParts>);
+
+/// What a [`Fault`] says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultParts {
     /// What kind of failure it is.
     pub class: FaultClass,
     /// For the log: what happened, and the remedy where there is one.
@@ -124,10 +133,32 @@ pub struct Fault {
     pub refused: bool,
 }
 
+impl Deref for Fault {
+    type Target = FaultParts;
+
+    fn deref(&self) -> &FaultParts {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut FaultParts {
+        &mut self.0
+    }
+}
+
 impl Fault {
     /// A fault of `class` with its text for the log.
     pub fn new(class: FaultClass, staff: impl Into<String>) -> Self {
-        Self { class, staff: staff.into(), customer: None, code: None, retry_after_ms: None, refused: false }
+        let staff = staff.into();
+        Self(Box::new(FaultParts { class, staff, customer: None, code: None, retry_after_ms: None, refused: false }))
+    }
+
+    /// The same in another class.
+    #[must_use]
+    pub fn in_class(mut self, class: FaultClass) -> Self {
+        self.class = class;
+        self
     }
 
     /// The provider has no such hook.
@@ -173,6 +204,13 @@ impl Fault {
     #[must_use]
     pub fn retry_after_ms(mut self, ms: Option<u64>) -> Self {
         self.retry_after_ms = ms;
+        self
+    }
+
+    /// Takes the mark of [`Fault::refused`] away.
+    #[must_use]
+    pub fn unproven(mut self) -> Self {
+        self.refused = false;
         self
     }
 

@@ -9,14 +9,17 @@ use crate::hook::{
     Suspend, Terminate, TestReport, Unsuspend, Usage, UsageReport,
 };
 use crate::manifest::Manifest;
+use crate::place::Misfit;
 use crate::protocol::{HookCall, Note, Outcome, op};
 use crate::provider::Provider;
+use crate::secret::Secret;
 use billhook_abi::edge::{FfiFuture, FutureExt, RErr, ROk, RStr, RVec, TD_Opaque};
 use billhook_abi::{
     CallError, CallMeta, CallResult, HostObject, Message, PluginObject, PluginPort, PluginPort_TO, code,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The manifest as JSON.
@@ -59,8 +62,9 @@ impl<P: Provider> PluginPort for Adapter<P> {
             let Some(hook) = Hook::parse(&op) else {
                 return RErr(CallError::new(code::UNKNOWN_OPERATION, format!("no operation {op}")));
             };
-            let outcome = match hook_call(&message.head) {
-                Ok(call) => dispatch(&**provider, &cx, hook, call).await,
+            let asked = read::<HookCall>(&message.head, "the hook").and_then(|call| asked(hook, call));
+            let outcome = match asked {
+                Ok(asked) => dispatch(&**provider, &cx, asked).await,
                 Err(fault) => Err(fault),
             };
             match outcome {
@@ -75,8 +79,31 @@ impl<P: Provider> PluginPort for Adapter<P> {
     }
 }
 
-/// Calls the hook's function with its typed request.
-pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, call: HookCall) -> Result<Outcome, Fault> {
+/// A hook with its typed request.
+enum Asked<P> {
+    Create(Create<P>),
+    Suspend(Suspend<P>),
+    Unsuspend(Unsuspend<P>),
+    Terminate(Terminate<P>),
+    Renew(Renew<P>),
+    ChangePackage(ChangePackage<P>),
+    ChangePassword(ChangePassword<P>),
+    OrderAddons(OrderAddons<P>),
+    Power(Power<P>),
+    Reinstall(Reinstall<P>),
+    Console(Console<P>),
+    Login(Login<P>),
+    Status(Status<P>),
+    Usage(Usage<P>),
+    List,
+    Test,
+    Options(String),
+    Action(ActionCall<P>),
+}
+
+/// Makes the typed request of a hook. Apart from [`dispatch`], so that what a hook has no use for is gone before its
+/// function begins: held by a future, each of these would have to be let go of at every place where it can end.
+fn asked<P: DeserializeOwned>(hook: Hook, call: HookCall) -> Result<Asked<P>, Fault> {
     let HookCall {
         service,
         client,
@@ -92,82 +119,85 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
         field,
     } = call;
     match hook {
-        Hook::Test => provider.test(cx).await.map(Outcome::from),
-        Hook::List => provider.list(cx).await.map(Outcome::from),
+        Hook::Test => return Ok(Asked::Test),
+        Hook::List => return Ok(Asked::List),
         Hook::Options => {
             let field = field.ok_or_else(|| Fault::invalid_input("options needs the name of a product setting"))?;
-            provider.options(cx, &field).await.map(Outcome::from)
+            return Ok(Asked::Options(field));
         }
         Hook::Action => {
             let name = action.ok_or_else(|| Fault::invalid_input("an action needs a name"))?;
             let product = if product.is_null() { None } else { Some(self::product(product)?) };
-            provider.action(cx, ActionCall { name, service, product, params }).await.map(Outcome::from)
+            return Ok(Asked::Action(ActionCall { name, service, product, params }));
         }
-        _ => {
-            let service: Service = service.ok_or_else(|| Fault::invalid_input(format!("{hook} needs a service")))?;
-            let product = self::product(product)?;
-            match hook {
-                Hook::Create => {
-                    let client = client.unwrap_or_default();
-                    provider.create(cx, Create { service, client, product, password }).await.map(Outcome::from)
-                }
-                Hook::Suspend => provider.suspend(cx, Suspend { service, product, reason }).await.map(Outcome::from),
-                Hook::Unsuspend => provider.unsuspend(cx, Unsuspend { service, product }).await.map(Outcome::from),
-                Hook::Terminate => provider.terminate(cx, Terminate { service, product }).await.map(Outcome::from),
-                Hook::Renew => {
-                    let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
-                    provider.renew(cx, Renew { service, product, paid_until }).await.map(Outcome::from)
-                }
-                Hook::ChangePackage => {
-                    provider.change_package(cx, ChangePackage { service, product }).await.map(Outcome::from)
-                }
-                Hook::ChangePassword => {
-                    let request = ChangePassword { service, product, password, target };
-                    provider.change_password(cx, request).await.map(Outcome::from)
-                }
-                Hook::OrderAddons if addons.is_empty() => Err(Fault::invalid_input("order_addons needs addons")),
-                Hook::OrderAddons => {
-                    provider.order_addons(cx, OrderAddons { service, product, addons }).await.map(Outcome::from)
-                }
-                Hook::Power => {
-                    let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
-                    provider.power(cx, Power { service, product, action }).await.map(Outcome::from)
-                }
-                Hook::Reinstall => {
-                    provider.reinstall(cx, Reinstall { service, product, password }).await.map(Outcome::from)
-                }
-                Hook::Console => provider.console(cx, Console { service, product }).await.map(Outcome::from),
-                Hook::Login => provider.login(cx, Login { service, product }).await.map(Outcome::from),
-                Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
-                Hook::Usage => provider.usage(cx, Usage { service, product }).await.map(Outcome::from),
-                Hook::List | Hook::Test | Hook::Options | Hook::Action => {
-                    Err(Fault::plugin_bug("a hook was sent two ways"))
-                }
-            }
-        }
+        _ => {}
     }
+    let service: Service = service.ok_or_else(|| Fault::invalid_input(format!("{hook} needs a service")))?;
+    let product = self::product(product)?;
+    Ok(match hook {
+        Hook::Create => Asked::Create(Create { service, client: client.unwrap_or_default(), product, password }),
+        Hook::Suspend => Asked::Suspend(Suspend { service, product, reason }),
+        Hook::Unsuspend => Asked::Unsuspend(Unsuspend { service, product }),
+        Hook::Terminate => Asked::Terminate(Terminate { service, product }),
+        Hook::Renew => {
+            let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
+            Asked::Renew(Renew { service, product, paid_until })
+        }
+        Hook::ChangePackage => Asked::ChangePackage(ChangePackage { service, product }),
+        Hook::ChangePassword => Asked::ChangePassword(ChangePassword { service, product, password, target }),
+        Hook::OrderAddons if addons.is_empty() => return Err(Fault::invalid_input("order_addons needs addons")),
+        Hook::OrderAddons => Asked::OrderAddons(OrderAddons { service, product, addons }),
+        Hook::Power => {
+            let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
+            Asked::Power(Power { service, product, action })
+        }
+        Hook::Reinstall => Asked::Reinstall(Reinstall { service, product, password }),
+        Hook::Console => Asked::Console(Console { service, product }),
+        Hook::Login => Asked::Login(Login { service, product }),
+        Hook::Status => Asked::Status(Status { service, product }),
+        Hook::Usage => Asked::Usage(Usage { service, product }),
+        Hook::List | Hook::Test | Hook::Options | Hook::Action => {
+            return Err(Fault::plugin_bug("a hook was sent two ways"));
+        }
+    })
+}
+
+/// Calls the hook's function.
+async fn dispatch<P: Provider>(provider: &P, cx: &Cx, asked: Asked<P::Product>) -> Result<Outcome, Fault> {
+    // What returns a change does so in one place: each place costs a plugin a copy of the whole outcome.
+    let change = match asked {
+        Asked::Create(request) => return provider.create(cx, request).await.map(Outcome::from),
+        Asked::Terminate(request) => return provider.terminate(cx, request).await.map(Outcome::from),
+        Asked::Console(request) => return provider.console(cx, request).await.map(Outcome::from),
+        Asked::Login(request) => return provider.login(cx, request).await.map(Outcome::from),
+        Asked::Status(request) => return provider.status(cx, request).await.map(Outcome::from),
+        Asked::Usage(request) => return provider.usage(cx, request).await.map(Outcome::from),
+        Asked::List => return provider.list(cx).await.map(Outcome::from),
+        Asked::Test => return provider.test(cx).await.map(Outcome::from),
+        Asked::Options(field) => return provider.options(cx, &field).await.map(Outcome::from),
+        Asked::Action(request) => return provider.action(cx, request).await.map(Outcome::from),
+        Asked::Suspend(request) => provider.suspend(cx, request).await,
+        Asked::Unsuspend(request) => provider.unsuspend(cx, request).await,
+        Asked::Renew(request) => provider.renew(cx, request).await,
+        Asked::ChangePackage(request) => provider.change_package(cx, request).await,
+        Asked::ChangePassword(request) => provider.change_password(cx, request).await,
+        Asked::OrderAddons(request) => provider.order_addons(cx, request).await,
+        Asked::Power(request) => provider.power(cx, request).await,
+        Asked::Reinstall(request) => provider.reinstall(cx, request).await,
+    };
+    change.map(Outcome::from)
 }
 
 fn product<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        Fault::invalid_input(format!("the product's settings do not fit at {}: {}", error.path(), error.inner()))
-    })
+    // As text again, so that settings are read by one deserializer, and what does not fit has a place.
+    let text = serde_json::to_vec(&value).unwrap_or_default();
+    read(&text, "the product's settings")
 }
 
-/// The host wrote it, so that the place of a misfit is worth no reader of its own in every plugin.
-fn hook_call(head: &[u8]) -> Result<HookCall, Fault> {
-    serde_json::from_slice(head).map_err(|error| {
-        // The error's own text may quote a value.
-        Fault::invalid_input(format!("the host's hook is not understood, at column {}", error.column()))
-    })
-}
-
-fn read<T: DeserializeOwned>(head: &[u8], what: &str) -> Result<T, Fault> {
-    let mut reader = serde_json::Deserializer::from_slice(head);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        // The error's own text may quote a value, and settings hold secrets.
-        Fault::invalid_input(format!("{what} do not fit at {}", error.path()))
-    })
+fn read<T: DeserializeOwned>(text: &[u8], what: &str) -> Result<T, Fault> {
+    // The error's own text may quote a value, and settings hold secrets.
+    serde_json::from_slice(text)
+        .map_err(|error| Fault::invalid_input(format!("{what} do not fit at {}", Misfit::of(text, &error))))
 }
 
 fn error(fault: &Fault) -> CallError {
@@ -207,18 +237,25 @@ impl From<StatusReport> for Outcome {
 impl From<ConsoleAccess> for Outcome {
     fn from(access: ConsoleAccess) -> Self {
         let ConsoleAccess { url, password, username, kind, expires_at } = access;
-        let secrets = [("url", Some(url)), ("password", password)]
-            .into_iter()
-            .filter_map(|(name, secret)| Some((name.to_owned(), secret?)))
-            .collect();
+        let mut secrets = link_secrets(url);
+        if let Some(password) = password {
+            secrets.insert("password".to_owned(), password);
+        }
         Self { secrets, username, kind: Some(kind), expires_at, ..Self::default() }
     }
+}
+
+/// Put in one by one: a map that is made from a list brings a sort of its own into every plugin.
+fn link_secrets(url: Secret<String>) -> BTreeMap<String, Secret<String>> {
+    let mut secrets = BTreeMap::new();
+    secrets.insert("url".to_owned(), url);
+    secrets
 }
 
 impl From<LoginLink> for Outcome {
     fn from(link: LoginLink) -> Self {
         let LoginLink { url, expires_at } = link;
-        Self { secrets: [("url".to_owned(), url)].into(), expires_at, ..Self::default() }
+        Self { secrets: link_secrets(url), expires_at, ..Self::default() }
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::fault::{Fault, FaultClass};
+use crate::place::Misfit;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -190,17 +191,16 @@ impl Reply {
     ///
     /// `panel_bug`, naming the path of the first member that does not fit; never quoting a value.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let place = error.path().to_string();
-            let kind = match error.inner().classify() {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let place = Misfit::of(&self.body, &error);
+            let kind = match error.classify() {
                 serde_json::error::Category::Eof => "ends too early",
                 serde_json::error::Category::Syntax => "is not JSON",
                 _ => "has a member that is missing or of another type",
             };
             Fault::new(
                 FaultClass::PanelBug,
-                format!("the panel's answer ({}) {kind}, at {place}, line {}", self.status, error.inner().line()),
+                format!("the panel's answer ({}) {kind}, at {place}, line {}", self.status, error.line()),
             )
             .with_code(self.status.to_string())
         })

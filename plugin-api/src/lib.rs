@@ -170,6 +170,7 @@ mod fault;
 mod hook;
 mod http;
 mod manifest;
+mod place;
 mod provider;
 mod secret;
 mod step;
@@ -185,7 +186,7 @@ pub mod protocol;
 pub mod testing;
 
 pub use cx::{Cx, Every, SendHandle, Time, Within, every, within};
-pub use fault::{Fault, FaultClass};
+pub use fault::{Fault, FaultClass, FaultParts};
 pub use hook::{
     Account, ActionCall, ActionResult, Addon, Change, ChangePackage, ChangePassword, Client, Console, ConsoleAccess,
     Create, Ended, Finding, Hook, ListedAccount, Listing, Login, LoginLink, Measure, OptionValue, OrderAddons,

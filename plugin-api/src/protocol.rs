@@ -298,7 +298,7 @@ pub struct StepRan {
 
 /// What the plugin is to do next about a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "turn")]
+#[serde(rename_all = "snake_case", tag = "turn", try_from = "FlatTurn")]
 pub enum Turn {
     /// Return this.
     Done {
@@ -358,7 +358,7 @@ pub struct WaitLooked {
 
 /// What the plugin is to do next about a wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "turn")]
+#[serde(rename_all = "snake_case", tag = "turn", try_from = "FlatTurn")]
 pub enum WaitTurn {
     /// Look.
     Look,
@@ -369,6 +369,53 @@ pub enum WaitTurn {
         /// As it is to be returned.
         fault: Fault,
     },
+}
+
+/// A turn of either kind as it stands in JSON. Read so, since the derived reader of a tagged type first keeps a copy of
+/// everything in a type of its own, at many times the size in code.
+#[derive(Deserialize)]
+struct FlatTurn {
+    turn: String,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    given: Value,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    ticket: Option<u64>,
+    #[serde(default)]
+    fault: Option<Fault>,
+}
+
+impl TryFrom<FlatTurn> for Turn {
+    type Error = String;
+
+    fn try_from(flat: FlatTurn) -> Result<Self, String> {
+        let FlatTurn { turn, result, given, id, ticket, fault } = flat;
+        match (turn.as_str(), id, ticket, fault) {
+            ("done", ..) => Ok(Self::Done { result }),
+            ("given", ..) => Ok(Self::Given),
+            ("find", ..) => Ok(Self::Find { given }),
+            ("adopt", Some(id), ..) => Ok(Self::Adopt { id, given }),
+            ("run", _, Some(ticket), _) => Ok(Self::Run { given, ticket }),
+            ("fault", .., Some(fault)) => Ok(Self::Fault { fault }),
+            _ => Err(format!("the turn {turn} is not known, or something of it is missing")),
+        }
+    }
+}
+
+impl TryFrom<FlatTurn> for WaitTurn {
+    type Error = String;
+
+    fn try_from(flat: FlatTurn) -> Result<Self, String> {
+        match (flat.turn.as_str(), flat.fault) {
+            ("look", _) => Ok(Self::Look),
+            ("ready", _) => Ok(Self::Ready),
+            ("fault", Some(fault)) => Ok(Self::Fault { fault }),
+            (turn, _) => Err(format!("the turn {turn} is not known, or something of it is missing")),
+        }
+    }
 }
 
 /// Begins undoing.
@@ -415,4 +462,41 @@ pub struct Progress {
 pub struct Note {
     /// For staff.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_turn_is_read_as_it_is_written() {
+        let fault = Fault::not_found("no server 7");
+        for turn in [
+            Turn::Done { result: json!({ "a": [1] }) },
+            Turn::Done { result: Value::Null },
+            Turn::Given,
+            Turn::Find { given: json!([7]) },
+            Turn::Adopt { id: "7".into(), given: Value::Null },
+            Turn::Run { given: json!("x"), ticket: 9 },
+            Turn::Fault { fault: fault.clone() },
+        ] {
+            let text = serde_json::to_string(&turn).unwrap();
+            assert_eq!(serde_json::from_str::<Turn>(&text).unwrap(), turn, "{text}");
+        }
+        for turn in [WaitTurn::Look, WaitTurn::Ready, WaitTurn::Fault { fault }] {
+            let text = serde_json::to_string(&turn).unwrap();
+            assert_eq!(serde_json::from_str::<WaitTurn>(&text).unwrap(), turn, "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_turn_is_none() {
+        for text in
+            [r#"{"turn":"run","given":1}"#, r#"{"turn":"adopt"}"#, r#"{"turn":"fault"}"#, r#"{"turn":"x"}"#, "{}"]
+        {
+            assert!(serde_json::from_str::<Turn>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<WaitTurn>(text).is_err(), "{text}");
+        }
+    }
 }

@@ -249,7 +249,7 @@ impl HostPort for ScriptedHost {
                 Ok(None) => std::future::pending().await,
                 Err(fault) => {
                     let details = serde_json::to_vec(&fault).unwrap_or_default();
-                    RErr(CallError::new(code::FAULT, fault.staff).with_details(details))
+                    RErr(CallError::new(code::FAULT, fault.staff.clone()).with_details(details))
                 }
             }
         })

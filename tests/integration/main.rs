@@ -16,3 +16,4 @@ mod rootpanel;
 mod rootpanel_crash;
 mod secrets;
 mod sockets;
+mod virtfusion_hooks;

@@ -48,7 +48,7 @@ impl Session {
             _ => Fault::new(FaultClass::InDoubt, "the attempt ended while the step ran"),
         };
         // A mark on a fault that did not come from the run itself proves nothing of the run.
-        let fault = Fault { refused: false, ..fault };
+        let fault = fault.unproven();
         let end = journal::on_ran(Answer::Fault(fault), run.sent, run.was_in_doubt);
         match self.undone(inner, at, end).await {
             // Proven that nothing left: the attempt ends as it ended.
@@ -277,14 +277,12 @@ impl Session {
         }
     }
 
-    fn masked_fault(&self, inner: &Inner, fault: Fault) -> Fault {
+    fn masked_fault(&self, inner: &Inner, mut fault: Fault) -> Fault {
         let masker = self.env.masker(&inner.secrets);
-        Fault {
-            staff: masker.text(&fault.staff),
-            customer: fault.customer.as_deref().map(|text| masker.text(text)),
-            code: fault.code.as_deref().map(|text| masker.text(text)),
-            ..fault
-        }
+        fault.staff = masker.text(&fault.staff);
+        fault.customer = fault.customer.as_deref().map(|text| masker.text(text));
+        fault.code = fault.code.as_deref().map(|text| masker.text(text));
+        fault
     }
 
     fn attempt(&self, state: State, fault: Option<Fault>) -> Attempt {

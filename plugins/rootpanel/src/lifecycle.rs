@@ -247,7 +247,7 @@ mod tests {
             stage.breaks("unSuspendOrder", error(body));
             let Run::Fault(fault) = on(&stage.host()) else { panic!() };
             assert_eq!((fault.class, fault.refused), (FaultClass::InvalidInput, true));
-            assert!(fault.customer.unwrap().contains("renewed"));
+            assert!(fault.customer.as_ref().unwrap().contains("renewed"));
         }
     }
 

@@ -2,9 +2,14 @@
 //!
 //! Source, unless said otherwise: VirtFusion Global API reference (OpenAPI file), the operation named.
 
+pub mod access;
+pub mod catalog;
+pub mod guest;
+pub mod resources;
+
 use crate::fault;
 use crate::owner::Relation;
-use crate::server::{Resources, Server};
+use crate::server::{Resources, Server, list};
 use crate::settings::Product;
 use billhook_plugin_api::{Fault, FaultClass, Reply, Request, Secret, segment};
 use serde_json::{Map, Value, json};
@@ -166,7 +171,7 @@ pub fn order(user: u64, product: &Product) -> Request {
 pub fn order_reply(reply: &Reply, user: u64) -> Result<u64, Fault> {
     fault::check(reply, &[200, 201]).map_err(|fault| match reply.status {
         // The order itself cannot be busy: what it clashes with stays until somebody changes it.
-        409 => Fault { class: FaultClass::InvalidInput, ..fault },
+        409 => fault.in_class(FaultClass::InvalidInput),
         _ => fault,
     })?;
     let ordered = data(reply)?;
@@ -261,11 +266,23 @@ pub fn delete(id: u64, delay_min: u32) -> Request {
 pub fn accepted(reply: &Reply) -> Result<(), Fault> {
     fault::check(reply, &[200, 202, 204])?;
     match fault::Shape::of(reply) {
-        fault::Shape::Words(text) => {
-            Err(Fault::panel_bug(format!("the panel answered {} and complains: {text}", reply.status))
-                .with_code(reply.status.to_string()))
-        }
+        fault::Shape::Words(text) => Err(complaint(reply, &text)),
         _ => Ok(()),
+    }
+}
+
+/// A path on the panel's host, as the panel gives for its own pages. What would lead to another host is refused: the
+/// customer would take the keys there.
+fn panel_path(value: &Value, place: &str) -> Result<String, Fault> {
+    match value.as_str() {
+        Some(path)
+            if path.starts_with('/')
+                && !path.starts_with("//")
+                && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') =>
+        {
+            Ok(path.to_owned())
+        }
+        _ => Err(Fault::panel_bug(format!("the panel's answer has no path of its own pages, at {place}"))),
     }
 }
 
@@ -282,13 +299,19 @@ fn data(reply: &Reply) -> Result<Value, Fault> {
     }
 }
 
-/// An answer that has the panel's words in place of its data is a failure that calls itself a success.
+/// A failure that calls itself a success.
+fn complaint(reply: &Reply, text: &str) -> Fault {
+    Fault::panel_bug(format!("the panel answered {} and complains: {text}", reply.status))
+        .with_code(reply.status.to_string())
+}
+
+/// An answer that has something else, perhaps the panel's words, in place of its data.
 fn no_data(reply: &Reply) -> Fault {
-    let staff = match fault::Shape::of(reply) {
-        fault::Shape::Words(text) => format!("the panel answered {} and complains: {text}", reply.status),
-        _ => format!("the panel's answer ({}) has not the data that it should have, at data", reply.status),
-    };
-    Fault::panel_bug(staff).with_code(reply.status.to_string())
+    if let fault::Shape::Words(text) = fault::Shape::of(reply) {
+        return complaint(reply, &text);
+    }
+    Fault::panel_bug(format!("the panel's answer ({}) has not the data that it should have, at data", reply.status))
+        .with_code(reply.status.to_string())
 }
 
 /// The `data` of an answer that is a server, once its id says that this is the right API.
@@ -420,7 +443,7 @@ mod tests {
 
         let server = server_reply(&reply(200, &odd), 7).unwrap().unwrap();
 
-        assert_eq!((server.build(), server.ips().len(), server.power()), (Build::Awaited, 0, None));
+        assert_eq!((server.build(), server.ips.len(), server.power()), (Build::Awaited, 0, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the user's servers before and after it. What cannot be told for certain is left to a person.
 
 use crate::owner::{self, Relation};
+use crate::package::PACKAGE_ID;
 use crate::server::{Build, ORDER_SETTLE};
 use crate::settings::{OnBuildFailure, Product, UserRelation};
 use crate::{VirtFusion, api, fault, lifecycle, panel};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// The code of a fault that says that a build failed on the panel.
-const BUILD_FAILED: &str = "build_failed";
+pub const BUILD_FAILED: &str = "build_failed";
 
 /// Reading more newcomers than this tells nothing more: one is too many already.
 const MAX_NEWCOMERS: usize = 10;
@@ -40,7 +41,7 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: Create<Product>) -> Resul
     cx.progress(50, "starting the installation");
     let built = build(cx, id, &label, &service, &product).await?;
     if !built.is_asked {
-        let mut account = account(panel, cx, id).await?;
+        let mut account = account(panel, cx, id, &product).await?;
         account.message.staff = Some("no system is installed: the product has no os_template_id".into());
         return Ok(account);
     }
@@ -56,7 +57,7 @@ pub async fn run(panel: &VirtFusion, cx: &Cx, request: Create<Product>) -> Resul
     }
 
     cx.progress(95, "reading the server's addresses");
-    let mut account = account(panel, cx, id).await?;
+    let mut account = account(panel, cx, id, &product).await?;
     match built.root_password {
         Some(password) => {
             account.secrets.insert("root_password".into(), password);
@@ -172,7 +173,7 @@ async fn newcomer(cx: &Cx, user: u64, product: &Product, before: Vec<u64>) -> Re
 }
 
 /// The name by which staff can find a service's server.
-fn label(service: &Service) -> String {
+pub fn label(service: &Service) -> String {
     format!("billhook-{}-{}", service.platform, service.id)
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
@@ -211,7 +212,7 @@ struct Built {
 
 /// Starts the installation, unless one was accepted or none is wanted.
 async fn build(cx: &Cx, id: u64, label: &str, service: &Service, product: &Product) -> Result<Built, Fault> {
-    let hostname = service.domain.as_deref().filter(|domain| is_hostname(domain));
+    let hostname = hostname(service);
     cx.step("build")
         .sealed()
         .ensure(|send| async move {
@@ -262,13 +263,19 @@ fn build_failed(id: u64, then: OnBuildFailure) -> Fault {
         .for_customer("The system could not be installed.")
 }
 
-async fn account(panel: &VirtFusion, cx: &Cx, id: u64) -> Result<Account, Fault> {
+async fn account(panel: &VirtFusion, cx: &Cx, id: u64, product: &Product) -> Result<Account, Fault> {
     let server = panel::server(cx, id).await?;
     let mut properties = server.properties();
+    properties.insert(PACKAGE_ID.into(), json!(product.package_id));
     if let Some(url) = &panel.panel_url {
         properties.insert("panel_url".into(), json!(url));
     }
-    Ok(Account { remote_id: id.to_string(), ips: server.ips(), properties, ..Account::default() })
+    Ok(Account { remote_id: id.to_string(), ips: server.ips, properties, ..Account::default() })
+}
+
+/// The service's domain, where the panel takes it as a host name.
+pub fn hostname(service: &Service) -> Option<&str> {
+    service.domain.as_deref().filter(|domain| is_hostname(domain))
 }
 
 /// Whether the panel takes it as a host name; a domain in another script is not sent.
@@ -356,26 +363,8 @@ mod tests {
 
     #[test]
     fn every_change_that_breaks_in_every_way_happens_once() {
-        let says = |done, status, body| Break::Says { done, status, body };
-        let breaks = [
-            Break::NeverLeft,
-            Break::Lost { done: false },
-            Break::Lost { done: true },
-            says(false, 500, r#"{"message":"Server Error"}"#),
-            says(true, 500, r#"{"message":"Server Error"}"#),
-            says(true, 504, ""),
-            says(true, 200, ""),
-            says(true, 201, r#"{"data":"#),
-            says(true, 201, r#"{"data":{"id":"text"}}"#),
-            says(true, 200, r#"{"msg":"no"}"#),
-            Break::Page { done: false, status: 200 },
-            Break::Page { done: true, status: 200 },
-            Break::Page { done: true, status: 302 },
-            Break::Page { done: false, status: 404 },
-            Break::Page { done: true, status: 403 },
-        ];
         for call in CHANGES {
-            for how in breaks {
+            for how in stage::BREAKS {
                 let stage = Stage::new();
                 stage.breaks(call, how);
 

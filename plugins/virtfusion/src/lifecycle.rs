@@ -1,19 +1,18 @@
 //! `suspend`, `unsuspend`, `renew` and `terminate`.
 
-use crate::owner;
+use crate::panel::Owned;
 use crate::server::Server;
 use crate::settings::Product;
 use crate::{VirtFusion, api, fault, panel};
-use billhook_plugin_api::{
-    Change, Cx, Ended, Fault, Renew, Request, Service, Settle, Suspend, Terminate, Texts, Time, Unsuspend, every,
-    within,
-};
+use billhook_plugin_api::{Change, Cx, Ended, Fault, Request, Settle, Terminate, Texts, Time, every, within};
 use serde::{Deserialize, Serialize};
 
 /// The two ways to switch a server.
 #[derive(Clone, Copy)]
-enum Switch {
+pub enum Switch {
+    /// Suspended.
     Off,
+    /// In use.
     On,
 }
 
@@ -53,22 +52,12 @@ enum Switched {
     Later,
 }
 
-/// Suspends the server.
-pub async fn suspend(panel: &VirtFusion, cx: &Cx, request: Suspend<Product>) -> Result<Change, Fault> {
-    switch(panel, cx, &request.service, &request.product, Switch::Off).await
-}
-
-/// Starts the server again.
-pub async fn unsuspend(panel: &VirtFusion, cx: &Cx, request: Unsuspend<Product>) -> Result<Change, Fault> {
-    switch(panel, cx, &request.service, &request.product, Switch::On).await
-}
-
 /// The panel knows no paid period, so that there is nothing to carry to it; but the server must still be there.
-pub async fn renew(panel: &VirtFusion, cx: &Cx, request: Renew<Product>) -> Result<Change, Fault> {
-    if request.product.unsuspend_on_renew {
-        return switch(panel, cx, &request.service, &request.product, Switch::On).await;
+pub async fn renew(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
+    if owned.product.unsuspend_on_renew {
+        return switch(cx, owned, Switch::On).await;
     }
-    let server = own_server(panel, cx, &request.service, &request.product).await?;
+    let server = owned.read(cx).await?;
     let staff = server.suspended.then(|| "the server is suspended on the panel".to_owned());
     Ok(Change { message: Texts { staff, customer: None }, ..Change::noop() })
 }
@@ -77,12 +66,10 @@ pub async fn renew(panel: &VirtFusion, cx: &Cx, request: Renew<Product>) -> Resu
 pub async fn terminate(panel: &VirtFusion, cx: &Cx, request: Terminate<Product>) -> Result<Ended, Fault> {
     let Terminate { service, product } = request;
     product.check()?;
-    let id = panel::server_id(&service)?;
+    let owned = Owned::new(panel, &service, &product)?;
+    let id = owned.id;
     cx.progress(10, "deleting the server");
-    delete(cx, "delete", id, product.terminate_delay_min, &|server| {
-        owner::check(server, &service, &product, panel.user_relation)
-    })
-    .await?;
+    delete(cx, "delete", id, product.terminate_delay_min, &|server| owned.check(server)).await?;
 
     if product.terminate_delay_min > 0 {
         let delay_ms = u64::from(product.terminate_delay_min) * 60_000;
@@ -122,28 +109,15 @@ pub async fn delete(cx: &Cx, step: &'static str, id: u64, delay_min: u32, check:
         .await
 }
 
-/// The service's server, read now, which must be there and be the service's.
-async fn own_server(panel: &VirtFusion, cx: &Cx, service: &Service, product: &Product) -> Result<Server, Fault> {
-    let server = panel::server(cx, panel::server_id(service)?).await?;
-    owner::check(&server, service, product, panel.user_relation)?;
-    Ok(server)
-}
-
 /// Switches the server, if a read says that it is not so already.
 ///
 /// All is read within the convergent change: its result is stored before a wait, so that a run that comes back from the
 /// wait takes the same way, whatever the panel shows by then.
-async fn switch(
-    panel: &VirtFusion,
-    cx: &Cx,
-    service: &Service,
-    product: &Product,
-    to: Switch,
-) -> Result<Change, Fault> {
-    let id = panel::server_id(service)?;
+pub async fn switch(cx: &Cx, owned: Owned<'_>, to: Switch) -> Result<Change, Fault> {
+    let id = owned.id;
     let switched = cx
         .converge(|send| async move {
-            if to.is_so(&own_server(panel, cx, service, product).await?) {
+            if to.is_so(&owned.read(cx).await?) {
                 return Ok(Switched::Already);
             }
             api::accepted(&send.call(to.request(id)).await?)?;
@@ -169,7 +143,7 @@ mod tests {
     use super::*;
     use crate::stage::{self, Break, Machine, Stage};
     use billhook_plugin_api::testing::{Ended as Run, ScriptedHost};
-    use billhook_plugin_api::{FaultClass, PaidUntil, Provider};
+    use billhook_plugin_api::{FaultClass, PaidUntil, Provider, Renew, Service, Suspend, Unsuspend};
     use serde_json::json;
 
     fn off(host: &ScriptedHost) -> Run<Change> {

@@ -23,18 +23,24 @@ pub struct Server {
     pub is_busy: bool,
     /// The customer's number, where the owner was linked by one.
     pub owner_relation: Option<u64>,
+    /// The date of the last good build; a build that is under way leaves the old one.
+    pub built: Option<String>,
+    /// When the panel last ended a task on it.
+    pub last_task: Option<String>,
+    pub resources: Resources,
+    /// IPv4 addresses, the main one first.
+    pub ips: Vec<String>,
+    pub backup_plan: Option<u64>,
+    /// Percent that the CPU is slowed by.
+    pub throttle: Option<u64>,
     uuid: String,
     hostname: Option<String>,
     state: String,
     build_failed: bool,
     commission_status: i64,
-    /// Whether there ever was a good build.
-    was_built: bool,
     protected: bool,
     maintenance: bool,
     needs_restart: bool,
-    resources: Resources,
-    ips: Vec<String>,
     ipv6_subnets: Vec<String>,
     power: Option<String>,
 }
@@ -71,9 +77,9 @@ impl Server {
         let whole = |name: &str| data[name].as_u64().ok_or_else(|| misfit(name));
         let truth = |name: &str| data[name].as_bool().ok_or_else(|| misfit(name));
         let text = |name: &str| data[name].as_str().ok_or_else(|| misfit(name));
-        let was_built = match data.get("built") {
-            Some(Value::Null) => false,
-            Some(Value::String(_)) => true,
+        let built = match data.get("built") {
+            Some(Value::Null) => None,
+            Some(Value::String(date)) => Some(date.clone()),
             _ => return Err(misfit("built")),
         };
         let pending = list(&data["tasks"]["actions"]["pending"]);
@@ -87,12 +93,15 @@ impl Server {
             os_template: data["settings"]["osTemplateInstallId"].as_u64(),
             is_busy: is_set(&data["tasks"]["active"]),
             owner_relation: data["owner"]["extRelationId"].as_u64(),
+            built,
+            last_task: data["tasks"]["lastOn"].as_str().map(str::to_owned),
+            backup_plan: data["backupPlan"]["id"].as_u64(),
+            throttle: data["cpu"]["throttle"].as_u64(),
             uuid: text("uuid")?.to_owned(),
             hostname: data["hostname"].as_str().map(str::to_owned),
             state: text("state")?.to_owned(),
             build_failed: truth("buildFailed")?,
             commission_status: data["commissionStatus"].as_i64().ok_or_else(|| misfit("commissionStatus"))?,
-            was_built,
             protected: is_set(&data["protected"]),
             maintenance: is_set(&data["hypervisor"]["maintenance"]),
             needs_restart: pending.iter().any(|change| !is_set(&change["complete"])),
@@ -114,10 +123,20 @@ impl Server {
         if self.has_failed() {
             return Build::Failed;
         }
-        if self.is_complete() && !self.is_busy && self.was_built {
+        if self.is_complete() && !self.is_busy && self.built.is_some() {
             return Build::Done;
         }
         if self.is_untouched() { Build::Awaited } else { Build::Running }
+    }
+
+    /// Whether a build was accepted and is not over. Other work on a complete server is none.
+    pub fn is_installing(&self) -> bool {
+        !self.has_failed() && !self.is_complete() && !self.is_untouched()
+    }
+
+    /// Whether a system is installed on it.
+    pub fn is_installed(&self) -> bool {
+        self.is_complete() && !self.has_failed()
     }
 
     /// In billing words.
@@ -134,8 +153,8 @@ impl Server {
     }
 
     /// The machine's power in the hypervisor's word; `None` when that is unknown.
-    pub fn power(&self) -> Option<String> {
-        self.power.clone()
+    pub fn power(&self) -> Option<&str> {
+        self.power.as_deref()
     }
 
     /// Why this cannot be taken for the fresh server of an order; `None` if it can.
@@ -147,18 +166,13 @@ impl Server {
             Some("belongs to another user")
         } else if !self.name.is_empty() {
             Some("has a name")
-        } else if self.was_built || !self.is_untouched() || self.has_failed() {
+        } else if self.built.is_some() || !self.is_untouched() || self.has_failed() {
             Some("was built")
         } else if !self.resources.fits(ordered) {
             Some("has other resources than were ordered")
         } else {
             None
         }
-    }
-
-    /// IPv4 addresses, the main one first.
-    pub fn ips(&self) -> Vec<String> {
-        self.ips.clone()
     }
 
     /// What staff may want to see of it. `null` would remove a property that an earlier hook left.
@@ -196,7 +210,7 @@ impl Server {
     }
 
     // Any one of the three is enough: `buildFailed` was seen false while the state was `failed`.
-    fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.build_failed || self.state == "failed" || self.commission_status == 2
     }
 
@@ -229,7 +243,7 @@ fn misfit(name: &str) -> Fault {
 
 // What follows reads members that are good to have and no more: whatever cannot be read counts as absent.
 
-fn list(value: &Value) -> &[Value] {
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -241,8 +255,11 @@ fn is_set(value: &Value) -> bool {
 fn addresses(interfaces: &[Value]) -> (Vec<String>, Vec<String>) {
     let (mut ips, mut subnets) = (Vec::new(), Vec::new());
     for interface in interfaces {
-        let mut sorted: Vec<&Value> = list(&interface["ipv4"]).iter().collect();
-        sorted.sort_by_key(|ip| ip["order"].as_i64());
+        let mut sorted: Vec<&Value> = Vec::new();
+        for ip in list(&interface["ipv4"]) {
+            let at = sorted.partition_point(|other| other["order"].as_i64() <= ip["order"].as_i64());
+            sorted.insert(at, ip);
+        }
         ips.extend(sorted.into_iter().filter_map(|ip| ip["address"].as_str().map(str::to_owned)));
         subnets.extend(
             list(&interface["ipv6"])

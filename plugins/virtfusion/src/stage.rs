@@ -1,9 +1,11 @@
 //! A panel small enough to read, for the tests of the hooks: it keeps users and servers, and breaks where it is told to.
 
+mod guest;
+
 use crate::VirtFusion;
 use crate::settings::{Product, Server, UserRelation};
-use billhook_plugin_api::testing::{Scripted, ScriptedHost, reply, reply_as};
-use billhook_plugin_api::{Client, Create, Request, Service, Terminate};
+use billhook_plugin_api::testing::{Ended, Scripted, ScriptedHost, reply, reply_as};
+use billhook_plugin_api::{Client, Create, Fault, FaultClass, Request, Service, Terminate};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,6 +31,60 @@ pub enum Break {
     },
 }
 
+const fn says(done: bool, status: u16, body: &'static str) -> Break {
+    Break::Says { done, status, body }
+}
+
+/// Every way in which the tests break a change.
+pub const BREAKS: [Break; 15] = [
+    Break::NeverLeft,
+    Break::Lost { done: false },
+    Break::Lost { done: true },
+    says(false, 500, r#"{"message":"Server Error"}"#),
+    says(true, 500, r#"{"message":"Server Error"}"#),
+    says(true, 504, ""),
+    says(true, 200, ""),
+    says(true, 201, r#"{"data":"#),
+    says(true, 201, r#"{"data":{"id":"text"}}"#),
+    says(true, 200, r#"{"msg":"no"}"#),
+    Break::Page { done: false, status: 200 },
+    Break::Page { done: true, status: 200 },
+    Break::Page { done: true, status: 302 },
+    Break::Page { done: false, status: 404 },
+    Break::Page { done: true, status: 403 },
+];
+
+/// Runs again while steps settle or faults pass, as the host does.
+pub fn to_end<T>(mut run: impl FnMut() -> Ended<T>) -> Ended<T> {
+    for _ in 0..6 {
+        match run() {
+            Ended::Settling(_) => {}
+            Ended::Fault(fault)
+                if matches!(fault.class, FaultClass::Unreachable | FaultClass::InDoubt | FaultClass::PanelBug) => {}
+            ended => return ended,
+        }
+    }
+    panic!("it never ends");
+}
+
+/// What a run returned.
+#[track_caller]
+pub fn ok<T: std::fmt::Debug>(ended: Ended<T>) -> T {
+    match ended {
+        Ended::Ok(value) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The fault of a run.
+#[track_caller]
+pub fn fault<T: std::fmt::Debug>(ended: Ended<T>) -> Fault {
+    match ended {
+        Ended::Fault(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub owner: u64,
@@ -41,6 +97,16 @@ pub struct Machine {
     pub busy: bool,
     pub os: u64,
     pub memory: u64,
+    pub cores: u64,
+    pub storage: u64,
+    pub traffic: u64,
+    pub ips: Vec<String>,
+    pub blocks: Vec<(u64, u64)>,
+    pub backup_plan: Option<u64>,
+    pub throttle: u64,
+    pub vnc: bool,
+    pub built_at: u32,
+    pub last_task: Option<String>,
     pub builds: u32,
     pub remote: Value,
     pub more: Value,
@@ -59,6 +125,16 @@ impl Machine {
             busy: false,
             os: 0,
             memory: 1024,
+            cores: 1,
+            storage: 10,
+            traffic: 200,
+            ips: vec!["10.40.0.10".into(), "10.40.0.11".into()],
+            blocks: Vec::new(),
+            backup_plan: None,
+            throttle: 0,
+            vnc: false,
+            built_at: 0,
+            last_task: None,
             builds: 0,
             remote: json!(false),
             more: json!({}),
@@ -70,19 +146,24 @@ impl Machine {
     }
 
     fn json(&self, id: u64) -> Value {
+        // The last comes first, since the order is told by a member.
+        let ips: Vec<Value> =
+            self.ips.iter().enumerate().rev().map(|(n, ip)| json!({ "order": n, "address": ip })).collect();
+        let built = format!("2026-01-20T14:00:{:02}+00:00", self.built_at);
         let mut object = json!({
             "id": id, "ownerId": self.owner, "uuid": format!("uuid-{id}"), "state": self.state,
             "commissionStatus": self.commission, "buildFailed": self.build_failed, "suspended": self.suspended,
-            "built": self.built.then_some("2026-01-20T14:00:47+00:00"), "name": self.name, "hostname": null,
+            "built": self.built.then_some(built), "name": self.name, "hostname": null,
             "protected": false, "unknown": [1],
             "settings": { "osTemplateInstallId": self.os, "encryptedPassword": "sealed-by-the-panel",
-                "resources": { "memory": self.memory, "storage": 10, "traffic": 200, "cpuCores": 1 } },
+                "resources": { "memory": self.memory, "storage": self.storage, "traffic": self.traffic, "cpuCores": self.cores } },
+            "cpu": { "throttle": self.throttle }, "backupPlan": { "id": self.backup_plan, "name": null },
             "network": { "interfaces": [{
-                "ipv4": [{ "order": 2, "address": "10.40.0.11" }, { "order": 1, "address": "10.40.0.10" }],
+                "ipv4": ips,
                 "ipv6": [{ "subnet": "2001:db8:7::", "cidr": 80, "addresses": [] }],
             }] },
             "hypervisor": { "maintenance": false }, "owner": { "id": self.owner, "extRelationId": 42 },
-            "tasks": { "active": self.busy, "actions": { "pending": [] } }, "remoteState": self.remote,
+            "tasks": { "active": self.busy, "lastOn": self.last_task, "actions": { "pending": [] } }, "remoteState": self.remote,
         });
         let (Value::Object(object), Value::Object(more)) = (&mut object, &self.more) else { unreachable!() };
         object.extend(more.clone());
@@ -100,6 +181,11 @@ pub struct World {
     /// Reads that a queued work stays queued for.
     pub slowness: u32,
     pub build_fails: bool,
+    pub task_fails: bool,
+    /// Cores, memory, storage and traffic of every package.
+    pub package: (u64, u64, u64, u64),
+    /// How many passwords were made: each is another one.
+    pub passwords: u32,
     pub breaks: Vec<(&'static str, Break)>,
     /// Runs once, right after the next order.
     pub after_order: Option<fn(&mut World)>,
@@ -127,6 +213,9 @@ impl Stage {
             next_machine: 7_000,
             slowness: 0,
             build_fails: false,
+            task_fails: false,
+            package: (1, 1024, 10, 200),
+            passwords: 0,
             breaks: Vec::new(),
             after_order: None,
             queued: Vec::new(),
@@ -196,7 +285,11 @@ impl World {
             ("GET", ["connect"]) => reply(200, "[]"),
             ("GET", ["packages"] | ["compute", "hypervisors", "groups"] | ["servers"]) => reply(200, r#"{"data":[]}"#),
             ("GET", ["packages", _]) => {
-                data(200, json!({ "id": id, "memory": 1024, "primaryStorage": 10, "traffic": 200, "cpuCores": 1 }))
+                let (cores, memory, storage, traffic) = self.package;
+                data(
+                    200,
+                    json!({ "id": id, "memory": memory, "primaryStorage": storage, "traffic": traffic, "cpuCores": cores }),
+                )
             }
             ("GET", ["users", relation, "byExtRelation"]) => match self.users.get(*relation) {
                 Some(user) => data(200, json!({ "id": user, "extRelationId": relation.parse::<u64>().ok() })),
@@ -222,6 +315,9 @@ impl World {
                 data(201, shown)
             }
             (method, ["servers", _, rest @ ..]) => self.with_machine(method, id, rest, &body),
+            (method, ["users", relation, rest @ ..]) => self.with_user(method, relation, rest),
+            ("GET", ["queue", _]) => self.task(),
+            ("GET", ["backups", "server", _]) => data(200, json!([{ "id": 42, "created": "then", "secret": "s" }])),
             _ => reply_as("text/html", 404, "<html></html>"),
         }
     }
@@ -263,14 +359,15 @@ impl World {
                 machine.builds += 1;
                 machine.os = body["operatingSystemId"].as_u64().unwrap();
                 let mut shown = machine.json(id);
-                shown["settings"]["decryptedPassword"] = json!("root-password-1");
+                self.passwords += 1;
+                shown["settings"]["decryptedPassword"] = json!(format!("root-password-{}", self.passwords));
                 self.queued.push((id, slowness, Work::Build));
                 data(200, shown)
             }
             ("POST", ["suspend"]) => self.later(id, Work::Suspend(true)),
             ("POST", ["unsuspend"]) => self.later(id, Work::Suspend(false)),
             ("DELETE", []) => self.later(id, Work::Delete),
-            _ => reply_as("text/html", 404, "<html></html>"),
+            _ => self.change(method, id, rest, body),
         }
     }
 
@@ -306,6 +403,7 @@ impl World {
             Work::Build if build_fails => (machine.state, machine.commission, machine.busy) = ("failed", 2, false),
             Work::Build => {
                 (machine.state, machine.commission, machine.busy, machine.built) = ("complete", 3, false, true);
+                machine.built_at += 1;
             }
             Work::Suspend(suspended) => machine.suspended = suspended,
             Work::Delete => {

@@ -1,21 +1,19 @@
 //! `status` and `test`: what the panel shows, and whether we may see it.
 
-use crate::owner::{self, Relation};
-use crate::settings::{Product, UserRelation};
-use crate::{VirtFusion, api, fault, panel};
-use billhook_plugin_api::{
-    Cx, Fault, FaultClass, Finding, Reply, Request, ServiceState, Status, StatusReport, TestReport,
-};
+use crate::owner::Relation;
+use crate::panel::Owned;
+use crate::settings::UserRelation;
+use crate::{VirtFusion, api, fault};
+use billhook_plugin_api::{Cx, Fault, FaultClass, Finding, Reply, Request, ServiceState, StatusReport, TestReport};
 use serde_json::{Map, json};
 
 /// A number that no customer has.
 const NO_CUSTOMER: u64 = 2_147_483_647;
 
 /// Reads the server's state and power.
-pub async fn status(panel: &VirtFusion, cx: &Cx, request: Status<Product>) -> Result<StatusReport, Fault> {
-    let id = panel::server_id(&request.service)?;
-    let reply = cx.http(api::server_with_power(id)).await?;
-    let Some(server) = api::server_reply(&reply, id)? else {
+pub async fn status(cx: &Cx, owned: Owned<'_>) -> Result<StatusReport, Fault> {
+    let reply = cx.http(api::server_with_power(owned.id)).await?;
+    let Some(server) = api::server_reply(&reply, owned.id)? else {
         return Ok(StatusReport {
             state: ServiceState::Terminated,
             power: None,
@@ -23,9 +21,9 @@ pub async fn status(panel: &VirtFusion, cx: &Cx, request: Status<Product>) -> Re
             properties: Map::new(),
         });
     };
-    owner::check(&server, &request.service, &request.product, panel.user_relation)?;
+    owned.check(&server)?;
     let mut properties = server.flags();
-    if let Some(url) = &panel.panel_url {
+    if let Some(url) = &owned.panel.panel_url {
         properties.insert("panel_url".into(), json!(url));
     }
     let pending = match (server.is_busy, server.needs_restart()) {
@@ -33,7 +31,7 @@ pub async fn status(panel: &VirtFusion, cx: &Cx, request: Status<Product>) -> Re
         (false, true) => Some("changes wait for the next restart of the server".to_owned()),
         (false, false) => None,
     };
-    Ok(StatusReport { state: server.service_state(), power: server.power(), pending, properties })
+    Ok(StatusReport { state: server.service_state(), power: server.power().map(str::to_owned), pending, properties })
 }
 
 /// Tries the address, the token, and the token's rights to read.
@@ -60,13 +58,11 @@ pub async fn test(panel: &VirtFusion, cx: &Cx) -> Result<TestReport, Fault> {
 fn connected(reply: &Reply) -> Result<(), Fault> {
     match fault::of(reply) {
         None if fault::Shape::of(reply) == fault::Shape::Empty => {
-            Err(Fault { class: FaultClass::InvalidInput, ..fault::untrusted(reply.status, "nothing") })
+            Err(fault::untrusted(reply.status, "nothing").in_class(FaultClass::InvalidInput))
         }
         None => Ok(()),
         // What is a passing trouble in other hooks is in a test most likely the address.
-        Some(fault) if matches!(reply.status, 200..=399 | 404) => {
-            Err(Fault { class: FaultClass::InvalidInput, ..fault })
-        }
+        Some(fault) if matches!(reply.status, 200..=399 | 404) => Err(fault.in_class(FaultClass::InvalidInput)),
         Some(fault) => Err(fault),
     }
 }
@@ -89,8 +85,8 @@ async fn probe(cx: &Cx, name: &str, request: Request) -> Result<Finding, Fault> 
 mod tests {
     use super::*;
     use crate::stage::{self, Break, Machine, Stage};
-    use billhook_plugin_api::Provider;
     use billhook_plugin_api::testing::Ended;
+    use billhook_plugin_api::{Provider, Status};
 
     fn shown(machine: Machine) -> StatusReport {
         let host = Stage::with(machine).host();
@@ -156,7 +152,7 @@ mod tests {
 
         stage.breaks("GET /servers/7000", Break::Page { done: false, status: 404 });
         let page = host.run(async |cx| stage::provider().status(cx, request()).await);
-        assert!(matches!(page, Ended::Fault(Fault { class: FaultClass::InDoubt, .. })));
+        assert!(matches!(page, Ended::Fault(fault) if fault.class == FaultClass::InDoubt));
     }
 
     #[test]

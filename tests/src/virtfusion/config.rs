@@ -167,6 +167,8 @@ pub struct Knobs {
     pub build_outcome: BuildOutcome,
     /// Length of a power action, a guest password reset or a VNC switch.
     pub task_ms: u64,
+    /// Whether power actions and guest password resets end without an effect.
+    pub tasks_fail: bool,
     /// Length of a suspend or unsuspend; at 0 an idle server changes at once.
     pub suspend_ms: u64,
     /// Length of the deletion that follows the delay; at 0 a delete without delay is done at once.
@@ -197,6 +199,7 @@ impl Default for Knobs {
             build_ms: 20_000,
             build_outcome: BuildOutcome::Succeeds,
             task_ms: 3_000,
+            tasks_fail: false,
             suspend_ms: 0,
             delete_ms: 0,
             busy_suspend: BusySuspend::Queued,

@@ -45,8 +45,14 @@ pub enum Effect {
     PasswordReset(u64),
     /// A server's package was changed.
     PackageChanged(u64),
-    /// A server's resources, plan, addresses or traffic were changed.
+    /// A server's resources, plan or allowance were changed.
     Modified(u64),
+    /// A server got addresses.
+    AddressesAdded(u64),
+    /// Addresses were taken from a server.
+    AddressesRemoved(u64),
+    /// A server got a block of traffic.
+    TrafficAdded(u64),
     /// A server was given to another owner.
     OwnerChanged(u64),
     /// VNC was switched or its token renewed.
@@ -75,6 +81,9 @@ impl Effect {
             | Self::PasswordReset(id)
             | Self::PackageChanged(id)
             | Self::Modified(id)
+            | Self::AddressesAdded(id)
+            | Self::AddressesRemoved(id)
+            | Self::TrafficAdded(id)
             | Self::OwnerChanged(id)
             | Self::VncChanged(id) => Some(id),
         }

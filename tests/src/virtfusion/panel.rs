@@ -36,6 +36,16 @@ impl Panel {
         self.with(|world| world.expected.insert(relation.into(), count));
     }
 
+    /// What opens the guest of a server now; `None` when it was never built.
+    pub fn guest_password(&self, server: u64) -> Option<String> {
+        self.look().world.server(server)?.password.clone()
+    }
+
+    /// What opens the panel's pages for a user now.
+    pub fn login_password(&self, user: u64) -> Option<String> {
+        self.look().world.user(user)?.password.clone()
+    }
+
     /// Changes the panel's timings and manners from now on.
     pub fn tune(&self, change: impl FnOnce(&mut Knobs)) {
         self.with(|world| change(&mut world.knobs));
@@ -61,6 +71,13 @@ impl Panel {
             }
             world.progress(now_ms);
         });
+    }
+
+    /// Gives a server to another user behind the client's back.
+    pub fn give(&self, id: u64, owner_id: u64) {
+        if let Some(server) = self.look().world.server_mut(id) {
+            server.owner_id = owner_id;
+        }
     }
 
     /// Suspends or unsuspends a server behind the client's back.

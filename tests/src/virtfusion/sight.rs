@@ -37,6 +37,26 @@ pub struct ServerView {
     pub addresses: Vec<String>,
     /// Its memory in MB.
     pub memory_mb: u64,
+    /// Its disk in GB.
+    pub storage_gb: u64,
+    /// Its traffic in GB for each period, without blocks.
+    pub traffic_gb: u64,
+    /// Its cores.
+    pub cpu_cores: u64,
+    /// The template of its last build, 0 before the first.
+    pub os_id: u64,
+    /// When its last good build ended, Unix milliseconds.
+    pub built_at: Option<u64>,
+    /// Percent that its CPU is slowed by.
+    pub throttle: u64,
+    /// Its backup plan.
+    pub backup_plan: Option<u64>,
+    /// Blocks of traffic: period and GB.
+    pub blocks: Vec<(u64, u64)>,
+    /// Whether VNC is on.
+    pub vnc_enabled: bool,
+    /// Whether a change waits for the guest's next start.
+    pub needs_restart: bool,
     /// The body of the order.
     pub order: Value,
 }
@@ -75,6 +95,16 @@ impl ServerView {
             created_at: server.created_ms,
             addresses: server.addresses.iter().map(|host| view::address(*host)).collect(),
             memory_mb: server.resources.memory_mb,
+            storage_gb: server.resources.storage_gb,
+            traffic_gb: server.resources.traffic_gb,
+            cpu_cores: server.resources.cpu_cores,
+            os_id: server.os_id,
+            built_at: server.built_ms,
+            throttle: server.throttle,
+            backup_plan: server.backup_plan,
+            blocks: server.blocks.iter().map(|block| (block.month, block.amount_gb)).collect(),
+            vnc_enabled: server.vnc_enabled,
+            needs_restart: !server.pending.is_empty(),
             order: server.order.clone(),
         }
     }

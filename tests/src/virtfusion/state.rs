@@ -19,6 +19,8 @@ pub(super) struct User {
     pub(super) ext_relation_id: Option<u64>,
     pub(super) rel_str: Option<String>,
     pub(super) self_service: u64,
+    /// What opens the panel's pages; `None` until one was given out.
+    pub(super) password: Option<String>,
     pub(super) enabled: bool,
     pub(super) deleted: bool,
     pub(super) created_ms: u64,
@@ -84,6 +86,10 @@ pub(super) struct Server {
     pub(super) built_ms: Option<u64>,
     pub(super) suspended: bool,
     pub(super) running: bool,
+    /// What opens the guest.
+    pub(super) password: Option<String>,
+    /// What will open it once the build or reset under way has ended well.
+    pub(super) next_password: Option<String>,
     pub(super) resources: Resources,
     pub(super) throttle: u64,
     pub(super) backup_plan: Option<u64>,
@@ -140,12 +146,8 @@ pub(super) struct Task {
     pub(super) starts_ms: u64,
     pub(super) ends_ms: u64,
     pub(super) finished: bool,
-}
-
-impl Task {
-    pub(super) fn fails(&self) -> bool {
-        matches!(self.work, Work::Build(BuildOutcome::Fails | BuildOutcome::FailsQuietly))
-    }
+    /// Ends without an effect.
+    pub(super) fails: bool,
 }
 
 /// A VirtFusion panel's whole state.
@@ -254,6 +256,11 @@ impl World {
             Work::Suspend | Work::Unsuspend => (0, knobs.suspend_ms),
             _ => (0, knobs.task_ms),
         };
+        let fails = match work {
+            Work::Build(outcome) => matches!(outcome, BuildOutcome::Fails | BuildOutcome::FailsQuietly),
+            Work::Suspend | Work::Unsuspend => false,
+            _ => knobs.tasks_fail,
+        };
         let free_ms = self.open_tasks(server_id).map(|task| task.ends_ms).max();
         let from_ms = free_ms.unwrap_or(self.now_ms).max(self.now_ms);
         let id = FIRST_TASK + self.tasks.len() as u64;
@@ -265,6 +272,7 @@ impl World {
             starts_ms: from_ms + start_ms,
             ends_ms: from_ms + length_ms,
             finished: false,
+            fails,
         });
         id
     }
@@ -302,7 +310,7 @@ impl World {
     fn finish(&mut self, index: usize) {
         let task = &mut self.tasks[index];
         task.finished = true;
-        let (work, ends_ms, server_id) = (task.work, task.ends_ms, task.server_id);
+        let (work, ends_ms, server_id, fails) = (task.work, task.ends_ms, task.server_id, task.fails);
         let Some(server) = self.servers.iter_mut().find(|server| server.id == server_id) else {
             return;
         };
@@ -313,6 +321,7 @@ impl World {
                 server.built_ms = Some(ends_ms);
                 server.rebuild = false;
                 server.running = true;
+                server.password = server.next_password.take();
             }
             Work::Build(outcome) => {
                 let quietly = outcome == BuildOutcome::FailsQuietly;
@@ -321,6 +330,7 @@ impl World {
             }
             Work::Suspend => server.suspend(),
             Work::Unsuspend => server.suspended = false,
+            _ if fails => server.next_password = None,
             Work::Boot | Work::Restart => {
                 server.running = true;
                 server.pending.clear();
@@ -329,7 +339,7 @@ impl World {
                 server.running = false;
                 server.pending.clear();
             }
-            Work::ResetPassword => {}
+            Work::ResetPassword => server.password = server.next_password.take(),
         }
     }
 

@@ -322,7 +322,7 @@ pub(super) fn queue_item(world: &World, task: &Task) -> Value {
         Work::ResetPassword => ("ResetPassword", "reset_password"),
     };
     let is_over = task.finished;
-    let failed = is_over && task.fails();
+    let failed = is_over && task.fails;
     let started = world.now_ms >= task.starts_ms;
     let progress = if is_over && !failed { 100 } else { u32::from(started) * 40 };
     let hypervisor = world.servers.iter().find(|server| server.id == task.server_id).map(|s| s.hypervisor_id);

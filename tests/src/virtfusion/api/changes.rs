@@ -62,8 +62,13 @@ pub(super) fn dispatch(world: &mut World, asked: &Accepted) -> Reply {
         Op::ReadBlocks => read(Answer::data(200, blocks(world, server(world, asked)?))),
         Op::AddBlock => {
             let (month, amount_gb) = (asked.int("month").unwrap_or(0), asked.int("amount").unwrap_or(0));
+            let (current, ..) = view::period(server(world, asked)?, world.now_ms);
+            if month < current {
+                return Err(Answer::refused("the month is over"));
+            }
             let block = Block { id: world.next_serial(), month, amount_gb };
-            modified(world, asked, |server| server.blocks.push(block))
+            modified(world, asked, |server| server.blocks.push(block))?;
+            Ok((Answer::empty(201), Effect::TrafficAdded(id)))
         }
         Op::ReadVnc => {
             let shown = vnc(server(world, asked)?);
@@ -109,6 +114,9 @@ fn reset_password(world: &mut World, id: u64) -> Reply {
     }
     let queue_id = world.enqueue(id, Work::ResetPassword);
     let password = world.secret("guest");
+    if let Some(server) = world.server_mut(id) {
+        server.next_password = Some(password.clone());
+    }
     let shown = json!({ "queueId": queue_id, "expectedPassword": password });
     Ok((Answer::data(200, shown), Effect::PasswordReset(id)))
 }
@@ -155,6 +163,10 @@ fn change_package(world: &mut World, asked: &Accepted) -> Reply {
     let server = server_mut(world, asked)?;
     server.resources = Resources { ..new };
     server.package_id = package.id;
+    if asked.truth("backupPlan").unwrap_or(true) {
+        // No package of this panel has a plan, and none is one as well.
+        server.backup_plan = None;
+    }
     Ok((Answer::json(200, json!({ "info": info })), Effect::PackageChanged(id)))
 }
 
@@ -164,7 +176,7 @@ fn add_address_count(world: &mut World, asked: &Accepted) -> Reply {
     let shown: Vec<String> = fresh.iter().map(|host| view::address(*host)).collect();
     let server = server_mut(world, asked)?;
     server.addresses.extend(fresh);
-    Ok((Answer::data(200, json!(shown)), Effect::Modified(server.id)))
+    Ok((Answer::data(200, json!(shown)), Effect::AddressesAdded(server.id)))
 }
 
 /// The number of an address in the panel's block.
@@ -183,7 +195,7 @@ fn add_addresses(world: &mut World, asked: &Accepted) -> Reply {
         return Err(Answer::refused("IPv4 address is assigned already"));
     }
     modified(world, asked, |server| server.addresses.extend(wanted))?;
-    Ok((Answer::empty(204), Effect::Modified(asked.id(0))))
+    Ok((Answer::empty(204), Effect::AddressesAdded(asked.id(0))))
 }
 
 fn remove_addresses(world: &mut World, asked: &Accepted) -> Reply {
@@ -193,7 +205,7 @@ fn remove_addresses(world: &mut World, asked: &Accepted) -> Reply {
         return Err(Answer::refused("IPv4 address is not assigned to the server"));
     }
     modified(world, asked, |server| server.addresses.retain(|host| !gone.contains(host)))?;
-    Ok((Answer::empty(204), Effect::Modified(asked.id(0))))
+    Ok((Answer::empty(204), Effect::AddressesRemoved(asked.id(0))))
 }
 
 fn traffic(world: &World, server: &Server) -> Value {

@@ -109,6 +109,8 @@ fn order(world: &mut World, asked: &Accepted) -> Option<Server> {
         built_ms: None,
         suspended: false,
         running: false,
+        password: None,
+        next_password: None,
         resources,
         throttle: 0,
         backup_plan: None,
@@ -152,6 +154,7 @@ pub(super) fn build(world: &mut World, asked: &Accepted) -> Reply {
     let password = world.secret("root");
     let outcome = world.knobs.build_outcome;
     let server = server_mut(world, asked)?;
+    server.next_password = Some(password.clone());
     server.name = asked.text("name").unwrap_or(&server.name).to_owned();
     server.hostname = asked.text("hostname").map(str::to_owned).or(server.hostname.take());
     server.os_id = os_id;

@@ -43,6 +43,7 @@ pub(super) fn create(world: &mut World, asked: &Accepted) -> Reply {
     }) {
         return Err(Answer::msg(409, "user with specified relation already exists"));
     }
+    let password = world.secret("pw");
     let user = User {
         id: world.next_user_id(),
         name: name.into(),
@@ -50,6 +51,7 @@ pub(super) fn create(world: &mut World, asked: &Accepted) -> Reply {
         ext_relation_id,
         rel_str: rel_str.map(str::to_owned),
         self_service: asked.int("selfService").unwrap_or(0),
+        password: Some(password.clone()),
         enabled: true,
         deleted: false,
         created_ms: world.now_ms,
@@ -59,7 +61,7 @@ pub(super) fn create(world: &mut World, asked: &Accepted) -> Reply {
     let id = user.id;
     let mut shown = view::user(&user);
     world.users.push(user);
-    view::merge(&mut shown, json!({ "password": world.secret("pw") }));
+    view::merge(&mut shown, json!({ "password": password }));
     Ok((Answer::data(201, shown), Effect::UserCreated(id)))
 }
 
@@ -96,7 +98,8 @@ pub(super) fn delete(world: &mut World, asked: &Accepted) -> Reply {
 pub(super) fn reset_password(world: &mut World, asked: &Accepted) -> Reply {
     let index = index_of(world, asked)?;
     let password = world.secret("pw");
-    let user = &world.users[index];
+    let user = &mut world.users[index];
+    user.password = Some(password.clone());
     let shown = json!({ "email": user.email, "password": password });
     Ok((Answer::data(201, shown), Effect::UserChanged(user.id)))
 }
