@@ -62,9 +62,8 @@ impl<P: Provider> PluginPort for Adapter<P> {
             let Some(hook) = Hook::parse(&op) else {
                 return RErr(CallError::new(code::UNKNOWN_OPERATION, format!("no operation {op}")));
             };
-            let asked = read::<HookCall>(&message.head, "the hook").and_then(|call| asked(hook, call));
-            let outcome = match asked {
-                Ok(asked) => dispatch(&**provider, &cx, asked).await,
+            let outcome = match read::<HookCall>(&message.head, "the hook") {
+                Ok(call) => dispatch(&**provider, &cx, hook, call).await,
                 Err(fault) => Err(fault),
             };
             match outcome {
@@ -79,31 +78,8 @@ impl<P: Provider> PluginPort for Adapter<P> {
     }
 }
 
-/// A hook with its typed request.
-enum Asked<P> {
-    Create(Create<P>),
-    Suspend(Suspend<P>),
-    Unsuspend(Unsuspend<P>),
-    Terminate(Terminate<P>),
-    Renew(Renew<P>),
-    ChangePackage(ChangePackage<P>),
-    ChangePassword(ChangePassword<P>),
-    OrderAddons(OrderAddons<P>),
-    Power(Power<P>),
-    Reinstall(Reinstall<P>),
-    Console(Console<P>),
-    Login(Login<P>),
-    Status(Status<P>),
-    Usage(Usage<P>),
-    List,
-    Test,
-    Options(String),
-    Action(ActionCall<P>),
-}
-
-/// Makes the typed request of a hook. Apart from [`dispatch`], so that what a hook has no use for is gone before its
-/// function begins: held by a future, each of these would have to be let go of at every place where it can end.
-fn asked<P: DeserializeOwned>(hook: Hook, call: HookCall) -> Result<Asked<P>, Fault> {
+/// Calls the hook's function with its typed request.
+pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, call: HookCall) -> Result<Outcome, Fault> {
     let HookCall {
         service,
         client,
@@ -119,73 +95,59 @@ fn asked<P: DeserializeOwned>(hook: Hook, call: HookCall) -> Result<Asked<P>, Fa
         field,
     } = call;
     match hook {
-        Hook::Test => return Ok(Asked::Test),
-        Hook::List => return Ok(Asked::List),
+        Hook::Test => provider.test(cx).await.map(Outcome::from),
+        Hook::List => provider.list(cx).await.map(Outcome::from),
         Hook::Options => {
             let field = field.ok_or_else(|| Fault::invalid_input("options needs the name of a product setting"))?;
-            return Ok(Asked::Options(field));
+            provider.options(cx, &field).await.map(Outcome::from)
         }
         Hook::Action => {
             let name = action.ok_or_else(|| Fault::invalid_input("an action needs a name"))?;
             let product = if product.is_null() { None } else { Some(self::product(product)?) };
-            return Ok(Asked::Action(ActionCall { name, service, product, params }));
+            provider.action(cx, ActionCall { name, service, product, params }).await.map(Outcome::from)
         }
-        _ => {}
+        _ => {
+            let service: Service = service.ok_or_else(|| Fault::invalid_input(format!("{hook} needs a service")))?;
+            let product = self::product(product)?;
+            match hook {
+                Hook::Create => {
+                    let client = client.unwrap_or_default();
+                    provider.create(cx, Create { service, client, product, password }).await.map(Outcome::from)
+                }
+                Hook::Terminate => provider.terminate(cx, Terminate { service, product }).await.map(Outcome::from),
+                Hook::Console => provider.console(cx, Console { service, product }).await.map(Outcome::from),
+                Hook::Login => provider.login(cx, Login { service, product }).await.map(Outcome::from),
+                Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
+                Hook::Usage => provider.usage(cx, Usage { service, product }).await.map(Outcome::from),
+                Hook::List | Hook::Test | Hook::Options | Hook::Action => {
+                    Err(Fault::plugin_bug("a hook was sent two ways"))
+                }
+                // What returns a change does so in one place: each place costs a plugin a copy of the whole outcome.
+                changing => match changing {
+                    Hook::Suspend => provider.suspend(cx, Suspend { service, product, reason }).await,
+                    Hook::Unsuspend => provider.unsuspend(cx, Unsuspend { service, product }).await,
+                    Hook::Renew => {
+                        let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
+                        provider.renew(cx, Renew { service, product, paid_until }).await
+                    }
+                    Hook::ChangePackage => provider.change_package(cx, ChangePackage { service, product }).await,
+                    Hook::ChangePassword => {
+                        let request = ChangePassword { service, product, password, target };
+                        provider.change_password(cx, request).await
+                    }
+                    Hook::OrderAddons if addons.is_empty() => Err(Fault::invalid_input("order_addons needs addons")),
+                    Hook::OrderAddons => provider.order_addons(cx, OrderAddons { service, product, addons }).await,
+                    Hook::Power => {
+                        let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
+                        provider.power(cx, Power { service, product, action }).await
+                    }
+                    Hook::Reinstall => provider.reinstall(cx, Reinstall { service, product, password }).await,
+                    other => Err(Fault::plugin_bug(format!("{other} was taken for a change"))),
+                }
+                .map(Outcome::from),
+            }
+        }
     }
-    let service: Service = service.ok_or_else(|| Fault::invalid_input(format!("{hook} needs a service")))?;
-    let product = self::product(product)?;
-    Ok(match hook {
-        Hook::Create => Asked::Create(Create { service, client: client.unwrap_or_default(), product, password }),
-        Hook::Suspend => Asked::Suspend(Suspend { service, product, reason }),
-        Hook::Unsuspend => Asked::Unsuspend(Unsuspend { service, product }),
-        Hook::Terminate => Asked::Terminate(Terminate { service, product }),
-        Hook::Renew => {
-            let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
-            Asked::Renew(Renew { service, product, paid_until })
-        }
-        Hook::ChangePackage => Asked::ChangePackage(ChangePackage { service, product }),
-        Hook::ChangePassword => Asked::ChangePassword(ChangePassword { service, product, password, target }),
-        Hook::OrderAddons if addons.is_empty() => return Err(Fault::invalid_input("order_addons needs addons")),
-        Hook::OrderAddons => Asked::OrderAddons(OrderAddons { service, product, addons }),
-        Hook::Power => {
-            let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
-            Asked::Power(Power { service, product, action })
-        }
-        Hook::Reinstall => Asked::Reinstall(Reinstall { service, product, password }),
-        Hook::Console => Asked::Console(Console { service, product }),
-        Hook::Login => Asked::Login(Login { service, product }),
-        Hook::Status => Asked::Status(Status { service, product }),
-        Hook::Usage => Asked::Usage(Usage { service, product }),
-        Hook::List | Hook::Test | Hook::Options | Hook::Action => {
-            return Err(Fault::plugin_bug("a hook was sent two ways"));
-        }
-    })
-}
-
-/// Calls the hook's function.
-async fn dispatch<P: Provider>(provider: &P, cx: &Cx, asked: Asked<P::Product>) -> Result<Outcome, Fault> {
-    // What returns a change does so in one place: each place costs a plugin a copy of the whole outcome.
-    let change = match asked {
-        Asked::Create(request) => return provider.create(cx, request).await.map(Outcome::from),
-        Asked::Terminate(request) => return provider.terminate(cx, request).await.map(Outcome::from),
-        Asked::Console(request) => return provider.console(cx, request).await.map(Outcome::from),
-        Asked::Login(request) => return provider.login(cx, request).await.map(Outcome::from),
-        Asked::Status(request) => return provider.status(cx, request).await.map(Outcome::from),
-        Asked::Usage(request) => return provider.usage(cx, request).await.map(Outcome::from),
-        Asked::List => return provider.list(cx).await.map(Outcome::from),
-        Asked::Test => return provider.test(cx).await.map(Outcome::from),
-        Asked::Options(field) => return provider.options(cx, &field).await.map(Outcome::from),
-        Asked::Action(request) => return provider.action(cx, request).await.map(Outcome::from),
-        Asked::Suspend(request) => provider.suspend(cx, request).await,
-        Asked::Unsuspend(request) => provider.unsuspend(cx, request).await,
-        Asked::Renew(request) => provider.renew(cx, request).await,
-        Asked::ChangePackage(request) => provider.change_package(cx, request).await,
-        Asked::ChangePassword(request) => provider.change_password(cx, request).await,
-        Asked::OrderAddons(request) => provider.order_addons(cx, request).await,
-        Asked::Power(request) => provider.power(cx, request).await,
-        Asked::Reinstall(request) => provider.reinstall(cx, request).await,
-    };
-    change.map(Outcome::from)
 }
 
 fn product<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {

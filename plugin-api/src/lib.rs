@@ -194,7 +194,7 @@ pub use hook::{
     Suspend, Terminate, TestReport, Texts, Unsuspend, Usage, UsageReport,
 };
 pub use http::{Reply, Request, segment};
-pub use manifest::{Action, ActionFacts, Auth, AuthScheme, Facts, Manifest};
+pub use manifest::{Action, ActionFacts, Auth, AuthScheme, Facts, Manifest, Schemas};
 pub use protocol::Settle;
 pub use provider::Provider;
 pub use schemars;

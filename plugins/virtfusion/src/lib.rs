@@ -51,6 +51,7 @@ impl Provider for VirtFusion {
         convergent: &[Hook::Suspend, Hook::Unsuspend, Hook::Renew, Hook::Power],
         actions: actions::ACTIONS,
         options: catalog::FIELDS,
+        schemas: Some(settings::SCHEMAS),
         auth: Auth::Bearer { setting: "token" },
         reply_secrets: api::REPLY_SECRETS,
         ..Facts::new(

@@ -1,8 +1,12 @@
 //! What an operator sets: once per panel ([`Server`]) and once per product ([`Product`]).
 
-use billhook_plugin_api::{Fault, Secret};
+use billhook_plugin_api::{Fault, Schemas, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+/// The schemas of [`Server`] and [`Product`], kept as text to keep the library small.
+pub const SCHEMAS: Schemas =
+    Schemas { server: include_str!("settings/server.json"), product: include_str!("settings/product.json") };
 
 /// Settings of one VirtFusion panel. Base URL, time limits and TLS are the host's.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -313,6 +317,14 @@ mod tests {
             (json!({ "terminate_delay_min": 43_799 }), Ok(())),
         ] {
             assert_eq!(product(more.clone()), expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn the_schemas_that_are_kept_are_those_of_the_types() {
+        for (kept, schema) in [(SCHEMAS.server, schema_for!(Server)), (SCHEMAS.product, schema_for!(Product))] {
+            let schema = serde_json::to_string(&schema).unwrap();
+            assert_eq!(kept.trim_end(), schema, "put this into the file beside settings.rs:\n{schema}");
         }
     }
 
