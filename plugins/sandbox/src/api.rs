@@ -38,7 +38,8 @@ fn body(product: &Product) -> Value {
     for n in 0..product.call_bytes / 32 {
         // The golden ratio's multiples: digits without a pattern, the same in every run.
         let number = (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        fields.insert(format!("{}_{n:03}", WORDS[(number >> 61) as usize]), json!(format!("{:015x}", number >> 4)));
+        let [name, value] = [number >> 61, number >> 58 & 7].map(|at| WORDS[at as usize]);
+        fields.insert(format!("{name}_{n:03}"), json!(format!("{value} {:07}", number % 10_000_000)));
     }
     Value::Object(fields)
 }

@@ -32,8 +32,8 @@ impl Programs {
     /// As they are shipped, or with the profile `dev`.
     pub(super) fn build(work: &Path, dev: bool) -> Result<Self> {
         needs::compiler()?;
-        println!("building the daemon and its plugins as they are shipped (many minutes the first time) ...");
         let [shipped, small] = if dev { ["dev"; 2] } else { ["release", "plugin"] };
+        println!("building with the profiles {shipped} and {small} (many minutes the first time) ...");
         let mut args = vec!["build", "--profile", shipped];
         args.extend(PROGRAMS);
         let panels = PROVIDERS.iter().map(|provider| provider.panel);
