@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The writer's patience with a traveller that hangs; none that only works takes so long.
-const PATIENCE: Duration = Duration::from_millis(2);
+/// How long nobody may arrive before the writer takes those who are still missing for hanging.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// What [`Traffic::awaited`] holds while the writer waits for nobody.
 const NOBODY: u64 = u64::MAX;
@@ -51,17 +51,17 @@ impl Traffic {
         }
         let target = self.arrivals.load(Ordering::SeqCst).saturating_add(on_the_way as u64);
         self.awaited.store(target, Ordering::SeqCst);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "bounds a wait for the processor, whatever clock the host goes by"
-        )]
-        let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(patience);
         // Looked at after `awaited` is set, so that no arrival is missed.
-        while self.under_way.load(Ordering::SeqCst) > 0 && self.arrivals.load(Ordering::SeqCst) < target {
-            tokio::select! {
-                () = self.enough.notified() => {}
-                () = &mut patience => break,
+        let mut arrivals = self.arrivals.load(Ordering::SeqCst);
+        while self.under_way.load(Ordering::SeqCst) > 0 && arrivals < target {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "bounds a wait for the processor, whatever clock the host goes by"
+            )]
+            let is_enough = tokio::time::timeout(PATIENCE, self.enough.notified()).await.is_ok();
+            let before = std::mem::replace(&mut arrivals, self.arrivals.load(Ordering::SeqCst));
+            if !is_enough && before == arrivals {
+                break;
             }
         }
         self.awaited.store(NOBODY, Ordering::SeqCst);
