@@ -1,14 +1,14 @@
 //! A server's lane: how much may work on it at once, how often it may be asked, and when it is left alone.
 //!
-//! Pure: times come in, decisions go out. [`Traffic`] holds all lanes, since they share the host's places.
+//! Pure: times come in, decisions go out. [`Places`] holds all lanes, since they share the host's places.
 
 mod breaker;
+mod places;
 mod rate;
-mod traffic;
 
 pub use breaker::{Admits, Breaker, BreakerLimits, BreakerState};
+pub use places::{Entry, Grant, Held, Places, Turned, Unreachable};
 pub use rate::{Rate, RateLimit};
-pub use traffic::{Entry, Grant, Held, Traffic, Turned, Unreachable};
 
 use billhook_plugin_api::Hook;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Another configuration is put in force as a whole or not at all, and disturbs nobody whom it does not concern.
 
-use crate::lanes::second_server;
+use crate::lanes::{at_once, second_server};
 use crate::sockets::{Daemon, call, own_uid};
 use billhook::config::{Config, Finding};
 use billhook::engine::Reloaded;
@@ -25,6 +25,7 @@ fn with_extra(extra: String) -> Setup {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_server_and_its_product_are_there_and_the_old_one_keeps_what_it_has() {
     let other = Rig::new();
+    at_once(&other);
     let mut rig = Rig::new();
     let host = rig.host().await;
     let before = host.engine.in_force();
@@ -116,7 +117,7 @@ async fn an_attempt_under_way_finishes_with_what_it_has() {
     let id = host.send(Hook::Create, body(Hook::Create, "1007")).await.unwrap();
     rig.panel().wait_stalled().await;
 
-    rig.reconfigure(Setup { server: "timeout = \"5s\"\nconcurrency = 1".to_owned(), ..Setup::default() });
+    rig.reconfigure(Setup { server: "timeout = \"20s\"\nconcurrency = 1".to_owned(), ..Setup::default() });
     let reloaded = reload(&rig, &host).await.unwrap();
     assert_eq!(reloaded.changed, ["panel"]);
     rig.panel().release();

@@ -4,7 +4,7 @@ use super::answer::Exit;
 use super::table::{Table, block, cell, fact, maybe, plain, when};
 use crate::journal::{Kind, Stage};
 use crate::operation::State;
-use crate::views::{FaultView, HookAnswer, OperationView, ResultView, SecretsView, SecretsWord, StepView};
+use crate::views::{FaultView, HeldWord, HookAnswer, OperationView, ResultView, SecretsView, SecretsWord, StepView};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -22,6 +22,15 @@ pub(super) const fn exit(state: State) -> Exit {
 pub(super) fn of(json: &Value) -> Result<OperationView, serde_json::Error> {
     use serde::Deserialize;
     OperationView::deserialize(json.get("operation").filter(|inner| inner.is_object()).unwrap_or(json))
+}
+
+/// Why an operation that could go on does not.
+pub(super) fn held(operation: &OperationView) -> Option<String> {
+    let why = match operation.held? {
+        HeldWord::Paused => "an admin has paused the server",
+        HeldWord::Unreachable => "the server does not answer",
+    };
+    Some(why.to_owned())
 }
 
 /// Everything about an operation, with what a person may do about it.
@@ -50,6 +59,9 @@ pub(super) fn text(operation: &OperationView) -> String {
     }
     if let Some(fault) = &operation.fault {
         out.push_str(&fault_text(fault));
+    }
+    if let Some(held) = held(operation) {
+        fact(&mut out, "held", held);
     }
     if let Some(reason) = &operation.reason {
         fact(&mut out, "reason", reason);

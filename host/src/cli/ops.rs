@@ -3,7 +3,7 @@
 use super::answer::{Answer, Exit};
 use super::client::{Call, Client};
 use super::hook;
-use super::operation::{self, hook_name, progress};
+use super::operation::{self, held, hook_name, progress};
 use super::table::{Table, cell, maybe, state_cell, when};
 use crate::engine::Decision;
 use crate::operation::State;
@@ -132,7 +132,7 @@ fn list_text(operations: &[OperationView]) -> String {
         let now = match operation.state {
             State::Succeeded => None,
             State::Attention => operation.reason.clone().or_else(fault),
-            _ => progress(operation).or_else(fault),
+            _ => held(operation).or_else(|| progress(operation)).or_else(fault),
         };
         table.row([
             cell(&operation.id),

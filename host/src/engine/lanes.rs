@@ -1,12 +1,12 @@
 //! The lanes at work: hands out places on servers, lets exchanges leave in their turn, and sees what became of them.
 //!
-//! What is decided is decided by [`Traffic`], under one lock that is never held over an `.await`. Operations that wait are
+//! What is decided is decided by [`Places`], under one lock that is never held over an `.await`. Operations that wait are
 //! ids in a line, not tasks: a server may be away for a day.
 
 use super::agenda::{Activity, Busy};
 use super::lock;
 use crate::clock::{SharedClock, Sleep};
-use crate::lane::{Entry, Held, LaneLimits, LaneSight, Now, Order, Pause, Sighting, Traffic, Turned, Unreachable};
+use crate::lane::{Entry, Held, LaneLimits, LaneSight, Now, Order, Pause, Places, Sighting, Turned, Unreachable};
 use crate::panel::millis;
 use crate::store::ServiceKey;
 use crate::wire::{Exchange, WireFailure};
@@ -36,7 +36,7 @@ pub(crate) struct Lanes {
 }
 
 struct State {
-    traffic: Traffic<Waiter>,
+    places: Places<Waiter>,
     /// Where a service's operation waits; one at most.
     waiting: HashMap<ServiceKey, (String, Order)>,
     /// The look that was asked for.
@@ -67,7 +67,7 @@ impl Permits {
 impl Drop for Permits {
     fn drop(&mut self) {
         let now = self.lanes.now();
-        lock(&self.lanes.state).traffic.leave(&self.server, self.entry, now);
+        lock(&self.lanes.state).places.leave(&self.server, self.entry, now);
         self.lanes.hand_out();
     }
 }
@@ -77,14 +77,14 @@ impl Lanes {
     pub fn new(clock: SharedClock, activity: Arc<Activity>, places: u32) -> (Arc<Self>, Signals) {
         let (sender, signals) = mpsc::unbounded_channel();
         let state =
-            State { traffic: Traffic::new(places), waiting: HashMap::new(), look_at: None, signals: Some(sender) };
+            State { places: Places::new(places), waiting: HashMap::new(), look_at: None, signals: Some(sender) };
         (Arc::new(Self { clock, activity, state: Mutex::new(state) }), signals)
     }
 
     /// A place for an operation, if one is free now.
     pub fn try_enter(self: &Arc<Self>, server: &str) -> Option<Permits> {
         let now = self.now();
-        let entry = self.open()?.traffic.try_enter(server, true, now)?;
+        let entry = self.open()?.places.try_enter(server, true, now)?;
         Some(self.permits(server, entry))
     }
 
@@ -97,12 +97,12 @@ impl Lanes {
             if state.waiting.get(key).is_none_or(|(_, waits)| *waits != order) {
                 state.withdraw(key);
             }
-            if let Some(entry) = state.traffic.try_enter(server, true, now) {
+            if let Some(entry) = state.places.try_enter(server, true, now) {
                 state.withdraw(key);
                 return Some(self.permits(server, entry));
             }
             let who = Waiter::Operation(key.clone());
-            if state.traffic.wait(server, order.clone(), true, who, now).is_ok() {
+            if state.places.wait(server, order.clone(), true, who, now).is_ok() {
                 state.waiting.insert(key.clone(), (server.to_owned(), order));
             }
         }
@@ -133,16 +133,16 @@ impl Lanes {
         let now = self.now();
         {
             let mut state = self.open().ok_or_else(going_down)?;
-            let entry = state.traffic.try_enter(server, false, now);
+            let entry = state.places.try_enter(server, false, now);
             // Whoever tests a server wants to know how it is now.
-            let entry = entry.or_else(|| (hook == Hook::Test).then(|| state.traffic.probe_early(server)).flatten());
+            let entry = entry.or_else(|| (hook == Hook::Test).then(|| state.places.probe_early(server)).flatten());
             if let Some(entry) = entry {
                 return Ok(self.permits(server, entry));
             }
-            if let Some(alone) = state.traffic.unreachable(server, now) {
+            if let Some(alone) = state.places.unreachable(server, now) {
                 return Err(left_alone(server, alone, now));
             }
-            let waits = state.traffic.wait(server, order.clone(), false, Waiter::Reading(sender), now);
+            let waits = state.places.wait(server, order.clone(), false, Waiter::Reading(sender), now);
             waits.map_err(|_| Fault::new(FaultClass::Cancelled, format!("the server {server} has no lane")))?;
         }
         let _in_line = InLine { lanes: self, server, order };
@@ -170,7 +170,7 @@ impl Lanes {
                     undelivered.push(back);
                 }
             };
-            let (grants, later) = state.traffic.grants(now);
+            let (grants, later) = state.places.grants(now);
             for grant in grants {
                 let permits = self.permits(&grant.server, grant.entry);
                 match grant.who {
@@ -217,9 +217,9 @@ impl Lanes {
         let now = self.now();
         {
             let mut state = lock(&self.state);
-            state.traffic.set_places(places);
+            state.places.set_limit(places);
             for (server, limits) in lanes {
-                state.traffic.set_lane(server, limits.clone(), now);
+                state.places.set_lane(server, limits.clone(), now);
             }
         }
         self.hand_out();
@@ -230,8 +230,8 @@ impl Lanes {
     pub fn renew(&self, server: &str) -> Vec<ServiceKey> {
         let now = self.now();
         let mut state = lock(&self.state);
-        state.traffic.renew(server, now);
-        let waiting = state.traffic.empty(server);
+        state.places.renew(server, now);
+        let waiting = state.places.empty(server);
         let mut keys = Vec::new();
         for who in waiting {
             // A reading hook hears of it by losing its sender.
@@ -245,7 +245,7 @@ impl Lanes {
 
     /// Holds the server's operations back, or lets them go again, in order.
     pub fn set_pause(self: &Arc<Self>, server: &str, pause: Option<Pause>) {
-        lock(&self.state).traffic.set_pause(server, pause);
+        lock(&self.state).places.set_pause(server, pause);
         self.hand_out();
     }
 
@@ -253,18 +253,18 @@ impl Lanes {
     pub fn tested(&self, server: &str, result: Result<(), String>) {
         let at = self.clock.unix_ms();
         let text = result.as_ref().err().cloned().unwrap_or_else(|| "passed".to_owned());
-        lock(&self.state).traffic.tested(server, Sighting { at, ok: result.is_ok(), text });
+        lock(&self.state).places.tested(server, Sighting { at, ok: result.is_ok(), text });
     }
 
     /// Why operations on the server are held back, if they are.
     pub fn held(&self, server: &str) -> Option<Held> {
-        lock(&self.state).traffic.held(server, self.now())
+        lock(&self.state).places.held(server, self.now())
     }
 
     /// How the lane stands.
     pub fn sight(&self, server: &str) -> Option<LaneSight> {
         let now = self.now();
-        lock(&self.state).traffic.lane(server).map(|lane| lane.sight(now))
+        lock(&self.state).places.lane(server).map(|lane| lane.sight(now))
     }
 
     /// Nobody enters any more, and nobody waits.
@@ -272,7 +272,7 @@ impl Lanes {
         let mut state = lock(&self.state);
         state.signals = None;
         state.waiting.clear();
-        let waiting = state.traffic.empty_all();
+        let waiting = state.places.empty_all();
         drop(state);
         drop(waiting);
     }
@@ -289,7 +289,7 @@ impl Lanes {
     fn turned_away(&self, server: &str) -> Fault {
         let now = self.now();
         let Some(state) = self.open() else { return going_down() };
-        match state.traffic.unreachable(server, now) {
+        match state.places.unreachable(server, now) {
             Some(alone) => left_alone(server, alone, now),
             None => Fault::new(
                 FaultClass::Cancelled,
@@ -306,7 +306,7 @@ impl Lanes {
 impl State {
     fn withdraw(&mut self, key: &ServiceKey) {
         if let Some((server, order)) = self.waiting.remove(key) {
-            self.traffic.withdraw(&server, &order);
+            self.places.withdraw(&server, &order);
         }
     }
 }
@@ -320,7 +320,7 @@ struct InLine<'a> {
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
-        lock(&self.lanes.state).traffic.withdraw(self.server, &self.order);
+        lock(&self.lanes.state).places.withdraw(self.server, &self.order);
     }
 }
 
@@ -338,7 +338,7 @@ impl ServerLane {
     /// Takes the next exchange's turn. It may leave at once, or when the sleep ends.
     pub(crate) fn turn(&self) -> Option<Sleep> {
         let now = self.lanes.now();
-        let at = lock(&self.lanes.state).traffic.turn(&self.server, now);
+        let at = lock(&self.lanes.state).places.turn(&self.server, now);
         (at > now.monotonic).then(|| self.lanes.clock.sleep_until(at))
     }
 
@@ -354,9 +354,9 @@ impl ServerLane {
         let now = self.lanes.now();
         let (turned, readings) = {
             let mut state = lock(&self.lanes.state);
-            let turned = state.traffic.saw(&self.server, answer, now);
+            let turned = state.places.saw(&self.server, answer, now);
             let opened = turned == Some(Turned::Opened);
-            let readings = if opened { state.traffic.empty_reads(&self.server) } else { Vec::new() };
+            let readings = if opened { state.places.empty_reads(&self.server) } else { Vec::new() };
             (turned, readings)
         };
         match turned {

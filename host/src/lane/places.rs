@@ -43,24 +43,24 @@ pub struct Unreachable {
 
 /// Every lane.
 #[derive(Debug)]
-pub struct Traffic<W> {
+pub struct Places<W> {
     /// Attempts at once, over all lanes.
-    places: u32,
+    limit: u32,
     running: u32,
     lanes: BTreeMap<String, Lane<W>>,
     /// Whose turn it was last, so that no lane waits for a busier one.
     last: String,
 }
 
-impl<W> Traffic<W> {
+impl<W> Places<W> {
     /// No lanes yet.
-    pub const fn new(places: u32) -> Self {
-        Self { places, running: 0, lanes: BTreeMap::new(), last: String::new() }
+    pub const fn new(limit: u32) -> Self {
+        Self { limit, running: 0, lanes: BTreeMap::new(), last: String::new() }
     }
 
     /// Changes the host's places. Those who have one keep it.
-    pub fn set_places(&mut self, places: u32) {
-        self.places = places;
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
     }
 
     /// Opens the lane, or changes the bounds of the one that is there: who runs, waits or holds it back stays.
@@ -108,7 +108,7 @@ impl<W> Traffic<W> {
         let lane = self.lanes.get_mut(server)?;
         let gate = lane.gate(now);
         let is_held = changes && lane.pause.is_some();
-        if self.running >= self.places || is_held || !matches!(gate, Gate::Open | Gate::Probe) || lane.first().is_some()
+        if self.running >= self.limit || is_held || !matches!(gate, Gate::Open | Gate::Probe) || lane.first().is_some()
         {
             return None;
         }
@@ -120,7 +120,7 @@ impl<W> Traffic<W> {
     pub fn probe_early(&mut self, server: &str) -> Option<Entry> {
         let lane = self.lanes.get_mut(server)?;
         let is_open = matches!(lane.breaker.state(), BreakerState::Open { .. });
-        if !is_open || self.running >= self.places || lane.running >= lane.limits.concurrency {
+        if !is_open || self.running >= self.limit || lane.running >= lane.limits.concurrency {
             return None;
         }
         self.running += 1;
@@ -160,7 +160,7 @@ impl<W> Traffic<W> {
     /// Hands out the places that are free, and says when there may be more by time alone.
     pub fn grants(&mut self, now: Now) -> (Vec<Grant<W>>, Option<Duration>) {
         let mut grants = Vec::new();
-        while self.running < self.places {
+        while self.running < self.limit {
             let Some(server) = self.next_in_turn(now) else { break };
             let Some(lane) = self.lanes.get_mut(&server) else { break };
             let Some(order) = lane.first().cloned() else { break };
@@ -263,30 +263,30 @@ mod tests {
     }
 
     /// Lanes of these names with this concurrency.
-    fn traffic(places: u32, lanes: &[(&str, u32)]) -> Traffic<String> {
-        let mut traffic = Traffic::new(places);
+    fn places(limit: u32, lanes: &[(&str, u32)]) -> Places<String> {
+        let mut places = Places::new(limit);
         for (server, concurrency) in lanes {
-            traffic.set_lane(server, limits(*concurrency), at(0));
+            places.set_lane(server, limits(*concurrency), at(0));
         }
-        traffic
+        places
     }
 
-    fn wait(traffic: &mut Traffic<String>, server: &str, hook: Hook, id: &str) {
-        let waited = traffic.wait(server, Order::new(hook, id), !hook.is_read(), id.to_owned(), at(0));
+    fn wait(places: &mut Places<String>, server: &str, hook: Hook, id: &str) {
+        let waited = places.wait(server, Order::new(hook, id), !hook.is_read(), id.to_owned(), at(0));
         assert_eq!(waited, Ok(()));
     }
 
-    fn granted(traffic: &mut Traffic<String>, secs: u64) -> Vec<String> {
-        traffic.grants(at(secs)).0.into_iter().map(|grant| grant.who).collect()
+    fn granted(places: &mut Places<String>, secs: u64) -> Vec<String> {
+        places.grants(at(secs)).0.into_iter().map(|grant| grant.who).collect()
     }
 
-    fn lose(traffic: &mut Traffic<String>, server: &str, secs: u64) -> Option<Turned> {
-        traffic.saw(server, Err("no answer".into()), at(secs))
+    fn lose(places: &mut Places<String>, server: &str, secs: u64) -> Option<Turned> {
+        places.saw(server, Err("no answer".into()), at(secs))
     }
 
     #[test]
     fn places_are_handed_out_by_rank_and_then_in_order_of_arrival() {
-        let mut traffic = traffic(64, &[("a", 1)]);
+        let mut places = places(64, &[("a", 1)]);
         for (hook, id) in [
             (Hook::Usage, "rd_0"),
             (Hook::Create, "op_2"),
@@ -294,16 +294,16 @@ mod tests {
             (Hook::Unsuspend, "op_4"),
             (Hook::Status, "rd_3"),
         ] {
-            wait(&mut traffic, "a", hook, id);
+            wait(&mut places, "a", hook, id);
         }
 
         let mut order = Vec::new();
         for secs in 0..5 {
-            let (mut grants, later) = traffic.grants(at(secs));
+            let (mut grants, later) = places.grants(at(secs));
             assert_eq!(later, None);
             let grant = grants.pop().expect("the place is free");
             assert!(grants.is_empty(), "there is one place");
-            traffic.leave("a", grant.entry, at(secs));
+            places.leave("a", grant.entry, at(secs));
             order.push(grant.who);
         }
 
@@ -312,142 +312,142 @@ mod tests {
 
     #[test]
     fn nobody_overtakes_those_who_wait() {
-        let mut traffic = traffic(64, &[("a", 2)]);
-        let first = traffic.try_enter("a", true, at(0)).expect("a free lane");
-        assert!(traffic.try_enter("a", true, at(0)).is_some());
-        assert_eq!(traffic.try_enter("a", true, at(0)), None, "it is full");
-        wait(&mut traffic, "a", Hook::Create, "op_1");
-        traffic.leave("a", first, at(1));
+        let mut places = places(64, &[("a", 2)]);
+        let first = places.try_enter("a", true, at(0)).expect("a free lane");
+        assert!(places.try_enter("a", true, at(0)).is_some());
+        assert_eq!(places.try_enter("a", true, at(0)), None, "it is full");
+        wait(&mut places, "a", Hook::Create, "op_1");
+        places.leave("a", first, at(1));
 
-        assert_eq!(traffic.try_enter("a", true, at(1)), None);
-        assert_eq!(granted(&mut traffic, 1), ["op_1"]);
+        assert_eq!(places.try_enter("a", true, at(1)), None);
+        assert_eq!(granted(&mut places, 1), ["op_1"]);
     }
 
     #[test]
     fn lanes_share_the_hosts_places_in_turn() {
-        let mut traffic = traffic(4, &[("a", 64), ("b", 64), ("c", 64)]);
+        let mut places = places(4, &[("a", 64), ("b", 64), ("c", 64)]);
         for n in 0..5 {
-            wait(&mut traffic, "a", Hook::Create, &format!("op_a{n}"));
-            wait(&mut traffic, "b", Hook::Create, &format!("op_b{n}"));
+            wait(&mut places, "a", Hook::Create, &format!("op_a{n}"));
+            wait(&mut places, "b", Hook::Create, &format!("op_b{n}"));
         }
-        wait(&mut traffic, "c", Hook::Create, "op_c0");
+        wait(&mut places, "c", Hook::Create, "op_c0");
 
-        assert_eq!(granted(&mut traffic, 0), ["op_a0", "op_b0", "op_c0", "op_a1"]);
-        assert_eq!(traffic.try_enter("c", true, at(0)), None, "the host is full");
-        traffic.leave("a", Entry { is_probe: false }, at(1));
-        assert_eq!(granted(&mut traffic, 1), ["op_b1"]);
+        assert_eq!(granted(&mut places, 0), ["op_a0", "op_b0", "op_c0", "op_a1"]);
+        assert_eq!(places.try_enter("c", true, at(0)), None, "the host is full");
+        places.leave("a", Entry { is_probe: false }, at(1));
+        assert_eq!(granted(&mut places, 1), ["op_b1"]);
     }
 
     #[test]
     fn a_dead_server_holds_its_own_and_nobody_elses() {
-        let mut traffic = traffic(64, &[("alive", 2), ("dead", 2)]);
-        assert_eq!(lose(&mut traffic, "dead", 1), None);
-        assert_eq!(lose(&mut traffic, "dead", 2), Some(Turned::Opened));
+        let mut places = places(64, &[("alive", 2), ("dead", 2)]);
+        assert_eq!(lose(&mut places, "dead", 1), None);
+        assert_eq!(lose(&mut places, "dead", 2), Some(Turned::Opened));
         for n in 0..3 {
-            wait(&mut traffic, "dead", Hook::Create, &format!("op_d{n}"));
+            wait(&mut places, "dead", Hook::Create, &format!("op_d{n}"));
         }
-        wait(&mut traffic, "alive", Hook::Create, "op_l");
+        wait(&mut places, "alive", Hook::Create, "op_l");
 
-        let (grants, later) = traffic.grants(at(3));
+        let (grants, later) = places.grants(at(3));
         assert_eq!(grants.iter().map(|grant| grant.who.as_str()).collect::<Vec<_>>(), ["op_l"]);
         assert_eq!(later, Some(Duration::from_secs(12)));
         let alone = Unreachable { since: 2_000, retry_in: Some(Duration::from_secs(9)) };
-        assert_eq!(traffic.held("dead", at(3)), Some(Held::Unreachable(alone)));
+        assert_eq!(places.held("dead", at(3)), Some(Held::Unreachable(alone)));
 
         // One probe; its answer lets the others go.
-        let (grants, later) = traffic.grants(at(12));
+        let (grants, later) = places.grants(at(12));
         let [probe] = grants.as_slice() else { panic!("one probe: {grants:?}") };
         assert!(probe.entry.is_probe && later.is_none());
-        assert!(granted(&mut traffic, 13).is_empty());
-        assert_eq!(traffic.saw("dead", Ok(200), at(14)), Some(Turned::Closed));
-        assert_eq!(granted(&mut traffic, 14), ["op_d1"], "beside the probe, which still runs");
-        traffic.leave("dead", Entry { is_probe: true }, at(15));
-        assert_eq!(granted(&mut traffic, 15), ["op_d2"]);
-        assert_eq!(traffic.held("dead", at(15)), None);
+        assert!(granted(&mut places, 13).is_empty());
+        assert_eq!(places.saw("dead", Ok(200), at(14)), Some(Turned::Closed));
+        assert_eq!(granted(&mut places, 14), ["op_d1"], "beside the probe, which still runs");
+        places.leave("dead", Entry { is_probe: true }, at(15));
+        assert_eq!(granted(&mut places, 15), ["op_d2"]);
+        assert_eq!(places.held("dead", at(15)), None);
     }
 
     #[test]
     fn a_probe_that_is_not_answered_sends_nobody_after_it() {
-        let mut traffic = traffic(64, &[("a", 4)]);
-        lose(&mut traffic, "a", 0);
-        lose(&mut traffic, "a", 0);
-        wait(&mut traffic, "a", Hook::Create, "op_1");
-        wait(&mut traffic, "a", Hook::Create, "op_2");
-        let (mut grants, _) = traffic.grants(at(10));
+        let mut places = places(64, &[("a", 4)]);
+        lose(&mut places, "a", 0);
+        lose(&mut places, "a", 0);
+        wait(&mut places, "a", Hook::Create, "op_1");
+        wait(&mut places, "a", Hook::Create, "op_2");
+        let (mut grants, _) = places.grants(at(10));
         let probe = grants.remove(0);
 
-        assert_eq!(lose(&mut traffic, "a", 11), None);
-        traffic.leave("a", probe.entry, at(11));
+        assert_eq!(lose(&mut places, "a", 11), None);
+        places.leave("a", probe.entry, at(11));
 
-        assert_eq!(traffic.grants(at(11)), (vec![], Some(Duration::from_secs(21))));
+        assert_eq!(places.grants(at(11)), (vec![], Some(Duration::from_secs(21))));
     }
 
     #[test]
     fn an_admin_may_try_before_the_time_has_come() {
-        let mut traffic = traffic(64, &[("a", 1)]);
-        assert_eq!(traffic.probe_early("a"), None, "nothing is held back");
-        lose(&mut traffic, "a", 0);
-        lose(&mut traffic, "a", 0);
+        let mut places = places(64, &[("a", 1)]);
+        assert_eq!(places.probe_early("a"), None, "nothing is held back");
+        lose(&mut places, "a", 0);
+        lose(&mut places, "a", 0);
 
-        assert_eq!(traffic.probe_early("a"), Some(Entry { is_probe: true }));
-        assert_eq!(traffic.probe_early("a"), None, "one at a time");
-        assert_eq!(traffic.saw("a", Ok(401), at(1)), Some(Turned::Closed), "an answer is an answer");
+        assert_eq!(places.probe_early("a"), Some(Entry { is_probe: true }));
+        assert_eq!(places.probe_early("a"), None, "one at a time");
+        assert_eq!(places.saw("a", Ok(401), at(1)), Some(Turned::Closed), "an answer is an answer");
     }
 
     #[test]
     fn a_pause_holds_operations_and_lets_readings_pass() {
-        let mut traffic = traffic(64, &[("a", 4)]);
+        let mut places = places(64, &[("a", 4)]);
         let pause = Pause { by: "uid 0 (root)".into(), at: 5 };
-        traffic.set_pause("a", Some(pause.clone()));
+        places.set_pause("a", Some(pause.clone()));
         for (hook, id) in [(Hook::Create, "op_2"), (Hook::Create, "op_1"), (Hook::Status, "rd_3")] {
-            wait(&mut traffic, "a", hook, id);
+            wait(&mut places, "a", hook, id);
         }
 
-        assert_eq!(granted(&mut traffic, 1), ["rd_3"]);
-        assert_eq!(traffic.try_enter("a", true, at(1)), None);
-        assert!(traffic.try_enter("a", false, at(1)).is_some());
-        assert_eq!(traffic.held("a", at(1)), Some(Held::Paused(pause)));
-        assert_eq!(traffic.lane("a").and_then(|lane| lane.sight(at(7)).oldest), Some(Duration::from_secs(7)));
+        assert_eq!(granted(&mut places, 1), ["rd_3"]);
+        assert_eq!(places.try_enter("a", true, at(1)), None);
+        assert!(places.try_enter("a", false, at(1)).is_some());
+        assert_eq!(places.held("a", at(1)), Some(Held::Paused(pause)));
+        assert_eq!(places.lane("a").and_then(|lane| lane.sight(at(7)).oldest), Some(Duration::from_secs(7)));
 
-        traffic.set_pause("a", None);
-        assert_eq!(granted(&mut traffic, 2), ["op_1", "op_2"]);
+        places.set_pause("a", None);
+        assert_eq!(granted(&mut places, 2), ["op_1", "op_2"]);
     }
 
     #[test]
     fn attempts_do_not_begin_while_exchanges_wait_for_their_turn() {
-        let mut traffic = traffic(64, &[("a", 4)]);
+        let mut places = places(64, &[("a", 4)]);
         let rate = Some(RateLimit { count: 2, interval: Duration::from_secs(10) });
-        traffic.set_lane("a", LaneLimits { rate, ..limits(4) }, at(0));
-        let turns: Vec<u64> = (0..3).map(|secs| traffic.turn("a", at(secs)).as_secs()).collect();
+        places.set_lane("a", LaneLimits { rate, ..limits(4) }, at(0));
+        let turns: Vec<u64> = (0..3).map(|secs| places.turn("a", at(secs)).as_secs()).collect();
         assert_eq!(turns, [0, 1, 10]);
-        wait(&mut traffic, "a", Hook::Create, "op_1");
+        wait(&mut places, "a", Hook::Create, "op_1");
 
-        assert_eq!(traffic.grants(at(5)), (vec![], Some(Duration::from_secs(11))));
-        assert_eq!(granted(&mut traffic, 11), ["op_1"]);
+        assert_eq!(places.grants(at(5)), (vec![], Some(Duration::from_secs(11))));
+        assert_eq!(granted(&mut places, 11), ["op_1"]);
     }
 
     #[test]
     fn a_lane_that_is_made_narrower_lets_those_finish_who_are_there() {
-        let mut traffic = traffic(64, &[("a", 2)]);
-        let entries: Vec<_> = (0..2).filter_map(|_| traffic.try_enter("a", true, at(0))).collect();
-        wait(&mut traffic, "a", Hook::Create, "op_1");
-        traffic.set_lane("a", limits(1), at(1));
+        let mut places = places(64, &[("a", 2)]);
+        let entries: Vec<_> = (0..2).filter_map(|_| places.try_enter("a", true, at(0))).collect();
+        wait(&mut places, "a", Hook::Create, "op_1");
+        places.set_lane("a", limits(1), at(1));
 
-        traffic.leave("a", entries[0], at(2));
-        assert!(granted(&mut traffic, 2).is_empty(), "one is there, and there is one place");
-        traffic.leave("a", entries[1], at(3));
-        assert_eq!(granted(&mut traffic, 3), ["op_1"]);
+        places.leave("a", entries[0], at(2));
+        assert!(granted(&mut places, 2).is_empty(), "one is there, and there is one place");
+        places.leave("a", entries[1], at(3));
+        assert_eq!(granted(&mut places, 3), ["op_1"]);
     }
 
     #[test]
     fn who_withdraws_is_not_granted_a_place() {
-        let mut traffic = traffic(64, &[("a", 1)]);
-        wait(&mut traffic, "a", Hook::Create, "op_1");
-        wait(&mut traffic, "a", Hook::Status, "rd_2");
-        traffic.withdraw("a", &Order::new(Hook::Create, "op_1"));
-        traffic.withdraw("a", &Order::new(Hook::Status, "rd_2"));
+        let mut places = places(64, &[("a", 1)]);
+        wait(&mut places, "a", Hook::Create, "op_1");
+        wait(&mut places, "a", Hook::Status, "rd_2");
+        places.withdraw("a", &Order::new(Hook::Create, "op_1"));
+        places.withdraw("a", &Order::new(Hook::Status, "rd_2"));
 
-        assert!(granted(&mut traffic, 1).is_empty());
-        assert_eq!(traffic.wait("b", Order::new(Hook::Create, "op_1"), true, "who".into(), at(1)), Err("who".into()));
+        assert!(granted(&mut places, 1).is_empty());
+        assert_eq!(places.wait("b", Order::new(Hook::Create, "op_1"), true, "who".into(), at(1)), Err("who".into()));
     }
 }
