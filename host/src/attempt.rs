@@ -19,6 +19,7 @@ pub use session::{Conclusion, Ended, Session, Subject};
 
 use crate::operation::State;
 use crate::panel::{Panel, millis};
+use crate::store::Traveller;
 use crate::verdict::End;
 use billhook_abi::edge::{RErr, ROk, RStr};
 use billhook_abi::{CallMeta, Message, code};
@@ -30,16 +31,17 @@ use std::time::Duration;
 
 /// Runs the plugin once and concludes.
 ///
-/// `deadline` is from now. Never fails: what goes wrong is part of the conclusion.
+/// `deadline` is from now; `traveller` is set for what ends in a commit. Never fails: what goes wrong is part of the conclusion.
 pub async fn run(
     env: &Arc<Env>,
     panel: &Arc<Panel>,
     subject: Subject,
     call: &HookCall,
     deadline: Duration,
+    traveller: Option<Traveller>,
 ) -> Conclusion {
     let hook = subject.hook();
-    let session = Session::open(env, panel, subject, call, deadline);
+    let session = Session::open(env, panel, subject, call, deadline, traveller);
     let ended = drive(env, &session, hook, call, deadline).await;
     env.desk.leave(session.call_id);
     session.conclude(ended).await

@@ -1,6 +1,6 @@
 //! One configured server, ready for use: its provider's library, its way over the wire, its limits and secrets.
 
-use crate::mask::SecretPath;
+use crate::mask::{SecretPath, SecretSet};
 use crate::plugin::Loaded;
 use crate::wire::{Auth, Wire};
 use billhook_abi::PluginObject;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
-use zeroize::Zeroizing;
 
 /// A loaded provider.
 pub struct Provider {
@@ -71,7 +70,7 @@ pub struct Panel {
     /// The opened plugin.
     pub plugin: PluginObject,
     /// Values to be masked wherever they stand.
-    pub secrets: Vec<Zeroizing<String>>,
+    pub secrets: Arc<SecretSet>,
     /// For a call.
     pub timeout: Duration,
     /// For a call that makes something.

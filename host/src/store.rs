@@ -26,6 +26,7 @@ mod secrets;
 mod services;
 mod steer;
 mod step;
+mod traffic;
 mod writer;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod behaviour;
 
 pub use self::error::StoreError;
 pub use self::model::*;
+pub use self::traffic::{Parked, Traveller};
 
 use self::batch::Command;
 use self::file::Lock;
@@ -124,6 +126,11 @@ impl Store {
     /// What the store says of itself.
     pub fn facts(&self) -> &StoreFacts {
         &self.inner.facts
+    }
+
+    /// Says that somebody is at work towards a write, so that the next commit waits for it; see [`Traveller`].
+    pub fn enter(&self) -> Traveller {
+        self.inner.writer.traffic().enter()
     }
 
     /// Durable write transactions since it was opened.

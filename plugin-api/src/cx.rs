@@ -10,6 +10,7 @@ use billhook_abi::edge::{RResult, RStr};
 use billhook_abi::{CallMeta, HostObject, Message, code};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ struct Inner {
     host: HostObject,
     meta: CallMeta,
 }
+
+/// A message of the host: its head and its body.
+type Called<'a> = Pin<Box<dyn Future<Output = Result<(Vec<u8>, Vec<u8>), Fault>> + Send + 'a>>;
 
 /// Time between two looks of [`Cx::wait_until`].
 #[derive(Debug, Clone, Copy)]
@@ -222,18 +226,23 @@ impl Cx {
     ) -> Result<(R, Vec<u8>), Fault> {
         let head = serde_json::to_vec(head)
             .map_err(|error| Fault::plugin_bug(format!("the head of {op} cannot be written: {error}")))?;
-        let message = Message { head: head.into(), body: body.into() };
-        match self.inner.host.call(self.inner.meta, RStr::from(op), message).await {
-            RResult::ROk(reply) => {
-                let head = serde_json::from_slice(&reply.head).map_err(|error| {
-                    Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}"))
-                })?;
-                Ok((head, reply.body.into_vec()))
+        let (head, body) = self.call(op, head, body).await?;
+        let head = serde_json::from_slice(&head)
+            .map_err(|error| Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}")))?;
+        Ok((head, body))
+    }
+
+    /// The one way to the host. Boxed, so that a plugin holds its code once and not once for each kind of question.
+    fn call<'a>(&'a self, op: &'a str, head: Vec<u8>, body: Vec<u8>) -> Called<'a> {
+        Box::pin(async move {
+            let message = Message { head: head.into(), body: body.into() };
+            match self.inner.host.call(self.inner.meta, RStr::from(op), message).await {
+                RResult::ROk(reply) => Ok((reply.head.into_vec(), reply.body.into_vec())),
+                RResult::RErr(error) if error.code == code::FAULT => Err(serde_json::from_slice(&error.details)
+                    .unwrap_or_else(|_| Fault::plugin_bug(format!("the host refused {op}: {}", error.message)))),
+                RResult::RErr(error) => Err(Fault::new(FaultClass::PluginBug, format!("{op}: {}", error.message))),
             }
-            RResult::RErr(error) if error.code == code::FAULT => Err(serde_json::from_slice(&error.details)
-                .unwrap_or_else(|_| Fault::plugin_bug(format!("the host refused {op}: {}", error.message)))),
-            RResult::RErr(error) => Err(Fault::new(FaultClass::PluginBug, format!("{op}: {}", error.message))),
-        }
+        })
     }
 
     fn emit(&self, op: &str, head: &impl Serialize) {

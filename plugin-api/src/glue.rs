@@ -59,7 +59,7 @@ impl<P: Provider> PluginPort for Adapter<P> {
             let Some(hook) = Hook::parse(&op) else {
                 return RErr(CallError::new(code::UNKNOWN_OPERATION, format!("no operation {op}")));
             };
-            let outcome = match read::<HookCall>(&message.head, "the hook") {
+            let outcome = match hook_call(&message.head) {
                 Ok(call) => dispatch(&**provider, &cx, hook, call).await,
                 Err(fault) => Err(fault),
             };
@@ -151,6 +151,14 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
 fn product<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         Fault::invalid_input(format!("the product's settings do not fit at {}: {}", error.path(), error.inner()))
+    })
+}
+
+/// The host wrote it, so that the place of a misfit is worth no reader of its own in every plugin.
+fn hook_call(head: &[u8]) -> Result<HookCall, Fault> {
+    serde_json::from_slice(head).map_err(|error| {
+        // The error's own text may quote a value.
+        Fault::invalid_input(format!("the host's hook is not understood, at column {}", error.column()))
     })
 }
 

@@ -158,13 +158,28 @@ impl<'a> Step<'a> {
         Differ { step: self, given, marker: std::marker::PhantomData }
     }
 
-    async fn drive<T: DeserializeOwned>(self, code: Code<'_>) -> Result<T, Fault> {
+    async fn drive<'c, T: DeserializeOwned>(self, code: Code<'c>) -> Result<T, Fault>
+    where
+        'a: 'c,
+    {
+        typed(self.converse(code).await?)
+    }
+
+    /// The conversation, to the step's stored result; the same code for every type.
+    fn converse<'c>(self, code: Code<'c>) -> Later<'c, Result<Value, Fault>>
+    where
+        'a: 'c,
+    {
+        Box::pin(self.exchange(code))
+    }
+
+    async fn exchange(self, code: Code<'_>) -> Result<Value, Fault> {
         let Self { cx, open } = self;
         let name = open.name.clone();
         let mut turn = cx.ask::<Turn>(op::STEP_OPEN, &open).await?;
         loop {
             turn = match turn {
-                Turn::Done { result } => return typed(result),
+                Turn::Done { result } => return Ok(result),
                 Turn::Fault { fault } => return Err(fault),
                 Turn::Given => {
                     let Some(given) = &code.given else { return Err(unexpected(&Turn::Given)) };

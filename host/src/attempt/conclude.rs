@@ -118,12 +118,15 @@ impl Session {
         let finish = self.finish(inner, verdict, operation, service, effects, attempts, now);
         let state = finish.state;
         let after_ms = finish.next_at.map(|at| at.saturating_sub(now));
+        let poll_at = finish.service.as_ref().and_then(|change| change.poll_at.flatten());
         let attempt = self.attempt(state, finish.fault.clone());
         let evidence = self.evidence(inner, Some(attempt));
+        let _parked = self.parked();
         match self.env.store.finish(finish, evidence).await {
             Ok(true) => Conclusion::Operation {
                 state,
                 after_ms,
+                poll_at,
                 unsettled: inner.unsettled,
                 released: std::mem::take(&mut inner.released),
                 blocked_on: inner.blocked_on.take(),

@@ -55,9 +55,12 @@ impl Session {
             inner.exchanges.len() - 1
         };
 
+        let wire_request = self.wire_request(&request)?;
+        let parked = self.parked();
         let n = self.env.tap_before().await;
-        let exchange = self.panel.wire.send(self.wire_request(&request)?).await;
+        let exchange = self.panel.wire.send(wire_request).await;
         self.env.tap_after(n).await;
+        drop(parked);
 
         let mut inner = self.inner.lock().await;
         let left = exchange.sent == wire::Sent::Maybe;

@@ -4,7 +4,7 @@ use crate::journal::{self, Entry, Kind, Sent};
 use crate::mask::SecretSet;
 use crate::operation::{Effects, State};
 use crate::panel::Panel;
-use crate::store::{Evidence, Note, Operation, Service, ServiceKey, Written};
+use crate::store::{Evidence, Note, Operation, Parked, Service, ServiceKey, Traveller, Written};
 use crate::verdict::End;
 use billhook_abi::Message;
 use billhook_plugin_api::protocol::{Claimed, HookCall, Now, Outcome, Progress, SecretValue, StepOpen, op};
@@ -71,6 +71,8 @@ pub enum Conclusion {
         state: State,
         /// For `waiting`: milliseconds from now.
         after_ms: Option<u64>,
+        /// When to read the service after something pending, Unix milliseconds.
+        poll_at: Option<u64>,
         /// The service's settle time after a lost change.
         unsettled: bool,
         /// Scopes given back.
@@ -97,6 +99,7 @@ pub struct Session {
     pub(super) subject: Subject,
     pub(super) deadline_unix_ms: u64,
     pub(super) started_at: u64,
+    traveller: Option<Traveller>,
     pub(super) inner: tokio::sync::Mutex<Inner>,
     notes: Mutex<Vec<(u64, &'static str, String)>>,
     ended: Mutex<Option<Ended>>,
@@ -181,11 +184,9 @@ impl Session {
         subject: Subject,
         call: &HookCall,
         deadline: Duration,
+        traveller: Option<Traveller>,
     ) -> Arc<Self> {
-        let mut secrets = SecretSet::new();
-        for value in &panel.secrets {
-            secrets.insert(value);
-        }
+        let mut secrets = SecretSet::beside(&panel.secrets);
         if let Some(password) = &call.password {
             secrets.insert(password.expose());
         }
@@ -208,6 +209,7 @@ impl Session {
             subject,
             deadline_unix_ms: super::deadline_unix(env, deadline),
             started_at: env.clock.unix_ms(),
+            traveller,
             inner: tokio::sync::Mutex::new(Inner {
                 journal,
                 asked: 0,
@@ -358,9 +360,15 @@ impl Session {
         Ok(Claimed { ids })
     }
 
+    /// While the guard lives, the attempt waits for a panel or for the disk.
+    pub(super) fn parked(&self) -> Option<Parked<'_>> {
+        self.traveller.as_ref().map(Traveller::park)
+    }
+
     /// Waits for a *done* that is still on its way.
     pub(super) async fn written(&self, inner: &mut Inner) -> Result<(), Stop> {
         let Some(writing) = inner.writing.take() else { return Ok(()) };
+        let _parked = self.parked();
         match writing.await {
             Ok(written) => accept_written(written?),
             Err(_) => Err(Stop::End(Ended::StoreFailed)),

@@ -257,7 +257,9 @@ impl Session {
             take: inner.reserved.clone(),
             now,
         };
+        let parked = self.parked();
         let begun = self.env.store.begin(begin).await?;
+        drop(parked);
         if begun == Begun::Yes {
             inner.reserved = None;
             let ticket = inner.issue(Some(at), false, was_in_doubt);
@@ -321,6 +323,7 @@ impl Session {
         self.flush(inner);
         let write = self.step_write(inner, at, release, remote_id.clone())?;
         if remote_id.is_some() {
+            let _parked = self.parked();
             accept_written(self.env.store.write_step(write).await?)?;
             self.release_kept(inner).await?;
         } else {
@@ -350,6 +353,7 @@ impl Session {
             inner.released.push(scope.clone());
         }
         let write = self.step_write(inner, at, release && inner.journal[at].scope.is_some(), None)?;
+        let _parked = self.parked();
         accept_written(self.env.store.write_step(write).await?)
     }
 

@@ -9,7 +9,7 @@ use crate::order;
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
 use crate::store::{
-    Accepted, Again, ClaimMark, NewOperation, Operation, OperationId, Service, ServiceKey, ServiceStatus,
+    Accepted, Again, ClaimMark, NewOperation, OperationId, Service, ServiceKey, ServiceStatus, Traveller,
 };
 use billhook_plugin_api::Hook;
 use billhook_plugin_api::protocol::HookCall;
@@ -54,6 +54,7 @@ impl Engine {
             return Err(Problem::new(ProblemType::Expired, "the hook had expired when it arrived"));
         }
         let fingerprint = body.fingerprint(hook, &self.env.prints);
+        let traveller = self.env.store.enter();
         for _ in 0..MOST_ROUNDS {
             let (service, by_key, earlier) =
                 self.env.store.earlier(&key, options.key.as_deref()).await.map_err(unavailable)?;
@@ -74,7 +75,7 @@ impl Engine {
                 Admission::New => {
                     let target = self.resolve(hook, &body, service.as_ref())?;
                     let new = (hook, &body, &options, fingerprint.as_str());
-                    if let Some(id) = self.insert(&key, new, service.as_ref(), &earlier, target).await? {
+                    if let Some(id) = self.insert(&key, new, service.as_ref(), &earlier, target, &traveller).await? {
                         return Ok(id);
                     }
                 }
@@ -88,13 +89,14 @@ impl Engine {
         key: &ServiceKey,
         (hook, body, options, fingerprint): (Hook, &HookBody, &HookOptions, &str),
         service: Option<&Service>,
-        earlier: &[Operation],
+        earlier: &[Earlier],
         target: Target,
+        traveller: &Traveller,
     ) -> Result<Option<OperationId>, Problem> {
         let Target { panel, product, settings } = target;
         let id = OperationId(format!("op_{}", self.ulid()));
         let epoch = next_epoch(service);
-        let lines = lines(earlier);
+        let lines: Vec<order::Line> = earlier.iter().map(line).collect();
         let arrival = order::arrive(hook, &lines);
         let remaining: Vec<order::Line> =
             lines.into_iter().filter(|line| !line.state.is_final() && !arrival.cancels.contains(&line.id)).collect();
@@ -150,14 +152,18 @@ impl Engine {
             summary: format!("{}: accepted", action.unwrap_or(hook.as_str())),
             now: self.env.clock.unix_ms(),
         };
-        match self.env.store.accept(new).await.map_err(unavailable)? {
+        let accepted = {
+            let _parked = traveller.park();
+            self.env.store.accept(new).await.map_err(unavailable)?
+        };
+        match accepted {
             Accepted::Moved => Ok(None),
             Accepted::Stored { run, cancelled, .. } => {
                 for id in &cancelled {
                     self.changed(id);
                 }
                 match (run, permits) {
-                    (Some(_), Some((permits, _))) => self.spawn_claimed(id.clone(), panel, permits),
+                    (Some(_), Some((permits, _))) => self.spawn_claimed(id.clone(), key.clone(), panel, permits),
                     _ => self.wake(key),
                 }
                 Ok(Some(id))
@@ -198,10 +204,7 @@ impl Engine {
 
     /// What people and the log may see of a hook.
     fn shown(&self, body: &HookBody, call: &HookCall, panel: &crate::panel::Panel) -> Value {
-        let mut secrets = SecretSet::new();
-        for value in &panel.secrets {
-            secrets.insert(value);
-        }
+        let mut secrets = SecretSet::beside(&panel.secrets);
         if let Some(password) = &body.password {
             secrets.insert(password.expose());
         }
@@ -218,8 +221,8 @@ fn admit(
     options: &HookOptions,
     fingerprint: &str,
     service: Option<&Service>,
-    by_key: Option<&Operation>,
-    earlier: &[Operation],
+    by_key: Option<&Earlier>,
+    earlier: &[Earlier],
 ) -> Admission {
     let bound_product = service.map(|service| service.product.as_str()).unwrap_or_default();
     let arriving = Arriving {
@@ -229,9 +232,7 @@ fn admit(
         product: body.product.as_ref().map_or(bound_product, |product| &product.id),
         renew_to: body.paid_until.as_ref().map(|dates| dates.to.as_str()),
     };
-    let by_key = by_key.map(line_of);
-    let earlier: Vec<Earlier> = earlier.iter().map(line_of).collect();
-    let known = Known { by_key: by_key.as_ref(), life: life(service), epoch: next_epoch(service), earlier: &earlier };
+    let known = Known { by_key, life: life(service), epoch: next_epoch(service), earlier };
     admission::admit(&arriving, &known)
 }
 
@@ -250,32 +251,15 @@ fn life(service: Option<&Service>) -> Life {
     }
 }
 
-fn line_of(operation: &Operation) -> Earlier {
-    Earlier {
-        id: operation.id.0.clone(),
-        seq: operation.seq,
-        epoch: operation.epoch,
-        hook: operation.hook,
-        state: operation.state,
-        effects: operation.effects,
-        fingerprint: operation.fingerprint.clone(),
-        product: operation.product.clone(),
-        renew_to: operation.renew_to.clone(),
+/// The service's operation, as its order needs it.
+fn line(earlier: &Earlier) -> order::Line {
+    order::Line {
+        id: earlier.id.clone(),
+        seq: earlier.seq,
+        hook: earlier.hook,
+        state: earlier.state,
+        effects: earlier.effects,
     }
-}
-
-/// The service's operations, as its order needs them.
-pub(super) fn lines(operations: &[Operation]) -> Vec<order::Line> {
-    operations
-        .iter()
-        .map(|operation| order::Line {
-            id: operation.id.0.clone(),
-            seq: operation.seq,
-            hook: operation.hook,
-            state: operation.state,
-            effects: operation.effects,
-        })
-        .collect()
 }
 
 /// The plugin's view of a service.

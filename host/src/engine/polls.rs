@@ -14,9 +14,14 @@ impl Engine {
     /// Puts the service's next poll on the agenda.
     pub(super) async fn schedule_poll(&self, key: &ServiceKey) {
         if let Ok(Some(Service { poll_at: Some(at), .. })) = self.env.store.service(key).await {
-            let after = at.saturating_sub(self.env.clock.unix_ms());
-            self.agenda.put(Duration::from_millis(after), Errand::Poll(key.clone()));
+            self.poll_at(key.clone(), at);
         }
+    }
+
+    /// Puts a poll on the agenda for then, Unix milliseconds.
+    pub(super) fn poll_at(&self, key: ServiceKey, at: u64) {
+        let after = at.saturating_sub(self.env.clock.unix_ms());
+        self.agenda.put(Duration::from_millis(after), Errand::Poll(key));
     }
 
     pub(super) async fn poll(self: Arc<Self>, key: ServiceKey) {

@@ -117,7 +117,7 @@ impl Engine {
         };
         let started_at = self.env.clock.unix_ms();
         let subject = Subject::Reading { id: id.clone(), hook };
-        let conclusion = attempt::run(&self.env, panel, subject, call, self.config.attempt.deadline).await;
+        let conclusion = attempt::run(&self.env, panel, subject, call, self.config.attempt.deadline, None).await;
         drop(permits);
         let Conclusion::Reading { result, evidence } = conclusion else {
             return Err(Fault::plugin_bug("a reading hook ended as an operation"));

@@ -6,7 +6,7 @@ use super::resolve::schema_text;
 use crate::attempt::{Desk, Env, EnvParts, Tap};
 use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig};
-use crate::mask::Fingerprinter;
+use crate::mask::{Fingerprinter, SecretSet};
 use crate::panel::{Panel, Provider, millis};
 use crate::plugin::{self, LoadPolicy, Sha256};
 use crate::retry::RetryPolicy;
@@ -304,6 +304,10 @@ fn make_panel(
         .loaded
         .open(desk.host_object(), &bytes)
         .map_err(|failure| format!("the plugin refuses the server's settings: {}", failure.message))?;
+    let mut secrets = SecretSet::new();
+    for one in server.settings.secrets() {
+        secrets.insert(one.secret.expose());
+    }
     Ok(Panel {
         name: name.to_owned(),
         provider: Arc::clone(provider),
@@ -312,7 +316,7 @@ fn make_panel(
         wire,
         auth,
         plugin,
-        secrets: server.settings.secrets().iter().map(|one| Zeroizing::new(one.secret.expose().to_owned())).collect(),
+        secrets: Arc::new(secrets),
         timeout: server.timeout,
         create_timeout: server.create_timeout,
         longest_run: longest_run.max(Duration::from_secs(u64::from(provider.manifest.longest_run_s))),

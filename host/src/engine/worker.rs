@@ -1,13 +1,13 @@
 //! Claims operations when their service's order and their server's lane allow, runs them, and follows what becomes of them.
 
 use super::agenda::{Busy, Errand};
-use super::intake::{lines, plugin_service};
+use super::intake::plugin_service;
 use super::{Engine, lock};
 use crate::attempt::{self, Conclusion, Subject};
 use crate::operation::State;
 use crate::order::{self, Claim};
 use crate::panel::{Panel, millis};
-use crate::store::{ClaimMark, Evidence, Finish, Operation, OperationId, Service, ServiceKey, StoreError};
+use crate::store::{ClaimMark, Evidence, Finish, Operation, OperationId, Service, ServiceKey, StoreError, Traveller};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
@@ -67,8 +67,11 @@ impl Engine {
 
     async fn try_advance(self: &Arc<Self>, key: &ServiceKey) -> Result<(), StoreError> {
         let operations = self.env.store.unfinished(key).await?;
+        if !operations.iter().any(|operation| matches!(operation.state, State::Queued | State::Waiting)) {
+            return Ok(());
+        }
         let Some(service) = self.env.store.service(key).await? else { return Ok(()) };
-        let lines = lines(&operations);
+        let lines: Vec<order::Line> = operations.iter().map(line).collect();
         let now = self.env.clock.unix_ms();
         for operation in &operations {
             if !matches!(operation.state, State::Queued | State::Waiting) {
@@ -125,12 +128,16 @@ impl Engine {
             counts: true,
             passes,
         };
-        let claimed = self.env.store.claim(&operation.id, operation.run, mark, self.env.clock.unix_ms()).await?;
+        let traveller = self.env.store.enter();
+        let claimed = {
+            let _parked = traveller.park();
+            self.env.store.claim(&operation.id, operation.run, mark, self.env.clock.unix_ms()).await?
+        };
         if claimed.is_none() {
             // It moved meanwhile; whoever moved it woke the service.
             return Ok(());
         }
-        self.run_claimed(operation.id.clone(), panel, permits).await;
+        self.run_claimed(operation.id.clone(), operation.service.clone(), panel, permits, traveller).await;
         Ok(())
     }
 
@@ -173,17 +180,31 @@ impl Engine {
     }
 
     /// Runs an operation that was claimed on acceptance.
-    pub(super) fn spawn_claimed(self: &Arc<Self>, id: OperationId, panel: Arc<Panel>, permits: Permits) {
+    pub(super) fn spawn_claimed(
+        self: &Arc<Self>,
+        id: OperationId,
+        key: ServiceKey,
+        panel: Arc<Panel>,
+        permits: Permits,
+    ) {
         let engine = Arc::clone(self);
         let busy = Busy::begin(&self.activity);
+        let traveller = self.env.store.enter();
         self.tasks.spawn(async move {
-            engine.run_claimed(id, panel, permits).await;
+            engine.run_claimed(id, key, panel, permits, traveller).await;
             drop(busy);
         });
     }
 
-    async fn run_claimed(self: &Arc<Self>, id: OperationId, panel: Arc<Panel>, permits: Permits) {
-        let conclusion = match self.attempt(&id, &panel).await {
+    async fn run_claimed(
+        self: &Arc<Self>,
+        id: OperationId,
+        key: ServiceKey,
+        panel: Arc<Panel>,
+        permits: Permits,
+        traveller: Traveller,
+    ) {
+        let conclusion = match self.attempt(&id, &panel, traveller).await {
             Ok(conclusion) => conclusion,
             Err(error) => {
                 tracing::error!(operation.id = %id, error = %error, "the store failed before an attempt");
@@ -191,14 +212,17 @@ impl Engine {
             }
         };
         drop(permits);
-        self.follow(&id, conclusion).await;
+        self.follow(&id, key, &panel, conclusion).await;
     }
 
-    async fn attempt(&self, id: &OperationId, panel: &Arc<Panel>) -> Result<Conclusion, StoreError> {
+    async fn attempt(
+        &self,
+        id: &OperationId,
+        panel: &Arc<Panel>,
+        traveller: Traveller,
+    ) -> Result<Conclusion, StoreError> {
         let store = &self.env.store;
-        let Some(operation) = store.operation(id).await? else { return Ok(Conclusion::Void) };
-        let Some(mut call) = store.call(id).await? else { return Ok(Conclusion::Void) };
-        let Some(service) = store.service(&operation.service).await? else { return Ok(Conclusion::Void) };
+        let Some((operation, mut call, service)) = store.taken(id).await? else { return Ok(Conclusion::Void) };
         // What the platform said of the service holds for this hook; what the host knows of it is read anew.
         let mut view = plugin_service(&operation.service, Some(&service), operation.epoch);
         if let Some(said) = call.service.take() {
@@ -209,16 +233,15 @@ impl Engine {
         call.service = Some(view);
         let journal = if operation.run > 1 { store.journal(id).await? } else { Vec::new() };
         let subject = Subject::Operation { operation: Box::new(operation), service: Box::new(service), journal };
-        Ok(attempt::run(&self.env, panel, subject, &call, self.config.attempt.deadline).await)
+        let deadline = self.config.attempt.deadline;
+        Ok(attempt::run(&self.env, panel, subject, &call, deadline, Some(traveller)).await)
     }
 
     /// Follows what became of an attempt: the service goes on, those who wait hear of it.
-    async fn follow(self: &Arc<Self>, id: &OperationId, conclusion: Conclusion) {
-        let Ok(Some(operation)) = self.env.store.operation(id).await else { return };
-        let key = operation.service.clone();
+    async fn follow(self: &Arc<Self>, id: &OperationId, key: ServiceKey, panel: &Panel, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Operation { state, after_ms, unsettled, released, blocked_on } => {
-                if unsettled && let Some(panel) = self.panels.get(&operation.server) {
+            Conclusion::Operation { state, after_ms, poll_at, unsettled, released, blocked_on } => {
+                if unsettled {
                     let until = self.env.clock.monotonic().saturating_add(Duration::from_millis(panel.settle_ms()));
                     lock(&self.unsettled).insert(key.clone(), until);
                 }
@@ -241,8 +264,8 @@ impl Engine {
                     }
                     _ => self.wake(&key),
                 }
-                if state.is_final() {
-                    self.schedule_poll(&key).await;
+                if let Some(at) = poll_at {
+                    self.poll_at(key, at);
                 }
             }
             Conclusion::Void => {
@@ -312,5 +335,15 @@ impl Engine {
             Err(error) => tracing::error!(error = %error, "old secrets could not be dropped"),
         }
         self.agenda.put(Duration::from_secs(3_600), Errand::ExpireSecrets);
+    }
+}
+
+fn line(operation: &Operation) -> order::Line {
+    order::Line {
+        id: operation.id.0.clone(),
+        seq: operation.seq,
+        hook: operation.hook,
+        state: operation.state,
+        effects: operation.effects,
     }
 }

@@ -65,12 +65,11 @@ impl Masker<'_> {
             Some(b'<') => self.xml_text(text, paths, reached, nested + 1),
             _ => None,
         };
-        let masked = match document {
+        match document {
             // A secret may itself be a document, such as a key file.
-            Some(document) => self.known(&document).unwrap_or(document),
-            None => self.text(text),
-        };
-        (masked != text).then_some(masked)
+            Some(document) => Some(self.known(&document).unwrap_or(document)).filter(|masked| masked != text),
+            None => self.changed(text),
+        }
     }
 }
 

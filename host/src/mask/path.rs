@@ -1,3 +1,4 @@
+use smallvec::SmallVec;
 use std::str::FromStr;
 
 /// Where a reply or request holds a secret, as declared by a plugin.
@@ -74,7 +75,7 @@ fn split_elements(part: &str) -> (&str, usize) {
 
 /// How far each declared path has come at one place of a document.
 #[derive(Clone, Debug)]
-pub(super) struct Reached(Vec<u64>);
+pub(super) struct Reached(SmallVec<[u64; 8]>);
 
 impl Reached {
     pub(super) fn root(paths: &[SecretPath]) -> Self {

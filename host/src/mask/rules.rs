@@ -1,14 +1,20 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock};
 
 /// Which names of members, parameters, elements and headers hold secrets.
 ///
 /// Names are compared without regard to case and separators: `API_Key`, `api-key` and `apiKey` are one. Compound names
 /// are secret when a part is (`rootPassword`, `auth_token`), unless the last word says that the value only tells
 /// something about the secret (`password_length`, `token_expires_at`).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Rules {
     extra: BTreeSet<String>,
+    /// Verdicts on names that were met: panels use the same few over and over.
+    met: RwLock<HashMap<Box<str>, bool>>,
 }
+
+/// As many names as a dozen panels use; one that invents names gets its verdicts afresh.
+const MOST_MET: usize = 4_096;
 
 /// Secret wherever they occur in a name.
 const INFIXES: &[&str] = &[
@@ -79,14 +85,25 @@ impl Rules {
 
     /// The built-in rules, and `names` that are secret as whole names.
     pub fn with_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { extra: names.into_iter().map(normalised).collect() }
+        Self { extra: names.into_iter().map(normalised).collect(), ..Self::default() }
     }
 
     /// Whether the member, element or parameter `name` holds a secret; of `user[password]` and `auth.pass`, each part
     /// is looked at.
     pub(super) fn is_secret(&self, name: &str) -> bool {
         // Nobody names a member in more than this; a text that is no name shall not cost time.
-        name.len() <= 256 && name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part))
+        if name.len() > 256 {
+            return false;
+        }
+        if let Some(verdict) = self.met.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return *verdict;
+        }
+        let verdict = name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part));
+        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+        if met.len() < MOST_MET {
+            met.insert(name.into(), verdict);
+        }
+        verdict
     }
 
     /// Whether the parameter `name` of a form or URL holds a secret; there, a bare `key` does.

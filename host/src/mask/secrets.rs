@@ -1,5 +1,5 @@
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use zeroize::Zeroizing;
@@ -23,6 +23,8 @@ pub(super) fn is_searchable(value: &str) -> bool {
 /// wiped: its library offers no way to.
 #[derive(Default)]
 pub struct SecretSet {
+    /// What is known beside the own values, with its search made once for all who share it.
+    base: Option<Arc<SecretSet>>,
     values: Vec<Zeroizing<String>>,
     short: Vec<Zeroizing<String>>,
     automaton: OnceLock<Automaton>,
@@ -34,54 +36,87 @@ impl SecretSet {
         Self::default()
     }
 
+    /// A set that begins with the values of another. Those of a server never change: their search is made once.
+    pub fn beside(base: &Arc<Self>) -> Self {
+        Self { base: Some(Arc::clone(base)), ..Self::default() }
+    }
+
     /// Adds a value; one that is known, or empty, changes nothing.
     pub fn insert(&mut self, value: &str) {
         let list = if is_searchable(value) { &mut self.values } else { &mut self.short };
-        if value.is_empty() || list.iter().any(|known| known.as_str() == value) {
+        let base = self.base.as_deref();
+        if value.is_empty()
+            || list.iter().any(|known| known.as_str() == value)
+            || base.is_some_and(|base| base.has(value))
+        {
             return;
         }
         list.push(Zeroizing::new(value.to_owned()));
         self.automaton = OnceLock::new();
     }
 
+    fn has(&self, value: &str) -> bool {
+        self.values.iter().chain(&self.short).any(|known| known.as_str() == value)
+            || self.base.as_deref().is_some_and(|base| base.has(value))
+    }
+
     /// How many values are too short to be looked for, so that a check can warn of them.
     pub fn short(&self) -> usize {
-        self.short.len()
+        self.short.len() + self.base.as_deref().map_or(0, Self::short)
     }
 
     /// Whether no value is known at all.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.short.is_empty()
+        self.values.is_empty() && self.short.is_empty() && self.base.as_deref().is_none_or(Self::is_empty)
     }
 
     /// Whether no value is looked for.
     pub(super) fn finds_nothing(&self) -> bool {
-        self.values.is_empty()
+        self.values.is_empty() && self.base.as_deref().is_none_or(Self::finds_nothing)
+    }
+
+    /// Whether `bytes` show a value, in any form that they are written in.
+    pub(super) fn shows(&self, bytes: &[u8]) -> bool {
+        let mut shows = false;
+        if bytes.len() >= MIN_CHARS {
+            self.search(bytes, |_, _| shows = true);
+        }
+        shows
     }
 
     /// Whether a blank in a value may hide behind a `+`.
     pub(super) fn has_blank(&self) -> bool {
-        self.values.iter().any(|value| value.contains(' '))
+        self.values.iter().any(|value| value.contains(' ')) || self.base.as_deref().is_some_and(Self::has_blank)
     }
 
     pub(super) fn value(&self, index: usize) -> &str {
-        self.values.get(index).map_or("", |value| value.as_str())
+        match index.checked_sub(self.values.len()) {
+            None => &self.values[index],
+            Some(index) => self.base.as_deref().map_or("", |base| base.value(index)),
+        }
     }
 
     /// Calls `found` for each find in `bytes`, overlapping ones included, with the bytes to cover and the value's index.
     pub(super) fn search(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>, usize)) {
+        self.search_from(0, bytes, &mut found);
+    }
+
+    fn search_from(&self, first: usize, bytes: &[u8], found: &mut dyn FnMut(Range<usize>, usize)) {
+        if let Some(base) = self.base.as_deref() {
+            base.search_from(first + self.values.len(), bytes, found);
+        }
         if self.values.is_empty() {
             return;
         }
         let automaton = self.automaton.get_or_init(|| Automaton::new(&self.values));
         let Some(search) = &automaton.search else {
             // Too many secrets for an automaton: what cannot be searched is covered whole.
-            found(0..bytes.len(), 0);
+            found(0..bytes.len(), first);
             return;
         };
         for hit in search.find_overlapping_iter(bytes) {
             let (value, edge) = automaton.forms[hit.pattern().as_usize()];
-            found(covered(bytes, hit.range(), edge), value);
+            found(covered(bytes, hit.range(), edge), first + value);
         }
     }
 }
@@ -168,6 +203,25 @@ mod tests {
         set.insert("later-value");
 
         assert_eq!(finds(&set, "first-value later-value").len(), 2);
+    }
+
+    #[test]
+    fn what_is_known_beside_the_own_values_is_found_and_told_apart() {
+        let mut base = SecretSet::new();
+        base.insert("first-value");
+        base.insert("tiny");
+        let mut set = SecretSet::beside(&Arc::new(base));
+        assert_eq!(finds(&set, "first-value"), [("first-value".into(), 0)]);
+        for value in ["first-value", "tiny", "later-value"] {
+            set.insert(value);
+        }
+
+        let mut found = finds(&set, "first-value later-value");
+        found.sort();
+
+        assert_eq!(found, [("first-value".into(), 1), ("later-value".into(), 0)]);
+        assert_eq!((set.value(0), set.value(1), set.value(2)), ("later-value", "first-value", ""));
+        assert_eq!((set.short(), set.is_empty(), set.finds_nothing()), (1, false, false));
     }
 
     #[test]

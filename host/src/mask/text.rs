@@ -20,6 +20,14 @@ impl Masker<'_> {
     /// The text with known secrets masked, and the values of `name=value` and `name: value` pairs whose name tells of a
     /// secret, passwords in URLs and bearer tokens.
     pub fn text(&self, text: &str) -> String {
+        self.changed(text).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// The same; `None` if nothing of it changes.
+    pub(super) fn changed(&self, text: &str) -> Option<String> {
+        if is_plain(text) && !self.secrets.shows(text.as_bytes()) {
+            return None;
+        }
         let mut masked = Cow::Borrowed(text);
         for _ in 0..MAX_PASSES {
             match self.pass(&masked) {
@@ -27,7 +35,10 @@ impl Masker<'_> {
                 _ => break,
             }
         }
-        masked.into_owned()
+        match masked {
+            Cow::Owned(masked) if masked != text => Some(masked),
+            _ => None,
+        }
     }
 
     fn pass(&self, text: &str) -> Option<String> {
@@ -41,6 +52,9 @@ impl Masker<'_> {
 
     /// The text with known secrets masked and nothing else; `None` if it shows none.
     pub(super) fn known(&self, text: &str) -> Option<String> {
+        if is_plain(text) && !self.secrets.shows(text.as_bytes()) {
+            return None;
+        }
         let mut spans = Spans::default();
         self.find_known(text, &mut spans);
         self.cover(text, spans)
@@ -91,6 +105,12 @@ impl Masker<'_> {
             spans.push(value.clone(), Shows::Placed(urlencoded::decoded(&text[value])));
         }
     }
+}
+
+/// Whether a text has nothing in it that could escape, name, address or announce a secret: a word, a number, a date
+/// without its time. Most values of a reply are, and are only searched as they stand.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.,/@()#!?*;|~".contains(&byte))
 }
 
 /// The name that ends before the sign at `end`, quoted or not.
@@ -190,6 +210,23 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::super::promise::with_masker;
+
+    #[test]
+    fn a_word_that_is_a_secret_is_found_and_any_other_is_left() {
+        with_masker(&["kn0wn-value"], |masker| {
+            for (text, is_masked) in [
+                ("kn0wn-value", true),
+                ("a.kn0wn-value/b", true),
+                ("a24wd24tdmFsdWU", true),
+                ("kn0wn", false),
+                ("a-long-word-that-is-none", false),
+                ("", false),
+            ] {
+                assert_eq!(masker.changed(text).is_some(), is_masked, "{text}");
+                assert_eq!(masker.known(text).is_some(), is_masked, "{text}");
+            }
+        });
+    }
 
     /// The text masked, with `<P>` for the mask of `hunter2` and `<K>` for that of a known value.
     fn masked(text: &str) -> String {

@@ -45,18 +45,29 @@ pub fn unavailable(error: sqlx::Error) -> StoreError {
 pub struct Cells<'r> {
     row: &'r SqliteRow,
     table: &'static str,
+    prefix: &'static str,
     key: String,
 }
 
 impl<'r> Cells<'r> {
     /// `key` names the column that names the row.
     pub fn new(row: &'r SqliteRow, table: &'static str, key: &str) -> Self {
-        Self { row, table, key: row.try_get(key).unwrap_or_else(|_| "?".to_owned()) }
+        Self::prefixed(row, table, "", key)
+    }
+
+    /// The same for a row that holds rows of several tables, whose columns are told apart by a prefix.
+    pub fn prefixed(row: &'r SqliteRow, table: &'static str, prefix: &'static str, key: &str) -> Self {
+        let key = row.try_get(&*format!("{prefix}{key}")).unwrap_or_else(|_| "?".to_owned());
+        Self { row, table, prefix, key }
     }
 
     /// Any value of the database's own types.
     pub fn cell<T: Decode<'r, Sqlite> + Type<Sqlite>>(&self, column: &'static str) -> Result<T, StoreError> {
-        self.row.try_get(column).map_err(|error| self.corrupt(column, error))
+        let cell = match self.prefix {
+            "" => self.row.try_get(column),
+            prefix => self.row.try_get(&*format!("{prefix}{column}")),
+        };
+        cell.map_err(|error| self.corrupt(column, error))
     }
 
     /// A number that is never negative.

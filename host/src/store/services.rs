@@ -1,19 +1,54 @@
 //! Reading services, scopes and remote ids.
 
-use super::model::{DuePoll, Operation, OperationId, Service, ServiceKey, ServiceStatus};
+use super::model::{DuePoll, OperationId, Service, ServiceKey, ServiceStatus};
 use super::reader::{Cells, unavailable};
-use super::{Store, StoreError, operations, seals};
+use super::{Store, StoreError, seals};
+use crate::admission::Earlier;
+use crate::operation::{Effects, State};
 use crate::seal::Sealer;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, SqliteConnection};
+use billhook_plugin_api::Hook;
 use std::collections::BTreeMap;
 
-const SERVICE: &str = "
-SELECT platform, service_id, epoch, version, status, provider, server, panel, product, remote_id, client_id, username,
-    domain, properties, paid_until, ends_at, poll_at, pending, unsettled_ms, created_at, updated_at
-FROM service WHERE platform = $1 AND service_id = $2";
+/// A service's columns, told apart from others by `s_`. Its sealed secrets are hex within JSON, so that one read has it all.
+macro_rules! service_columns {
+    () => {
+        "s.platform AS s_platform, s.service_id AS s_service_id, s.epoch AS s_epoch, s.version AS s_version,
+         s.status AS s_status, s.provider AS s_provider, s.server AS s_server, s.panel AS s_panel,
+         s.product AS s_product, s.remote_id AS s_remote_id, s.client_id AS s_client_id, s.username AS s_username,
+         s.domain AS s_domain, s.properties AS s_properties, s.paid_until AS s_paid_until, s.ends_at AS s_ends_at,
+         s.poll_at AS s_poll_at, s.pending AS s_pending, s.unsettled_ms AS s_unsettled_ms,
+         s.created_at AS s_created_at, s.updated_at AS s_updated_at,
+         (SELECT json_group_object(name, hex(sealed)) FROM service_secret
+          WHERE service_secret.platform = s.platform AND service_secret.service_id = s.service_id) AS s_secrets"
+    };
+}
+pub(super) use service_columns;
 
-const SECRETS: &str = "SELECT name, sealed FROM service_secret WHERE platform = $1 AND service_id = $2";
+pub(super) const SERVICE: &str =
+    concat!("SELECT ", service_columns!(), " FROM service s WHERE s.platform = $1 AND s.service_id = $2");
+
+/// One row for each operation that admission needs, or one for all when there is none; the service stands in each.
+pub(super) const EARLIER: &str = concat!(
+    "SELECT ",
+    service_columns!(),
+    ", found.*
+     FROM (SELECT 1) LEFT JOIN service s ON s.platform = $1 AND s.service_id = $2
+     LEFT JOIN (
+         SELECT 0 AS named, o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product,
+             o.renew_to
+         FROM operation o
+         WHERE o.platform = $1 AND o.service_id = $2 AND (
+             o.state IN ('queued', 'running', 'waiting', 'attention')
+             OR (o.epoch = (SELECT epoch FROM service WHERE platform = $1 AND service_id = $2)
+                 AND o.hook IN ('create', 'renew'))
+             OR o.seq = (SELECT max(seq) FROM operation WHERE platform = $1 AND service_id = $2)
+             OR o.seq = (SELECT max(seq) FROM operation WHERE platform = $1 AND service_id = $2
+                         AND hook = 'terminate' AND state = 'succeeded'))
+         UNION ALL
+         SELECT 1, k.id, k.seq, k.epoch, k.hook, k.state, k.touched, k.doubted, k.fingerprint, k.product, k.renew_to
+         FROM operation k WHERE k.platform = $1 AND k.key = $3) AS found
+     ORDER BY found.named, found.seq"
+);
 
 impl Store {
     /// The service.
@@ -22,8 +57,9 @@ impl Store {
     ///
     /// As every read: [`StoreError::Unavailable`], or [`StoreError::Corrupt`] for a row that cannot be read back.
     pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
-        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
-        find(&mut db, key, &self.inner.sealer).await
+        let query = sqlx::query(SERVICE).bind(&key.platform).bind(&key.service_id);
+        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        row.map(|row| read(&Cells::prefixed(&row, "service", "s_", "service_id"), &self.inner.sealer)).transpose()
     }
 
     /// What admission needs of an arriving hook, of one moment: the service, the operation of the platform with that
@@ -37,17 +73,22 @@ impl Store {
         &self,
         key: &ServiceKey,
         event: Option<&str>,
-    ) -> Result<(Option<Service>, Option<Operation>, Vec<Operation>), StoreError> {
-        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
-        let mut moment = db.begin().await.map_err(unavailable)?;
-        let service = find(&mut moment, key, &self.inner.sealer).await?;
-        let named = match event {
-            Some(event) => operations::by_key(&mut moment, &key.platform, event).await?,
-            None => None,
-        };
-        let epoch = service.as_ref().map_or(0, |service| service.epoch);
-        let earlier = operations::earlier(&mut moment, key, epoch).await?;
-        moment.commit().await.map_err(unavailable)?;
+    ) -> Result<(Option<Service>, Option<Earlier>, Vec<Earlier>), StoreError> {
+        let query = sqlx::query(EARLIER).bind(&key.platform).bind(&key.service_id).bind(event);
+        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let (mut service, mut named, mut earlier) = (None, None, Vec::new());
+        for row in &rows {
+            let cells = Cells::prefixed(row, "service", "s_", "service_id");
+            if service.is_none() && cells.cell::<Option<String>>("platform")?.is_some() {
+                service = Some(read(&cells, &self.inner.sealer)?);
+            }
+            let cells = Cells::new(row, "operation", "id");
+            match cells.cell::<Option<i64>>("named")? {
+                Some(0) => earlier.push(read_earlier(&cells)?),
+                Some(_) => named = Some(read_earlier(&cells)?),
+                None => {}
+            }
+        }
         Ok((service, named, earlier))
     }
 
@@ -110,25 +151,31 @@ impl Store {
     }
 }
 
-async fn find(db: &mut SqliteConnection, key: &ServiceKey, sealer: &Sealer) -> Result<Option<Service>, StoreError> {
-    let query = sqlx::query(SERVICE).bind(&key.platform).bind(&key.service_id);
-    let Some(row) = query.fetch_optional(&mut *db).await.map_err(unavailable)? else { return Ok(None) };
-    let query = sqlx::query(SECRETS).bind(&key.platform).bind(&key.service_id);
-    let sealed = query.fetch_all(db).await.map_err(unavailable)?;
-    read(&row, key, &sealed, sealer).map(Some)
+fn read_earlier(cells: &Cells<'_>) -> Result<Earlier, StoreError> {
+    Ok(Earlier {
+        id: cells.cell("id")?,
+        seq: cells.number("seq")?,
+        epoch: cells.number("epoch")?,
+        hook: cells.word("hook", Hook::parse)?,
+        state: cells.word("state", State::parse)?,
+        effects: Effects { touched: cells.cell("touched")?, doubted: cells.cell("doubted")? },
+        fingerprint: cells.cell("fingerprint")?,
+        product: cells.cell("product")?,
+        renew_to: cells.cell("renew_to")?,
+    })
 }
 
-fn read(row: &SqliteRow, key: &ServiceKey, sealed: &[SqliteRow], sealer: &Sealer) -> Result<Service, StoreError> {
+/// The service whose columns have the prefix of [`service_columns`].
+pub(super) fn read(cells: &Cells<'_>, sealer: &Sealer) -> Result<Service, StoreError> {
+    let key = key_of(cells)?;
     let mut secrets = BTreeMap::new();
-    for row in sealed {
-        let cells = Cells::new(row, "service_secret", "name");
-        let name: String = cells.cell("name")?;
-        let value = seals::open_service(sealer, key, &name, cells.cell("sealed")?)?;
+    for (name, sealed) in cells.json::<BTreeMap<String, String>>("secrets")? {
+        let sealed = unhex(&sealed).ok_or_else(|| cells.corrupt("secrets", "it is no hex"))?;
+        let value = seals::open_service(sealer, &key, &name, &sealed)?;
         secrets.insert(name, value);
     }
-    let cells = Cells::new(row, "service", "service_id");
     Ok(Service {
-        key: key.clone(),
+        key,
         epoch: cells.number("epoch")?,
         version: cells.number("version")?,
         status: cells.word("status", ServiceStatus::parse)?,
@@ -150,6 +197,14 @@ fn read(row: &SqliteRow, key: &ServiceKey, sealed: &[SqliteRow], sealer: &Sealer
         created_at: cells.number("created_at")?,
         updated_at: cells.number("updated_at")?,
     })
+}
+
+/// The bytes that the database's `hex` wrote.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks_exact(2);
+    (text.len() % 2 == 0 && text.is_ascii())
+        .then(|| digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect())
+        .flatten()
 }
 
 /// Whose row it is.

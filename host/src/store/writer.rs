@@ -4,6 +4,7 @@ use super::batch::{Batch, Command, MAX_COMMANDS, Pass};
 use super::file::Lock;
 use super::kind;
 use super::model::Evidence;
+use super::traffic::Traffic;
 use super::{CommitTap, Moment, StoreError, error, evidence};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -63,6 +64,7 @@ pub struct Writer {
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
     commits: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 /// How the one writing connection is set up.
@@ -106,7 +108,13 @@ impl Writer {
         lock: Arc<Lock>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let writer = Self { sender, riders: Arc::default(), crowded: Arc::default(), commits: Arc::default() };
+        let writer = Self {
+            sender,
+            riders: Arc::default(),
+            crowded: Arc::default(),
+            commits: Arc::default(),
+            traffic: Arc::default(),
+        };
         let task = Task {
             db,
             path: path.into(),
@@ -115,6 +123,7 @@ impl Writer {
             commits: writer.commits.clone(),
             riders: writer.riders.clone(),
             crowded: writer.crowded.clone(),
+            traffic: writer.traffic.clone(),
             texts: HashMap::new(),
             queue: VecDeque::new(),
             _lock: lock,
@@ -157,6 +166,11 @@ impl Writer {
         }
     }
 
+    /// Who is on the way to a commit.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
     /// Durable transactions so far.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
@@ -189,6 +203,7 @@ struct Task {
     commits: Arc<AtomicU64>,
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
+    traffic: Arc<Traffic>,
     texts: HashMap<u64, Arc<str>>,
     queue: VecDeque<Pending>,
     _lock: Arc<Lock>,
@@ -221,7 +236,13 @@ impl Task {
                 continue;
             }
             nudged = false;
-            self.gather(&mut receiver, &mut leaving).await;
+            // No timer: on an idle host nobody is on the way.
+            self.traffic.gathered().await;
+            while self.queue.len() < WAITING
+                && let Ok(message) = receiver.try_recv()
+            {
+                self.take(message, &mut leaving);
+            }
             self.pass().await;
         }
         // What rides along has waited for a commit that does not come any more.
@@ -231,27 +252,6 @@ impl Task {
         drop(self._lock);
         if let Some(done) = leaving {
             let _ = done.send(());
-        }
-    }
-
-    /// Lets those who are ready to run come along, for as long as every round brings somebody.
-    ///
-    /// No timer: on an idle host the first round brings nobody and costs a microsecond. Under load, whoever runs meanwhile
-    /// would otherwise pay for a commit, and so a sync, of his own.
-    async fn gather(&mut self, receiver: &mut mpsc::Receiver<Message>, leaving: &mut Option<oneshot::Sender<()>>) {
-        // Bounds what the first one waits, by far less than the commit itself takes.
-        const MOST_ROUNDS: usize = 32;
-        for _ in 0..MOST_ROUNDS {
-            let before = self.queue.len();
-            tokio::task::yield_now().await;
-            while self.queue.len() < WAITING
-                && let Ok(message) = receiver.try_recv()
-            {
-                self.take(message, leaving);
-            }
-            if self.queue.len() == before {
-                return;
-            }
         }
     }
 

@@ -120,17 +120,25 @@ impl fmt::Display for Id {
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(u64),
-            Text(String),
-        }
-        let text = match Written::deserialize(reader)? {
-            Written::Number(number) => number.to_string(),
-            Written::Text(text) => text,
-        };
-        Self::new(&text).ok_or_else(|| de::Error::custom("an id has letters, digits, - and _ only"))
+        reader.deserialize_any(IdReader)
+    }
+}
+
+struct IdReader;
+
+impl de::Visitor<'_> for IdReader {
+    type Value = Id;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id of letters, digits, - and _, or a number")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+        Id::new(text).ok_or_else(|| E::custom("an id has letters, digits, - and _ only"))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Id, E> {
+        Ok(Id(number.to_string()))
     }
 }
 

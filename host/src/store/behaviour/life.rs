@@ -25,9 +25,10 @@ async fn an_accepted_operation_reads_back_whole() {
     assert_eq!(store.operation_by_key("whmcs", "order-1").await.unwrap().as_ref(), Some(&read));
     assert_eq!((read.state, read.run, read.attempts, read.active), (State::Queued, 0, 0, false));
     assert_eq!((read.seq, read.epoch, read.effects), (1, 1, NOTHING));
-    assert_eq!((&read.shown, read.expires_at, read.renew_to), (&new.shown, new.expires_at, new.renew_to));
-    assert_eq!(store.call(&id("1")).await.unwrap(), Some(new.call));
+    assert_eq!((&read.shown, read.expires_at, &read.renew_to), (&new.shown, new.expires_at, &new.renew_to));
+    let taken = store.taken(&id("1")).await.unwrap().unwrap();
     let service = store.service(&key("42")).await.unwrap().unwrap();
+    assert_eq!(taken, (read, new.call, service.clone()));
     assert_eq!((service.version, service.status, service.epoch), (1, ServiceStatus::Empty, 1));
     assert_eq!((service.client_id.as_deref(), service.panel.as_str()), (Some("77"), "https://vf1"));
     assert_eq!(service.username.as_deref(), Some("acme\u{fffd}\\u0000"), "NUL would have cut it");
@@ -185,7 +186,7 @@ async fn a_failed_operation_is_asked_for_again_with_new_content() {
     let read = store.operation(&id("1")).await.unwrap().unwrap();
     assert_eq!((read.state, read.attempts, read.finished_at, read.run), (State::Queued, 0, None, 1));
     assert_eq!((read.shown, read.product.as_str(), read.fingerprint.as_str()), (json!("new"), "vps-big", "second"));
-    assert_eq!(store.call(&id("1")).await.unwrap(), Some(again.call));
+    assert_eq!(store.taken(&id("1")).await.unwrap().map(|(_, call, _)| call), Some(again.call));
     assert_eq!(store.service(&key("42")).await.unwrap().unwrap().version, 2);
     assert_eq!(store.log_detail("op_1").await.unwrap().unwrap().0.state, State::Queued);
 }

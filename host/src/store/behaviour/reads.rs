@@ -133,8 +133,8 @@ async fn admission_sees_what_still_matters() {
     let (service, named, earlier) = store.earlier(&key("42"), Some("event")).await.unwrap();
 
     assert_eq!(service.unwrap().epoch, 2);
-    assert_eq!(named.unwrap().id, id("2"));
-    let ids: Vec<_> = earlier.into_iter().map(|read| read.id.0).collect();
+    assert_eq!(named.unwrap().id, id("2").0);
+    let ids: Vec<_> = earlier.into_iter().map(|read| read.id).collect();
     assert_eq!(ids, ["op_3", "op_4", "op_5", "op_8", "op_9"]);
     let ids: Vec<_> = store.unfinished(&key("42")).await.unwrap().into_iter().map(|read| read.id.0).collect();
     assert_eq!(ids, ["op_8", "op_9"]);
@@ -145,7 +145,7 @@ async fn admission_sees_what_still_matters() {
 async fn what_is_not_there_is_none() {
     let (_place, store) = store().await;
     assert_eq!(store.operation(&id("1")).await.unwrap(), None);
-    assert_eq!(store.call(&id("1")).await.unwrap(), None);
+    assert_eq!(store.taken(&id("1")).await.unwrap(), None);
     assert_eq!(store.log_detail("op_1").await.unwrap(), None);
     assert_eq!(store.scope("x").await.unwrap(), (0, None));
     assert!(store.journal(&id("1")).await.unwrap().is_empty());

@@ -15,7 +15,7 @@ async fn what_was_answered_is_there_after_a_drop_without_close() {
     let store = place.open().await;
 
     assert_eq!(state(&store, "1").await, State::Running);
-    assert!(store.call(&id("1")).await.unwrap().is_some());
+    assert!(store.taken(&id("1")).await.unwrap().is_some());
 }
 
 #[tokio::test]
