@@ -198,6 +198,8 @@ pub enum Next {
     AskFind,
     /// Read back what a person named.
     AskAdopt(String),
+    /// A person said that it happened, and nobody can read it back: this is the result.
+    Believe(Value),
     /// End the attempt; look again after so many milliseconds.
     Settle(u64),
     /// A person must decide; the text says why.
@@ -249,10 +251,11 @@ fn first(kind: StepKind) -> Next {
 }
 
 fn in_doubt(open: &StepOpen, entry: &Entry, waited_ms: u64, patience: &Patience) -> Next {
-    if let Some(id) = &entry.adopt
-        && open.can_adopt
-    {
-        return Next::AskAdopt(id.clone());
+    match (&entry.adopt, open.kind) {
+        (Some(id), _) if open.can_adopt => return Next::AskAdopt(id.clone()),
+        (Some(id), StepKind::Differ) if open.remote_id => return Next::Believe(Value::String(id.clone())),
+        (Some(_), StepKind::Once) => return Next::Believe(Value::Null),
+        _ => {}
     }
     let doubt = entry.doubt.unwrap_or_default();
     match open.kind {
@@ -419,6 +422,26 @@ mod tests {
             let entry = entry(StepKind::Once, Stage::Begun);
             let next = on_open(&open(StepKind::Once), meet(Some(&entry), waited), &PATIENCE);
             assert!(matches!(next, Next::Attention(_)), "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_s_word_is_read_back_where_that_can_be_and_believed_where_it_cannot() {
+        use StepKind::{Differ, Ensure, Once};
+        let rows = [
+            (Differ, true, false, Next::AskAdopt("7".into())),
+            (Differ, true, true, Next::AskAdopt("7".into())),
+            (Differ, false, true, Next::Believe(json!("7"))),
+            // Its result is no id, so that the word says too little.
+            (Differ, false, false, Next::AskFind),
+            (Once, false, false, Next::Believe(Value::Null)),
+            (Ensure, false, false, Next::Again),
+        ];
+        for (kind, can_adopt, remote_id, expected) in rows {
+            let entry = Entry { adopt: Some("7".into()), ..entry(kind, Stage::Doubted) };
+            let open = StepOpen { can_adopt, remote_id, ..open(kind) };
+            let next = on_open(&open, meet(Some(&entry), 1_000_000), &patience());
+            assert_eq!(next, expected, "{kind:?} {can_adopt} {remote_id}");
         }
     }
 

@@ -114,7 +114,8 @@ impl<'a> Step<'a> {
         .await
     }
 
-    /// Nothing can be asked afterwards: in doubt means that a person decides.
+    /// Nothing can be asked afterwards: in doubt means that a person decides. Where that person says that it happened, the
+    /// result is null; so let `T` be readable from it.
     pub async fn once<T, R, Fut>(mut self, run: R) -> Result<T, Fault>
     where
         T: Serialize + DeserializeOwned,
@@ -269,7 +270,8 @@ where
     T: Serialize + DeserializeOwned,
 {
     /// Reads back the id that a person named in attention and checks that it is ours: [`Find::Found`], or
-    /// [`Find::Absent`] when it is not. Without it the id itself becomes the result.
+    /// [`Find::Absent`] when it is not. Without it the id itself becomes the result of a step that gives the
+    /// [remote id](Step::remote_id), and a person cannot say of any other step that it happened.
     pub fn adopt<F, Fut>(mut self, adopt: F) -> Self
     where
         F: Fn(String) -> Fut + Send + Sync + 'a,

@@ -85,9 +85,9 @@ impl RootPanel {
 }
 
 impl Running {
-    /// The panel's only address: `http://127.0.0.1:PORT/apih.php`.
+    /// Where the panel is; its API is the one address `/apih.php` below that.
     pub fn base_url(&self) -> String {
-        format!("http://{}{}", self.address(), rules::PATH)
+        format!("http://{}", self.address())
     }
 
     /// The user under test.

@@ -197,6 +197,10 @@ impl Session {
                 Ok(Turn::Run { given: inner.journal[at].given.clone(), ticket })
             }
             Next::AskFind => Ok(Turn::Find { given: inner.journal[at].given.clone() }),
+            Next::Believe(result) => {
+                inner.journal[at].adopt = None;
+                self.done(inner, at, result).await
+            }
             Next::AskAdopt(id) => Ok(Turn::Adopt { id, given: inner.journal[at].given.clone() }),
             Next::Settle(after_ms) => Err(Stop::from(End::Parked { after_ms, fault: None })),
             Next::Attention(why) => Err(Stop::from(End::Attention(why))),

@@ -85,6 +85,14 @@ pub async fn reinstall(panel: &RootPanel, cx: &Cx, request: Reinstall<Product>) 
         .sealed()
         .given(|| async { Ok(Before { at_ms: cx.now().await? }) })
         .find(|before: Before| async move { sign(panel, cx, id, known, &before).await })
+        // A person's word that it was installed: they named the order, and its password is read again.
+        .adopt(|named| async move {
+            if named.trim() != id.as_str() {
+                return Ok(Find::Absent);
+            }
+            let password = fresh(panel::order(panel, cx, id).await?.password, known);
+            Ok(Find::Found(Reinstalled { code: None, password }))
+        })
         .run(|_, send| async move {
             let reply = send.call(panel.caller.reinstall(id, osid, product.panelid.as_ref())).await?;
             match envelope::read(&reply, Command::ReinstallOrder) {
@@ -128,7 +136,9 @@ async fn sign(panel: &RootPanel, cx: &Cx, id: &Id, known: &Known, before: &Befor
     if cx.now().await?.saturating_sub(before.at_ms) < SIGN_WITHIN_MS {
         return Err(Fault::new(FaultClass::ConflictBusy, what).retry_after_ms(Some(60_000)));
     }
-    Ok(Find::Unknown(format!("{what}: if the system was not installed anew, give this up and send it again")))
+    Ok(Find::Unknown(format!(
+        "{what}: if the system was installed anew, settle this with the order's id; if not, give it up and send it again"
+    )))
 }
 
 /// The password, if it is another than before.

@@ -151,7 +151,9 @@ async fn wait_or_ask<T>(cx: &Cx, before: &Purse, what: String) -> Result<Find<T>
     if cx.now().await?.saturating_sub(before.at_ms) < PATIENCE_MS {
         return Err(Fault::new(FaultClass::ConflictBusy, what).retry_after_ms(Some(LOOK_AGAIN_MS)));
     }
-    Ok(Find::Unknown(format!("{what}: look for it on the panel; if it is not there, give this up and send it again")))
+    Ok(Find::Unknown(format!(
+        "{what}: look for it on the panel; if it is there, settle this with the order's id, and if not, give this up and send it again"
+    )))
 }
 
 /// What an answer says of the money.
