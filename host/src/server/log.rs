@@ -27,9 +27,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, _: Admin, uri: Uri) -> Res
         [state] => Some(*state),
         _ => return Err(Problem::at("?state", "given more than once").into()),
     };
-    let rows = api.engine.env().store.log(&filter).await.map_err(unavailable)?;
-    let next = (rows.len() == filter.limit as usize).then(|| rows.last().map(|row| row.id.clone())).flatten();
-    Ok(Json(Page { items: rows.into_iter().map(present::log_row).collect(), next }))
+    let page = api.engine.env().store.log(&filter).await.map_err(unavailable)?;
+    Ok(Json(Page { items: page.rows.into_iter().map(present::log_row).collect(), next: page.next }))
 }
 
 /// One entry, whole.

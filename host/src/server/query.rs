@@ -65,6 +65,7 @@ impl Query {
             state: None,
             before,
             limit: limit.ok_or_else(|| Problem::at("?limit", format!("not a number from 1 to {MOST_ROWS}")))?,
+            ..LogFilter::default()
         })
     }
 

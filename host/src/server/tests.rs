@@ -259,6 +259,7 @@ async fn a_bad_request_ends_in_a_problem_with_its_place() {
             .log(&crate::store::LogFilter { limit: 9, ..Default::default() })
             .await
             .unwrap()
+            .rows
             .is_empty()
     );
     let wrong = house.get(&whmcs(), "/v1/hooks/create").await;

@@ -1,17 +1,28 @@
 //! Reading services, scopes and remote ids.
 
-use super::model::{DuePoll, Operation, OperationId, Service, ServiceKey, ServiceStatus};
+use super::model::{DuePoll, Operation, OperationId, Service, ServiceFilter, ServiceKey, ServicePage, ServiceStatus};
 use super::reader::{Cells, unavailable};
 use super::{Store, StoreError, operations, seals};
 use crate::seal::Sealer;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
 use std::collections::BTreeMap;
 
 const SERVICE: &str = "
 SELECT platform, service_id, epoch, version, status, provider, server, panel, product, remote_id, client_id, username,
     domain, properties, paid_until, ends_at, poll_at, pending, unsettled_ms, created_at, updated_at
 FROM service WHERE platform = $1 AND service_id = $2";
+
+/// Services that a page looks at, as in the lists of the log.
+const LOOKS_AT: u32 = 20_000;
+
+/// The most rows of one page.
+const PAGE_MOST: u32 = 1_000;
+
+const COLUMNS: &str = "
+SELECT platform, service_id, epoch, version, status, provider, server, panel, product, remote_id, client_id, username,
+    domain, properties, paid_until, ends_at, poll_at, pending, unsettled_ms, created_at, updated_at FROM service";
 
 const SECRETS: &str = "SELECT name, sealed FROM service_secret WHERE platform = $1 AND service_id = $2";
 
@@ -24,6 +35,31 @@ impl Store {
     pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
         let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
         find(&mut db, key, &self.inner.sealer).await
+    }
+
+    /// Services that match, by platform and id, without their secrets; at most a thousand.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn list_services(&self, filter: &ServiceFilter) -> Result<ServicePage, StoreError> {
+        let limit = filter.limit.min(PAGE_MOST);
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        let mut moment = db.begin().await.map_err(unavailable)?;
+        // An id on a panel has an index, and without a filter every service matches; everything else is looked for along the
+        // key, for a bounded way.
+        let end =
+            if filter.remote_id.is_some() || !filter.searches() { None } else { end(&mut moment, filter).await? };
+        let query = bind(sqlx::query(AssertSqlSafe(list(filter, end.is_some()))), filter, end.as_ref(), limit);
+        let rows = query.fetch_all(&mut *moment).await.map_err(unavailable)?;
+        moment.commit().await.map_err(unavailable)?;
+        let services = rows.iter().map(|row| {
+            let key = key_of(&Cells::new(row, "service", "service_id"))?;
+            read(row, &key, &[], &self.inner.sealer)
+        });
+        let services: Vec<Service> = services.collect::<Result<_, _>>()?;
+        let last = services.last().filter(|_| services.len() == limit as usize).map(|last| last.key.clone());
+        Ok(ServicePage { services, next: last.or(end) })
     }
 
     /// What admission needs of an arriving hook, of one moment: the service, the operation of the platform with that
@@ -152,7 +188,92 @@ fn read(row: &SqliteRow, key: &ServiceKey, sealed: &[SqliteRow], sealer: &Sealer
     })
 }
 
+impl ServiceFilter {
+    /// Whether something is to match beside the key.
+    fn searches(&self) -> bool {
+        let key =
+            Self { platform: self.platform.clone(), after: self.after.clone(), limit: self.limit, ..Self::default() };
+        *self != key
+    }
+}
+
+/// Where a page ends that looks along the key; `None` when there are fewer services than it may look at.
+async fn end(db: &mut SqliteConnection, filter: &ServiceFilter) -> Result<Option<ServiceKey>, StoreError> {
+    let mut way = "SELECT platform, service_id FROM service".to_owned();
+    let conditions =
+        [(filter.platform.is_some(), "platform = $1"), (filter.after.is_some(), "(platform, service_id) > ($9, $10)")];
+    push(&mut way, &conditions);
+    let text = format!(
+        "WITH way AS MATERIALIZED ({way} ORDER BY platform, service_id LIMIT $13)
+         SELECT platform, service_id FROM way WHERE (SELECT count(*) FROM way) = $13
+         ORDER BY platform DESC, service_id DESC LIMIT 1"
+    );
+    let query = bind(sqlx::query(AssertSqlSafe(text)), filter, None, LOOKS_AT);
+    let row = query.fetch_optional(db).await.map_err(unavailable)?;
+    row.map(|row| key_of(&Cells::new(&row, "service", "service_id"))).transpose()
+}
+
+fn list(filter: &ServiceFilter, ends: bool) -> String {
+    let mut text = COLUMNS.to_owned();
+    let conditions = [
+        (filter.platform.is_some(), "platform = $1"),
+        (filter.status.is_some(), "status = $2"),
+        (filter.provider.is_some(), "provider = $3"),
+        (filter.server.is_some(), "server = $4"),
+        (filter.product.is_some(), "product = $5"),
+        (filter.client_id.is_some(), "client_id = $6"),
+        (filter.username.is_some(), "username = $7"),
+        (filter.domain.is_some(), "domain = $8"),
+        (filter.after.is_some(), "(platform, service_id) > ($9, $10)"),
+        (ends, "(platform, service_id) <= ($11, $12)"),
+        (filter.remote_id.is_some(), "remote_id = $14"),
+    ];
+    push(&mut text, &conditions);
+    text + " ORDER BY platform, service_id LIMIT $13"
+}
+
+fn push(text: &mut String, conditions: &[(bool, &str)]) {
+    let mut joint = " WHERE ";
+    for (_, condition) in conditions.iter().filter(|(wanted, _)| *wanted) {
+        text.push_str(joint);
+        text.push_str(condition);
+        joint = " AND ";
+    }
+}
+
+fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    filter: &ServiceFilter,
+    end: Option<&ServiceKey>,
+    rows: u32,
+) -> Query<'q, Sqlite, SqliteArguments> {
+    query
+        .bind(filter.platform.clone())
+        .bind(filter.status.map(ServiceStatus::as_str))
+        .bind(filter.provider.clone())
+        .bind(filter.server.clone())
+        .bind(filter.product.clone())
+        .bind(filter.client_id.clone())
+        .bind(filter.username.clone())
+        .bind(filter.domain.clone())
+        .bind(filter.after.as_ref().map(|key| key.platform.clone()))
+        .bind(filter.after.as_ref().map(|key| key.service_id.clone()))
+        .bind(end.map(|key| key.platform.clone()))
+        .bind(end.map(|key| key.service_id.clone()))
+        .bind(rows)
+        .bind(filter.remote_id.clone())
+}
+
 /// Whose row it is.
 pub fn key_of(cells: &Cells<'_>) -> Result<ServiceKey, StoreError> {
     Ok(ServiceKey { platform: cells.cell("platform")?, service_id: cells.cell("service_id")? })
+}
+
+/// The statements of lists, for whoever looks at their plans.
+#[cfg(test)]
+pub fn plans() -> Vec<String> {
+    let after = ServiceKey { platform: "p".into(), service_id: "1".into() };
+    let one = ServiceFilter { remote_id: Some("1".into()), ..ServiceFilter::default() };
+    let next = ServiceFilter { domain: Some("d".into()), after: Some(after), ..ServiceFilter::default() };
+    vec![list(&one, false), list(&next, true)]
 }

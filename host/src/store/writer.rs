@@ -4,7 +4,8 @@ use super::batch::{Batch, Command, MAX_COMMANDS, Pass};
 use super::file::Lock;
 use super::kind;
 use super::model::Evidence;
-use super::{CommitTap, Moment, StoreError, error, evidence};
+use super::news::News;
+use super::{CommitTap, Moment, StoreError, error, evidence, words};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row, SqliteConnection};
@@ -63,6 +64,7 @@ pub struct Writer {
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
     commits: Arc<AtomicU64>,
+    news: Arc<News>,
 }
 
 /// How the one writing connection is set up.
@@ -106,7 +108,13 @@ impl Writer {
         lock: Arc<Lock>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let writer = Self { sender, riders: Arc::default(), crowded: Arc::default(), commits: Arc::default() };
+        let writer = Self {
+            sender,
+            riders: Arc::default(),
+            crowded: Arc::default(),
+            commits: Arc::default(),
+            news: Arc::default(),
+        };
         let task = Task {
             db,
             path: path.into(),
@@ -115,8 +123,11 @@ impl Writer {
             commits: writer.commits.clone(),
             riders: writer.riders.clone(),
             crowded: writer.crowded.clone(),
+            news: writer.news.clone(),
             texts: HashMap::new(),
             queue: VecDeque::new(),
+            // Whether an earlier opening left words is seen by a move, not worth a question at the start.
+            worded: words::WORTH_MOVING / 2,
             _lock: lock,
         };
         // Joined by `close`; dropped handles end it by closing its channel.
@@ -157,6 +168,11 @@ impl Writer {
         }
     }
 
+    /// Where commits are heard of.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
     /// Durable transactions so far.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
@@ -189,8 +205,11 @@ struct Task {
     commits: Arc<AtomicU64>,
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
+    news: Arc<News>,
     texts: HashMap<u64, Arc<str>>,
     queue: VecDeque<Pending>,
+    /// About how many rows have words that wait to be indexed.
+    worded: usize,
     _lock: Arc<Lock>,
 }
 
@@ -223,6 +242,10 @@ impl Task {
             nudged = false;
             self.gather(&mut receiver, &mut leaving).await;
             self.pass().await;
+            let has_time = self.queue.is_empty() && receiver.is_empty();
+            if self.worded >= if has_time { words::WORTH_MOVING } else { words::MOST_WAITING } {
+                self.index().await;
+            }
         }
         // What rides along has waited for a commit that does not come any more.
         self.pass().await;
@@ -231,6 +254,15 @@ impl Task {
         drop(self._lock);
         if let Some(done) = leaving {
             let _ = done.send(());
+        }
+    }
+
+    /// Moves the words that wait into the index. Nobody waits for it, and it may be lost: then they are moved another time.
+    async fn index(&mut self) {
+        self.worded = 0;
+        if let Err(failure) = sqlx::raw_sql(words::MOVE).execute(&mut self.db).await {
+            tracing::warn!(error = %failure, "words of the log could not be indexed; searches read them where they are");
+            self.recover(&failure).await;
         }
     }
 
@@ -317,6 +349,8 @@ impl Task {
     }
 
     fn deliver(&mut self, chosen: Vec<Pending>, mut fates: HashMap<usize, Fate>) {
+        self.worded += chosen.iter().map(|pending| pending.command.worded()).sum::<usize>();
+        self.news.tell(chosen.iter().map(|pending| &pending.command));
         let mut again = Vec::new();
         for (number, pending) in chosen.into_iter().enumerate() {
             match fates.remove(&number) {
