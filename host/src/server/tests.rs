@@ -1,5 +1,7 @@
 //! The router on an engine without servers, and the sockets themselves.
 
+mod following;
+
 use super::caller::Caller;
 use super::{Server, api, connection};
 use crate::clock::{ManualClock, SharedClock};

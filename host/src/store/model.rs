@@ -53,6 +53,9 @@ pub enum ServiceStatus {
 }
 
 impl ServiceStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Empty, Self::Active, Self::Suspended, Self::Ending, Self::Terminated];
+
     /// The word in SQL and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,9 +69,7 @@ impl ServiceStatus {
 
     /// The status of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Empty, Self::Active, Self::Suspended, Self::Ending, Self::Terminated]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 }
 
