@@ -151,8 +151,8 @@ async fn a_platform_and_an_administrator_see_what_is_theirs() {
         &["ops", "watch", &id],
         &["ops", "list"],
         &["services", "list"],
-        &["services", "show", "whmcs/1007"],
-        &["services", "timeline", "whmcs/1007"],
+        &["services", "show", "shop/1007"],
+        &["services", "timeline", "shop/1007"],
         &["servers", "list"],
         &["servers", "show", "panel"],
         &["plugins"],
@@ -334,7 +334,7 @@ async fn the_command_line_finds_follows_and_exports_what_happened() {
     let rig = rig();
     let daemon = Daemon::start(&rig);
     let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
-    let tail = Command::new(artifacts::path("billhook"))
+    let mut tail = Command::new(artifacts::path("billhook"))
         .arg("--config")
         .arg(daemon.folder.join("billhook.toml"))
         .args(["--json", "log", "tail", "--service", "1008"])
@@ -349,13 +349,11 @@ async fn the_command_line_finds_follows_and_exports_what_happened() {
     }
 
     // The tail may have begun before, between or after: it shows the entry in any case, and no other.
-    let mut lines = BufReader::new(tail.stdout.as_ref().expect("its rows"));
+    let mut lines = BufReader::new(tail.stdout.take().expect("its rows"));
     let mut line = String::new();
     lines.read_line(&mut line).expect("a row");
     let row: Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!(row["service_id"], "1008");
-    drop(lines);
-    let mut tail = tail;
     tail.kill().expect("it is ended");
     tail.wait().expect("it ends");
 
@@ -370,7 +368,7 @@ async fn the_command_line_finds_follows_and_exports_what_happened() {
     assert_eq!(table.lines().count(), 3, "{table}");
     assert!(table.starts_with("id,started_at,ended_at,"));
     assert_eq!(daemon.cli(&["log", "export", "--format", "csv", "--with-bodies"]).status.code(), Some(2));
-    let timeline = text(&daemon.cli(&["services", "timeline", "whmcs/1007"]));
+    let timeline = text(&daemon.cli(&["services", "timeline", "shop/1007"]));
     assert!(timeline.contains("create  succeeded  op_"), "{timeline}");
     assert!(text(&daemon.cli(&["servers", "show", "panel"])).starts_with("panel  ready"));
     assert_eq!(daemon.cli(&["servers", "show", "none"]).status.code(), Some(2));

@@ -34,11 +34,11 @@ pub(super) async fn of_operation(
     if operation.state.is_final() && last_event_id(&headers) == Some(END) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let place = api.streams.open(&caller)?;
+    let slot = api.streams.open(&caller)?;
     // Before the first look, so that nothing falls between.
     let follower = api.engine.env().store.follow(&operation.id);
     let watch = Watch { api: Arc::clone(&api), view, id: operation.id, follower, shown: None };
-    Ok(streams::respond(api, place, watch))
+    Ok(streams::respond(api, slot, watch))
 }
 
 struct Watch {

@@ -31,12 +31,12 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// A place for one more.
+    /// A slot for one more.
     ///
     /// # Errors
     ///
     /// `too_many_streams`.
-    pub(super) fn open(&self, caller: &Caller) -> Result<Place, Problem> {
+    pub(super) fn open(&self, caller: &Caller) -> Result<Slot, Problem> {
         let name = match caller {
             Caller::Platform(name) => format!("platform {name}"),
             Caller::Stranger(uid) => format!("stranger {uid}"),
@@ -52,18 +52,18 @@ impl Streams {
             .remedy("close one of them, or ask with `?wait=` instead"));
         }
         *count += 1;
-        Ok(Place { name, counts: Arc::clone(&self.counts) })
+        Ok(Slot { name, counts: Arc::clone(&self.counts) })
     }
 }
 
 /// Given back when the stream is gone, however it went.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     name: String,
     counts: Counts,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
         if let Some(count) = counts.get_mut(&self.name) {
@@ -89,8 +89,8 @@ pub(super) trait Source: Send + 'static {
 }
 
 /// The response that sends what the source gives, until it ends, the caller hangs up or the daemon stops.
-pub(super) fn respond(api: Arc<Api>, place: Place, source: impl Source) -> Response {
-    let stream = Stream { api, source, ready: VecDeque::new(), is_first: true, goes_on: true, _place: place };
+pub(super) fn respond(api: Arc<Api>, slot: Slot, source: impl Source) -> Response {
+    let stream = Stream { api, source, ready: VecDeque::new(), is_first: true, goes_on: true, _slot: slot };
     Sse::new(stream::unfold(stream, Stream::next)).into_response()
 }
 
@@ -100,7 +100,7 @@ struct Stream<S> {
     ready: VecDeque<Event>,
     is_first: bool,
     goes_on: bool,
-    _place: Place,
+    _slot: Slot,
 }
 
 impl<S: Source> Stream<S> {
@@ -146,16 +146,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_has_so_many_streams_and_gets_places_back() {
+    fn a_caller_has_so_many_streams_and_gets_slots_back() {
         let streams = Streams::default();
         let caller = Caller::Platform("whmcs".into());
-        let mut places: Vec<Place> = (0..MOST).map(|_| streams.open(&caller).unwrap()).collect();
+        let mut slots: Vec<Slot> = (0..MOST).map(|_| streams.open(&caller).unwrap()).collect();
 
         assert_eq!(streams.open(&caller).unwrap_err().kind, ProblemType::TooManyStreams);
         streams.open(&Caller::Platform("shop".into())).unwrap();
-        places.pop();
-        places.push(streams.open(&caller).unwrap());
-        places.clear();
+        slots.pop();
+        slots.push(streams.open(&caller).unwrap());
+        slots.clear();
         assert!(lock(&streams.counts).is_empty());
     }
 }

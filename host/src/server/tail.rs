@@ -34,7 +34,7 @@ pub(super) async fn follow(
     let mut query = Query::of(&uri);
     let filter = query.rows()?;
     query.finish()?;
-    let place = api.streams.open(&caller)?;
+    let slot = api.streams.open(&caller)?;
     let store = &api.engine.env().store;
     // Before anything is read, so that nothing falls between.
     let commits = store.follow_log();
@@ -47,7 +47,7 @@ pub(super) async fn follow(
         None => Vec::new(),
     };
     let tail = Tail { api: Arc::clone(&api), filter, services, commits, heard: Heard::First(missed) };
-    Ok(streams::respond(api, place, tail))
+    Ok(streams::respond(api, slot, tail))
 }
 
 struct Tail {

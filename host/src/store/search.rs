@@ -16,7 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Entries that one page looks at: some tens of milliseconds.
 const LOOKS_AT: u32 = 20_000;
 
-/// Numbers that are asked of the index at once.
+/// Entries that one page looks up after the index of words has named them, each by its place: about as long.
+const LOOKS_UP: usize = 10_000;
+
+/// Numbers that are asked of the index at once, at most. The first time it is as many as make a page, if all match.
 const CHUNK: u32 = 1_000;
 
 /// The most services that one id on a panel, or one id of unnamed platforms, leads to.
@@ -214,11 +217,13 @@ async fn by_words(db: &mut SqliteConnection, filter: &LogFilter, sought: &Sought
     let waiting = waiting(db, sought, lowest, highest).await?;
     let text = by_heads(filter, &span);
     let mut page = LogPage::default();
-    let mut reached = None;
-    for _ in 0..LOOKS_AT.div_ceil(CHUNK) {
-        let query = sqlx::query_scalar(INDEXED).bind(sought.expression()).bind(highest).bind(lowest).bind(CHUNK);
+    let (mut reached, mut looked_up, mut chunk) = (None, 0, limit(filter).max(1));
+    while looked_up < LOOKS_UP {
+        let query = sqlx::query_scalar(INDEXED).bind(sought.expression()).bind(highest).bind(lowest).bind(chunk);
         let mut numbers: Vec<i64> = query.fetch_all(&mut *db).await.map_err(unavailable)?;
-        reached = numbers.last().copied().filter(|_| numbers.len() == CHUNK as usize);
+        reached = numbers.last().copied().filter(|_| numbers.len() == chunk as usize);
+        looked_up += numbers.len();
+        chunk = CHUNK;
         let since = reached.unwrap_or(lowest);
         numbers.extend(waiting.iter().filter(|number| (since..=highest).contains(*number)));
         let heads: BTreeSet<String> = numbers.into_iter().map(words::head).collect();

@@ -280,7 +280,7 @@ async fn a_page_looks_at_a_bounded_part_of_the_log_and_the_next_one_goes_on() {
             assert!(rows.is_empty(), "it is the oldest of all");
             before = Some(next);
         }
-        assert_eq!((pages, rows.len()), (2, 1), "{filter:?}");
+        assert_eq!((pages > 1, rows.len()), (true, 1), "{filter:?}");
     }
     assert_eq!(found(&store, words("needle")).await, [1]);
 }
