@@ -7,6 +7,8 @@ mod answer;
 mod check;
 mod client;
 mod complaint;
+mod completions;
+mod events;
 mod follow;
 mod hook;
 mod log;
@@ -16,6 +18,8 @@ mod ops;
 mod place;
 mod plugins;
 mod serve;
+mod servers;
+mod services;
 mod table;
 
 use crate::plugin::probe;
@@ -23,11 +27,14 @@ use answer::Answer;
 use check::CheckArgs;
 use clap::{Args, Parser, Subcommand};
 use client::Client;
+use completions::Shell;
 use hook::HookArgs;
 use log::LogCommand;
 use ops::OpsCommand;
 use place::Place;
 use plugins::PluginsArgs;
+use servers::ServersCommand;
+use services::ServicesCommand;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -78,8 +85,19 @@ enum Command {
     /// Read the module log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Look at services and what happened to them
+    #[command(subcommand)]
+    Services(ServicesCommand),
+    /// Look at servers: whether they are ready, and who works on them
+    #[command(subcommand)]
+    Servers(ServersCommand),
     /// Show what the daemon has loaded, and what it refused
     Plugins(PluginsArgs),
+    /// Print what a shell needs to complete this program's arguments
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
     /// Open a never-seen plugin, and tell the daemon that started this what came of it
     #[command(name = probe::COMMAND, hide = true)]
     ProbePlugin { staged: PathBuf },
@@ -107,19 +125,22 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Serve | Command::Check(_) => several_threads(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     }?;
-    let answer = runtime.block_on(carry_out(&cli.command, &place));
+    let answer = runtime.block_on(carry_out(&cli.command, &place, cli.global.json));
     // What is still blocking by now (a thread that reads a file) is not worth waiting for.
     runtime.shutdown_background();
     answer
 }
 
-async fn carry_out(command: &Command, place: &Place) -> anyhow::Result<Answer> {
+async fn carry_out(command: &Command, place: &Place, json: bool) -> anyhow::Result<Answer> {
     match command {
         Command::Serve => serve::run(place).await,
         Command::Check(args) => check::run(place, args).await,
         Command::Hook(args) => hook::run(&Client::of(place)?, args).await,
         Command::Ops(command) => ops::run(&Client::of(place)?, command).await,
-        Command::Log(command) => log::run(&Client::of(place)?, command).await,
+        Command::Log(command) => log::run(&Client::of(place)?, command, json).await,
+        Command::Services(command) => services::run(&Client::of(place)?, command).await,
+        Command::Servers(command) => servers::run(&Client::of(place)?, command).await,
+        Command::Completions { shell } => Ok(completions::print(*shell)),
         Command::Plugins(args) => plugins::run(place, args).await,
         Command::ProbePlugin { .. } => unreachable!("a probe ends before a runtime is started"),
     }
@@ -170,6 +191,17 @@ mod tests {
             ("ops settle op_1 give-up --reason lost", None),
             ("log list --platform p --service 7 --hook create --server s --state failed --before op_1 --limit 5", None),
             ("log show op_1 --bodies", None),
+            ("log search no room --service 7 --from 7d --to 2026-05-01", None),
+            ("log tail -n 0 --words quota --fault quota --provider p --remote-id 4711", None),
+            ("log export --format csv --from 2026-05-01", None),
+            ("log export --with-bodies", None),
+            ("ops watch op_1 --wait 5", None),
+            ("services list --platform whmcs --status active --domain d --after whmcs/7", None),
+            ("services show whmcs/7", None),
+            ("services timeline whmcs/7 --limit 5", None),
+            ("servers list", None),
+            ("servers show p1", None),
+            ("completions bash", None),
             ("plugins", None),
             ("plugins probe libx.so", None),
             ("plugins probe --again libx.so", None),
@@ -182,6 +214,12 @@ mod tests {
             ("check --platform whmcs", Some(2)),
             ("ops list --limit many", Some(2)),
             ("log show", Some(2)),
+            ("log search", Some(2)),
+            ("log list --from yesterday", Some(2)),
+            ("log list --fault bad", Some(2)),
+            ("log export --format xml", Some(2)),
+            ("services show 7", Some(2)),
+            ("completions tcsh", Some(2)),
         ] {
             assert_eq!(parse(line).err().map(|error| error.exit_code()), exit, "{line}");
         }

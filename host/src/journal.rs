@@ -440,7 +440,7 @@ mod tests {
         for (kind, can_adopt, remote_id, expected) in rows {
             let entry = Entry { adopt: Some("7".into()), ..entry(kind, Stage::Doubted) };
             let open = StepOpen { can_adopt, remote_id, ..open(kind) };
-            let next = on_open(&open, meet(Some(&entry), 1_000_000), &patience());
+            let next = on_open(&open, meet(Some(&entry), 1_000_000), &PATIENCE);
             assert_eq!(next, expected, "{kind:?} {can_adopt} {remote_id}");
         }
     }

@@ -41,6 +41,8 @@ pub enum ProblemType {
     HookFailed,
     /// The hook was accepted, and ended before anything was done.
     HookCancelled,
+    /// The caller follows as many streams of events as it may.
+    TooManyStreams,
     /// The path does not know the method.
     MethodNotAllowed,
     /// The body is not declared as JSON.
@@ -51,7 +53,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::NotAllowed,
         Self::HookNotAllowed,
@@ -69,6 +71,7 @@ impl ProblemType {
         Self::Unavailable,
         Self::HookFailed,
         Self::HookCancelled,
+        Self::TooManyStreams,
         Self::MethodNotAllowed,
         Self::UnsupportedMediaType,
         Self::Internal,
@@ -89,6 +92,7 @@ impl ProblemType {
             Self::Internal => 500,
             Self::TooLarge => 413,
             Self::Expired => 410,
+            Self::TooManyStreams => 429,
             Self::Unavailable => 503,
         }
     }
@@ -113,6 +117,7 @@ impl ProblemType {
             Self::Unavailable => "unavailable",
             Self::HookFailed => "hook_failed",
             Self::HookCancelled => "hook_cancelled",
+            Self::TooManyStreams => "too_many_streams",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Internal => "internal",
@@ -138,6 +143,7 @@ impl ProblemType {
             Self::Unavailable => "Not available at the moment",
             Self::HookFailed => "The hook failed",
             Self::HookCancelled => "The hook was cancelled",
+            Self::TooManyStreams => "Too many streams",
             Self::MethodNotAllowed => "The path does not know this method",
             Self::UnsupportedMediaType => "The body must be JSON",
             Self::Internal => "An error of the daemon",

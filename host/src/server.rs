@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod catalog;
 mod connection;
+mod events;
 mod headers;
 mod hooks;
 mod log;
@@ -18,6 +19,8 @@ mod query;
 mod refusal;
 mod services;
 mod socket;
+mod streams;
+mod tail;
 
 #[cfg(test)]
 mod tests;

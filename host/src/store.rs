@@ -5,6 +5,7 @@
 
 mod accept;
 mod again;
+mod backlog;
 mod batch;
 mod begin;
 mod change;
@@ -17,17 +18,21 @@ mod journals;
 mod kind;
 mod logs;
 pub mod model;
+mod news;
 mod operations;
 mod pauses;
 mod reader;
 mod rescue;
 mod schema;
 mod seals;
+mod search;
 mod secrets;
 mod services;
 mod steer;
 mod step;
+mod timeline;
 mod traffic;
+mod words;
 mod writer;
 
 #[cfg(test)]
@@ -35,7 +40,9 @@ mod behaviour;
 
 pub use self::error::StoreError;
 pub use self::model::*;
+pub use self::news::Follower;
 pub use self::traffic::{Parked, Traveller};
+pub use self::words::Sought;
 
 use self::batch::Command;
 use self::file::Lock;
@@ -46,6 +53,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::broadcast;
 
 /// When a [`CommitTap`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +129,20 @@ impl Store {
         let reader = reader::connect(&path, options.readers).await.map_err(failed)?;
         let host = schema::new_id()?;
         let writer = Writer::start(db, &path, host.clone(), options.tap, lock);
-        Ok(Self { inner: Arc::new(Inner { writer, reader, sealer, body_cap: options.body_cap, facts, host }) })
+        let inner = Arc::new(Inner { writer, reader, sealer, body_cap: options.body_cap, facts, host });
+        // Ends by itself; with the store at the latest.
+        tokio::spawn(backlog::index(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// Follows an operation: hears of each commit that is about it.
+    pub fn follow(&self, id: &OperationId) -> Follower {
+        self.inner.writer.news().follow(&id.0)
+    }
+
+    /// Follows the log: hears which entries' rows were made or changed, commit by commit. Who is too far behind is told so.
+    pub fn follow_log(&self) -> broadcast::Receiver<Arc<[String]>> {
+        self.inner.writer.news().rows()
     }
 
     /// What the store says of itself.

@@ -256,7 +256,7 @@ pub struct FailureView {
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// `before` of the next page; absent on the last one.
+    /// `before` (`after`, for services) of the next page; absent on the last one. A page may be short and have a next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -377,10 +377,54 @@ pub struct NoteView {
     pub run: u64,
     /// When.
     pub at: String,
-    /// `note`, `progress`, `panic`, `decision`.
+    /// `note`, `progress`, `panic`, `decision`, `poll`.
     pub kind: String,
     /// Masked.
     pub text: String,
+}
+
+/// How far the running attempt is: an event of an operation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressView {
+    /// Name of the step that is under way or in doubt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// 0 to 100, as the provider says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// What it does, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+}
+
+impl ProgressView {
+    /// The part of an operation.
+    pub fn of(view: &OperationView) -> Self {
+        Self { step: view.step.clone(), percent: view.percent, progress: view.progress.clone() }
+    }
+}
+
+/// One entry of a service's timeline: its row of the module log, and what happened to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEntryView {
+    /// Its row in the log.
+    #[serde(flatten)]
+    pub row: LogRowView,
+    /// In which life of the service; of an operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
+    /// Name of the provider's own hook, for `action`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The `Idempotency-Key` that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its attempts in order; the row's `attempts` is how many count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<AttemptView>,
+    /// What people decided, and why the host looked by itself; in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<NoteView>,
 }
 
 /// What is known of a service.

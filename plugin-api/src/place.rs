@@ -97,10 +97,9 @@ fn path_at(text: &[u8], end: usize) -> Vec<Part> {
                 }
             },
             b'}' | b']' => {
+                let has_member = open.pop() == Some(false);
                 // An empty object has added nothing to the path.
-                if open.pop() == Some(false) {
-                    path.pop();
-                }
+                path.truncate(path.len() - usize::from(has_member && !path.is_empty()));
             }
             _ => {}
         }

@@ -105,7 +105,7 @@ impl drive::Scene for Scene {
             call.path == "rebootServer" && fault.name().starts_with("code_") && fault.effect() == EffectTiming::Done;
         // The reads of these are those of their like with money and without staff.
         let is_variant = matches!(self, Self::CreateUnpaid | Self::CreateByHand | Self::RenewUnpaid);
-        !is_broken_promise && !(is_variant && call.is_read)
+        !(is_broken_promise || is_variant && call.is_read)
     }
 
     fn person(self, rig: &Rig<RootPanel>) -> Option<Decision> {

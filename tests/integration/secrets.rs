@@ -105,7 +105,7 @@ async fn planted_secrets_are_nowhere_in_clear() {
 
     let mut places = left_behind(rig.folder.path());
     assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "the WAL is looked at too");
-    let rows = store.log(&LogFilter { limit: 1_000, ..LogFilter::default() }).await.unwrap();
+    let rows = store.log(&LogFilter { limit: 1_000, ..LogFilter::default() }).await.unwrap().rows;
     let mut log = String::new();
     for row in &rows {
         log.push_str(&serde_json::to_string(row).unwrap());

@@ -164,9 +164,22 @@ async fn a_platform_and_an_administrator_see_what_is_theirs() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         others.push(answer.body.to_string());
     }
-    for args in
-        [&["log", "list"][..], &["log", "show", &id, "--bodies"], &["ops", "show", &id], &["ops", "list"], &["plugins"]]
-    {
+    for args in [
+        &["log", "list"][..],
+        &["log", "show", &id, "--bodies"],
+        &["log", "search", "1007", "create"],
+        &["log", "export", "--with-bodies"],
+        &["log", "export", "--format", "csv"],
+        &["ops", "show", &id],
+        &["ops", "watch", &id],
+        &["ops", "list"],
+        &["services", "list"],
+        &["services", "show", "shop/1007"],
+        &["services", "timeline", "shop/1007"],
+        &["servers", "list"],
+        &["servers", "show", "panel"],
+        &["plugins"],
+    ] {
         let output = daemon.cli(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         others.push(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -336,5 +349,52 @@ async fn the_command_line_sends_a_hook_and_its_exit_code_tells_the_end() {
     let json = daemon.cli(&["--json", "ops", "list"]);
     let list: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(list["items"][0]["state"], "succeeded");
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_finds_follows_and_exports_what_happened() {
+    let rig = rig();
+    let daemon = Daemon::start(&rig);
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut tail = Command::new(artifacts::path("billhook"))
+        .arg("--config")
+        .arg(daemon.folder.join("billhook.toml"))
+        .args(["--json", "log", "tail", "--service", "1008"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tail starts");
+    for service in ["1007", "1008"] {
+        let create = ["hook", "create", "--service", service, "--client-id", "77", "--client-name", "Acme Ltd"];
+        let rest = ["--email", "ops@acme.example", "--product", "vps", "--domain", "svc.acme.example"];
+        let output = daemon.cli(&[&create[..], &rest[..]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    // The tail may have begun before, between or after: it shows the entry in any case, and no other.
+    let mut lines = BufReader::new(tail.stdout.take().expect("its rows"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a row");
+    let row: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(row["service_id"], "1008");
+    tail.kill().expect("it is ended");
+    tail.wait().expect("it ends");
+
+    let found = text(&daemon.cli(&["log", "search", "svc.acme.example", "--service", "1007"]));
+    assert_eq!(found.lines().filter(|line| line.contains("op_")).count(), 1, "{found}");
+    assert!(text(&daemon.cli(&["log", "search", "no such words"])).contains("nothing in the log"));
+    let exported = text(&daemon.cli(&["log", "export", "--with-bodies", "--from", "1h"]));
+    let entries: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(entries.len(), 2);
+    assert!(entries.iter().all(|entry| entry["exchanges"].as_array().is_some_and(|all| !all.is_empty())));
+    let table = text(&daemon.cli(&["log", "export", "--format", "csv"]));
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.starts_with("id,started_at,ended_at,"));
+    assert_eq!(daemon.cli(&["log", "export", "--format", "csv", "--with-bodies"]).status.code(), Some(2));
+    let timeline = text(&daemon.cli(&["services", "timeline", "shop/1007"]));
+    assert!(timeline.contains("create  succeeded  op_"), "{timeline}");
+    assert!(text(&daemon.cli(&["servers", "show", "panel"])).starts_with("panel  ready"));
+    assert_eq!(daemon.cli(&["servers", "show", "none"]).status.code(), Some(2));
+    assert!(text(&daemon.cli(&["completions", "fish"])).contains("timeline"));
     daemon.stop();
 }

@@ -1,13 +1,15 @@
 //! Talks to the daemon: HTTP/1.1 over its unix socket, one connection for each request.
 
 use super::complaint::WrongUse;
+use super::events::Events;
 use super::place::Place;
 use crate::clock::{SharedClock, SystemClock};
 use crate::problem::ProblemDocument;
 use crate::views::FailureView;
 use http::header::{CONTENT_TYPE, HOST, HeaderName};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -49,6 +51,7 @@ impl Reply {
 }
 
 /// One request.
+#[derive(Clone)]
 pub(super) struct Call {
     method: Method,
     path: String,
@@ -136,7 +139,40 @@ impl Client {
         }
     }
 
+    /// Asks for events.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub(super) async fn listen(&self, call: Call) -> Result<Events, ClientError> {
+        let (within, socket) = (call.within, self.socket.clone());
+        tokio::select! {
+            events = self.events(call) => events,
+            () = self.clock.sleep(within) => Err(ClientError::Slow { socket, within_s: within.as_secs(), changes: false }),
+        }
+    }
+
+    async fn events(&self, call: Call) -> Result<Events, ClientError> {
+        let reply = self.open(call).await?;
+        if reply.status() == StatusCode::OK {
+            return Ok(Events::new(reply.into_body(), SharedClock::clone(&self.clock), self.socket.clone()));
+        }
+        let status = reply.status();
+        match read(status, &whole(reply, false).await?) {
+            Err(error) => Err(error),
+            Ok(_) => Err(ClientError::NotJson { status: status.as_u16() }),
+        }
+    }
+
     async fn exchange(&self, call: Call) -> Result<Reply, ClientError> {
+        let changes = call.changes();
+        let reply = self.open(call).await?;
+        let status = reply.status();
+        read(status, &whole(reply, changes).await?)
+    }
+
+    /// Sends the request on a connection of its own, to the head of the answer.
+    async fn open(&self, call: Call) -> Result<Response<Incoming>, ClientError> {
         let changes = call.changes();
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| unreached(&self.socket, error))?;
         let broken = |source| ClientError::Broken { source, changes };
@@ -149,12 +185,14 @@ impl Client {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(bytes::Bytes::from(call.body))).map_err(|_| ClientError::NotSendable)?;
-        let reply = sender.send_request(request).await.map_err(broken)?;
-        let status = reply.status();
-        let body = Limited::new(reply.into_body(), MAX_REPLY_BYTES).collect().await;
-        let body = body.map_err(|error| ClientError::CutShort { reason: error.to_string(), changes })?;
-        read(status, &body.to_bytes())
+        sender.send_request(request).await.map_err(broken)
     }
+}
+
+async fn whole(reply: Response<Incoming>, changes: bool) -> Result<bytes::Bytes, ClientError> {
+    let body = Limited::new(reply.into_body(), MAX_REPLY_BYTES).collect().await;
+    let body = body.map_err(|error| ClientError::CutShort { reason: error.to_string(), changes })?;
+    Ok(body.to_bytes())
 }
 
 /// An answer by its status and body.

@@ -1,30 +1,89 @@
 //! Waits for an operation and shows meanwhile how far it is.
 
 use super::client::{Call, Client, ClientError, Reply, SOON};
+use super::events::Told;
 use super::operation::{self, headline, progress};
 use super::table::plain;
 use crate::operation::State;
-use crate::views::OperationView;
+use crate::views::{OperationView, ProgressView};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Deserialize;
 use std::time::Duration;
 
 /// How long the daemon may hold one look: short enough for a bar that lives.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
 
-/// Looks at the operation until it is final or needs a person, or `wait` has passed, or the user has seen enough.
+/// Follows the operation until it is final or needs a person, or `wait` has passed, or the user has seen enough.
 ///
-/// The answer is the last look, or `first` where there was none.
+/// The answer is how it stands then, or `first` where there was nothing to wait for.
 pub(super) async fn until_settled(client: &Client, first: Reply, wait: Duration) -> Result<Reply, ClientError> {
-    let deadline = client.clock().monotonic().saturating_add(wait);
-    let mut reply = first;
-    let mut show = Show::new();
     // What shows no operation is the answer of a hook that only reads.
-    while let Ok(operation) = operation::of(&reply.json) {
-        if is_settled(operation.state) {
-            break;
+    let Ok(operation) = operation::of(&first.json) else { return Ok(first) };
+    let deadline = client.clock().monotonic().saturating_add(wait);
+    if is_settled(operation.state) || wait.is_zero() {
+        return Ok(first);
+    }
+    let mut show = Show::new();
+    let told = follow(client, &operation, deadline, &mut show).await;
+    let reply = match told {
+        Ok(Some(reply)) => Ok(reply),
+        Ok(None) => client.send(Call::get(&["v1", "operations", &operation.id])).await,
+        // There may be too many streams, or the connection broke: looking does as well.
+        Err(_) => look(client, first, deadline, &mut show).await,
+    };
+    show.end();
+    reply
+}
+
+/// Shows what the daemon tells. `None` when there is a reason to stop and the operation is not final.
+async fn follow(
+    client: &Client,
+    operation: &OperationView,
+    deadline: Duration,
+    show: &mut Show,
+) -> Result<Option<Reply>, ClientError> {
+    let mut events = client.listen(Call::get(&["v1", "operations", &operation.id, "events"])).await?;
+    let mut operation = operation.clone();
+    loop {
+        show.update(&operation);
+        let told = tokio::select! {
+            told = events.next() => told?,
+            () = client.clock().sleep_until(deadline) => return Ok(None),
+            // The operation does not end with its watcher.
+            _ = tokio::signal::ctrl_c() => return Ok(None),
+        };
+        let Some(told) = told else {
+            return Err(ClientError::CutShort { reason: "the stream ended".to_owned(), changes: false });
+        };
+        if told.name == "end" {
+            return Ok(Some(Reply { json: told.data, failure: None }));
         }
+        operation = after(operation, &told).map_err(ClientError::Shape)?;
+        if operation.state == State::Attention {
+            return Ok(None);
+        }
+    }
+}
+
+/// The operation with what was told of it.
+fn after(operation: OperationView, told: &Told) -> Result<OperationView, serde_json::Error> {
+    Ok(match told.name.as_str() {
+        "state" => OperationView::deserialize(&told.data)?,
+        "progress" => {
+            let ProgressView { step, percent, progress } = ProgressView::deserialize(&told.data)?;
+            OperationView { step, percent, progress, ..operation }
+        }
+        // A step shows in the progress; others are not known.
+        _ => operation,
+    })
+}
+
+/// Looks again and again, as long as nobody tells.
+async fn look(client: &Client, first: Reply, deadline: Duration, show: &mut Show) -> Result<Reply, ClientError> {
+    let mut reply = first;
+    while let Ok(operation) = operation::of(&reply.json) {
         let left = deadline.saturating_sub(client.clock().monotonic());
-        if left.is_zero() {
+        if is_settled(operation.state) || left.is_zero() {
             break;
         }
         show.update(&operation);
@@ -34,11 +93,9 @@ pub(super) async fn until_settled(client: &Client, first: Reply, wait: Duration)
             .within(LOOK + SOON);
         tokio::select! {
             next = client.send(look) => reply = next?,
-            // The operation does not end with its watcher.
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    show.end();
     Ok(reply)
 }
 
@@ -110,6 +167,25 @@ mod tests {
         json["percent"].take();
         json["progress"].take();
         assert_eq!(line(&operation::of(&json).unwrap()), "op_1  create  whmcs/7  running");
+    }
+
+    #[test]
+    fn what_is_told_is_laid_over_what_is_known() {
+        let json = json!({
+            "id": "op_1", "platform": "whmcs", "service_id": "7", "epoch": 1, "hook": "create", "state": "running",
+            "attempts": 1, "server": "s", "provider": "p", "product": "v", "created_at": "", "updated_at": "", "log_ref": "op_1",
+        });
+        let told = |name: &str, data: serde_json::Value| Told { name: name.into(), id: None, data };
+        let first = operation::of(&json).unwrap();
+
+        let progress = told("progress", json!({ "step": "built", "percent": 40, "progress": "installing" }));
+        let then = after(first, &progress).unwrap();
+        assert_eq!(line(&then), "op_1  create  whmcs/7  running: built, 40 %, installing");
+        assert_eq!(after(then.clone(), &told("step", json!({ "name": "x" }))).unwrap(), then);
+        let mut waits = json;
+        waits["state"] = json!("waiting");
+        assert_eq!(after(then.clone(), &told("state", waits)).unwrap().state, State::Waiting);
+        assert!(after(then, &told("state", json!(1))).is_err());
     }
 
     #[test]

@@ -1,20 +1,33 @@
 //! `billhook log`: the module log.
 
+mod export;
+pub(super) mod filter;
+mod tail;
+
 use super::answer::{Answer, Exit};
 use super::client::{Call, Client};
 use super::operation::{self, fault_text};
-use super::ops::state_parser;
 use super::table::{Table, block, cell, maybe, plain, state_cell, when};
-use crate::operation::State;
 use crate::views::{AttemptView, ExchangeView, LogEntryView, LogRowView, NoteView, Page};
 use clap::{Args, Subcommand};
+use export::ExportArgs;
+use filter::{Filter, Times};
 use serde_json::Value;
 use std::fmt::Write as _;
+use tail::TailArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
     /// What was run, newest first
     List(ListArgs),
+    /// Entries of which all these words were ever said
+    Search {
+        /// Words of summaries, faults, decisions, names and ids; in any order
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// One entry: attempts, steps, exchanges with the panel
     Show {
         /// op_… or rd_…
@@ -23,25 +36,18 @@ pub(super) enum LogCommand {
         #[arg(long)]
         bodies: bool,
     },
+    /// Rows as they are committed, until interrupted
+    Tail(TailArgs),
+    /// Everything that matches, newest first, on stdout
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Only of this platform
-    #[arg(long)]
-    platform: Option<String>,
-    /// Only about this service
-    #[arg(long, value_name = "ID")]
-    service: Option<String>,
-    /// Only of this hook
-    #[arg(long)]
-    hook: Option<String>,
-    /// Only on this server
-    #[arg(long)]
-    server: Option<String>,
-    /// Only in this state
-    #[arg(long, value_parser = state_parser())]
-    state: Option<State>,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    times: Times,
     /// The page before this id
     #[arg(long, value_name = "ID")]
     before: Option<String>,
@@ -55,33 +61,39 @@ pub(super) struct ListArgs {
 /// # Errors
 ///
 /// A daemon that is not there, or refuses.
-pub(super) async fn run(client: &Client, command: &LogCommand) -> anyhow::Result<Answer> {
+pub(super) async fn run(client: &Client, command: &LogCommand, json: bool) -> anyhow::Result<Answer> {
     match command {
-        LogCommand::List(args) => list(client, args).await,
+        LogCommand::List(args) => list(client, args, None).await,
+        LogCommand::Search { words, list: args } => list(client, args, Some(words.join(" "))).await,
         LogCommand::Show { id, bodies } => {
             let reply = client.send(Call::get(&["v1", "log", id])).await?;
             let entry: LogEntryView = reply.view()?;
             Ok(Answer::new(entry_text(&entry, *bodies), reply.json, Exit::Done))
         }
+        LogCommand::Tail(args) => tail::run(client, args, json).await,
+        LogCommand::Export(args) => export::run(client, args).await,
     }
 }
 
-async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Answer> {
-    let call = Call::get(&["v1", "log"])
-        .query("platform", args.platform.as_ref())
-        .query("service_id", args.service.as_ref())
-        .query("hook", args.hook.as_ref())
-        .query("server", args.server.as_ref())
-        .query("state", args.state)
-        .query("before", args.before.as_ref())
-        .query("limit", args.limit);
-    let reply = client.send(call).await?;
-    let page: Page<LogRowView> = reply.view()?;
-    let mut text = list_text(&page.items);
-    if let Some(next) = &page.next {
-        let _ = write!(text, "\nolder: --before {next}\n");
+async fn list(client: &Client, args: &ListArgs, words: Option<String>) -> anyhow::Result<Answer> {
+    let now = client.clock().unix_ms();
+    let mut before = args.before.clone();
+    loop {
+        let call = args.filter.ask(Call::get(&["v1", "log"])).query("q", words.as_ref());
+        let call = args.times.ask(call, now).query("before", before.as_ref()).query("limit", args.limit);
+        let reply = client.send(call).await?;
+        let page: Page<LogRowView> = reply.view()?;
+        // A page looks at a bounded part of the log: in what it saw there was nothing yet.
+        if page.items.is_empty() && page.next.is_some() {
+            before = page.next;
+            continue;
+        }
+        let mut text = list_text(&page.items);
+        if let Some(next) = &page.next {
+            let _ = write!(text, "\nolder: --before {next}\n");
+        }
+        return Ok(Answer::new(text, reply.json, Exit::Done));
     }
-    Ok(Answer::new(text, reply.json, Exit::Done))
 }
 
 fn list_text(rows: &[LogRowView]) -> String {
@@ -153,7 +165,7 @@ fn entry_text(entry: &LogEntryView, bodies: bool) -> String {
     out
 }
 
-fn attempt_text(attempt: &AttemptView) -> String {
+pub(super) fn attempt_text(attempt: &AttemptView) -> String {
     let end = match (&attempt.ended_at, &attempt.end) {
         (Some(at), Some(end)) => format!("{end} at {}", when(at)),
         (_, Some(end)) => end.clone(),
@@ -200,7 +212,7 @@ fn took(duration_us: u64) -> String {
     }
 }
 
-fn note_text(note: &NoteView) -> String {
+pub(super) fn note_text(note: &NoteView) -> String {
     format!("  {}\n", plain(&format!("{} UTC  {}: {}", when(&note.at), note.kind, note.text)))
 }
 

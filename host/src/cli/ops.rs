@@ -1,7 +1,8 @@
 //! `billhook ops`: operations, and what a person decides about them.
 
 use super::answer::{Answer, Exit};
-use super::client::{Call, Client};
+use super::client::{Call, Client, Reply};
+use super::follow;
 use super::hook;
 use super::operation::{self, held, hook_name, progress};
 use super::table::{Table, cell, maybe, state_cell, when};
@@ -10,6 +11,7 @@ use crate::operation::State;
 use crate::views::{OperationView, Page};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OpsCommand {
@@ -19,6 +21,14 @@ pub(super) enum OpsCommand {
     Show {
         /// op_…
         id: String,
+    },
+    /// Follow one operation until it is final or needs a person
+    Watch {
+        /// op_…
+        id: String,
+        /// How long at most
+        #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+        wait: u64,
     },
     /// Settle an operation in attention
     Settle {
@@ -100,6 +110,14 @@ pub(super) async fn run(client: &Client, command: &OpsCommand) -> anyhow::Result
     match command {
         OpsCommand::List(args) => list(client, args).await,
         OpsCommand::Show { id } => show(client, id).await,
+        OpsCommand::Watch { id, wait } => {
+            let first = client.send(Call::get(&["v1", "operations", id])).await?;
+            let reply = follow::until_settled(client, first, Duration::from_secs(*wait)).await?;
+            let state = operation::of(&reply.json)?.state;
+            let mut answer = shown(reply)?;
+            answer.exit = operation::exit(state);
+            Ok(answer)
+        }
         OpsCommand::Settle { id, verdict } => {
             let body = serde_json::to_vec(&verdict.decision())?;
             decide(client, id, "settle", body).await
@@ -150,7 +168,12 @@ fn list_text(operations: &[OperationView]) -> String {
 
 /// The operation with what came of it. That it failed is no failure of showing it.
 async fn show(client: &Client, id: &str) -> anyhow::Result<Answer> {
-    let reply = client.send(Call::get(&["v1", "operations", id])).await?;
+    let mut answer = shown(client.send(Call::get(&["v1", "operations", id])).await?)?;
+    answer.exit = Exit::Done;
+    Ok(answer)
+}
+
+fn shown(reply: Reply) -> anyhow::Result<Answer> {
     let operation = operation::of(&reply.json)?;
     let mut answer = hook::answer(reply)?;
     if operation.state == State::Succeeded {
@@ -161,7 +184,6 @@ async fn show(client: &Client, id: &str) -> anyhow::Result<Answer> {
             answer.text.push_str(&format!("\nresult:\n{result}"));
         }
     }
-    answer.exit = Exit::Done;
     Ok(answer)
 }
 

@@ -38,7 +38,11 @@ impl Engine {
             ..HookBody::default()
         };
         let next = now.saturating_add(millis(self.config().attempt.pending_poll));
-        let change = match self.read_hook(&key.platform, Hook::Status, body).await {
+        let why = match &service.pending {
+            Some(_) => "looked for what is pending".to_owned(),
+            None => format!("looked, since the service is {}", service.status.as_str()),
+        };
+        let change = match self.read_because(&key.platform, Hook::Status, body, Some(why)).await {
             Ok(answer) => seen(&service, &answer.outcome, next),
             // The panel may be away; the poll goes on.
             Err(_) => ServiceChange { poll_at: Some(Some(next)), ..ServiceChange::default() },

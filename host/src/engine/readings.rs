@@ -8,7 +8,7 @@ use crate::operation::State;
 use crate::panel::Panel;
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
-use crate::store::{Evidence, Reading, Service, ServiceKey};
+use crate::store::{Evidence, Note, Reading, Service, ServiceKey};
 use billhook_plugin_api::protocol::{HookCall, Outcome};
 use billhook_plugin_api::{Fault, Hook, Manifest};
 use std::sync::Arc;
@@ -54,6 +54,17 @@ impl Engine {
         hook: Hook,
         body: HookBody,
     ) -> Result<ReadAnswer, ReadFailure> {
+        self.read_because(platform, hook, body, None).await
+    }
+
+    /// [`read_hook`](Self::read_hook), with what the log shall say of why the host does so by itself.
+    pub(super) async fn read_because(
+        self: &Arc<Self>,
+        platform: &str,
+        hook: Hook,
+        body: HookBody,
+        why: Option<String>,
+    ) -> Result<ReadAnswer, ReadFailure> {
         body.check(hook)?;
         let (panel, call, service_id) = match (&body.service, &body.server) {
             (None, Some(server)) => {
@@ -82,6 +93,11 @@ impl Engine {
             (None, None) => return Err(Problem::at("/service", format!("{hook} needs a service")).into()),
         };
         let id = format!("rd_{}", self.ulid());
+        if let Some(text) = why {
+            let at = self.env.clock.unix_ms();
+            let note = Note { owner: id.clone(), run: 0, at, kind: "poll".to_owned(), text };
+            self.env.store.record(Evidence { notes: vec![note], ..Evidence::default() });
+        }
         let result = self.read(platform, service_id, id.clone(), hook, &panel, &call).await;
         match result {
             Ok(outcome) => Ok(ReadAnswer { id, outcome }),

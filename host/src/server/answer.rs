@@ -31,9 +31,9 @@ pub(super) async fn view(api: &Api, view: &View, operation: &Operation) -> Resul
     let mut shown = present::operation(operation, api.now());
     present::with_steps(&mut shown, &store.journal(&operation.id).await.map_err(unavailable)?);
     if matches!(operation.state, State::Running | State::Waiting)
-        && let Some((_, detail)) = store.log_detail(&operation.id.0).await.map_err(unavailable)?
+        && let Some(text) = store.last_progress(&operation.id, operation.run).await.map_err(unavailable)?
     {
-        present::with_progress(&mut shown, operation.run, &detail.notes);
+        present::with_progress(&mut shown, &text);
     }
     shown.held = present::held(&api.engine, operation);
     if view.is_admin() {

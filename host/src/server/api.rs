@@ -2,7 +2,8 @@
 
 use super::caller::Caller;
 use super::refusal::{Refusal, internal};
-use super::{catalog, hooks, log, operations, services};
+use super::streams::Streams;
+use super::{catalog, events, hooks, log, operations, services, tail};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemType};
 use axum::Router;
@@ -21,11 +22,13 @@ pub(super) struct Api {
     pub(super) stopping: CancellationToken,
     /// Connections, and work that outlives its caller.
     pub(super) tasks: TaskTracker,
+    /// Events that callers follow.
+    pub(super) streams: Streams,
 }
 
 impl Api {
     pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, stopping: CancellationToken::new(), tasks: TaskTracker::new() }
+        Self { engine, stopping: CancellationToken::new(), tasks: TaskTracker::new(), streams: Streams::default() }
     }
 
     /// Carries `work` to its end even if the caller hangs up: a handler's future is dropped then, and a hook between its
@@ -52,12 +55,16 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/hooks/{hook}", post(hooks::run))
         .route("/v1/operations", get(operations::list))
         .route("/v1/operations/{id}", get(operations::show))
+        .route("/v1/operations/{id}/events", get(events::of_operation))
         .route("/v1/operations/{id}/acknowledge", post(operations::acknowledge))
         .route("/v1/operations/{id}/retry", post(operations::retry))
         .route("/v1/operations/{id}/cancel", post(operations::cancel))
         .route("/v1/operations/{id}/settle", post(operations::settle))
+        .route("/v1/services", get(services::list))
         .route("/v1/services/{platform}/{id}", get(services::show))
+        .route("/v1/services/{platform}/{id}/timeline", get(services::timeline))
         .route("/v1/log", get(log::list))
+        .route("/v1/log/tail", get(tail::follow))
         .route("/v1/log/{id}", get(log::show))
         .route("/v1/providers", get(catalog::providers))
         .route("/v1/servers", get(catalog::servers))

@@ -19,17 +19,12 @@ use std::sync::Arc;
 /// Rows, newest first.
 pub(super) async fn list(State(api): State<Arc<Api>>, _: Admin, uri: Uri) -> Result<Json<Page<LogRowView>>, Refusal> {
     let mut query = Query::of(&uri);
-    let mut filter = query.filter()?;
-    let states = query.states()?;
+    let filter = query.rows()?;
+    let filter = query.page(filter)?;
+    let filter = query.times(filter)?;
     query.finish()?;
-    filter.state = match states.as_slice() {
-        [] => None,
-        [state] => Some(*state),
-        _ => return Err(Problem::at("?state", "given more than once").into()),
-    };
-    let rows = api.engine.env().store.log(&filter).await.map_err(unavailable)?;
-    let next = (rows.len() == filter.limit as usize).then(|| rows.last().map(|row| row.id.clone())).flatten();
-    Ok(Json(Page { items: rows.into_iter().map(present::log_row).collect(), next }))
+    let page = api.engine.env().store.log(&filter).await.map_err(unavailable)?;
+    Ok(Json(Page { items: page.rows.into_iter().map(present::log_row).collect(), next: page.next }))
 }
 
 /// One entry, whole.

@@ -137,7 +137,7 @@ async fn decide(api: &Api, id: String, decision: Decision, actor: String) -> Res
 }
 
 /// The operation, if it exists and the caller may know of it.
-async fn find(api: &Api, view: &View, id: String) -> Result<Operation, Problem> {
+pub(super) async fn find(api: &Api, view: &View, id: String) -> Result<Operation, Problem> {
     let unknown = || Problem::new(ProblemType::NotFound, "no such operation");
     if !is_id(&id) {
         return Err(unknown());

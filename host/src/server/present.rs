@@ -5,11 +5,11 @@ use crate::journal::{Entry, Stage};
 use crate::lane::{BreakerState, Held, LaneSight, Sighting};
 use crate::operation::{Event, State};
 use crate::panel::{Provider, millis};
-use crate::store::{Attempt, Exchange, LogRow, Note, Operation, Service};
+use crate::store::{Attempt, Exchange, LogRow, Note, Operation, Service, TimelineEntry};
 use crate::views::{
     AttemptView, BreakerView, BreakerWord, ExchangeView, FaultView, HeldWord, LaneView, LogRowView, MessageView,
     NoteView, OperationView, PauseView, ProductView, ProviderFacts, ProviderView, RateView, ResultView, SecretsView,
-    ServerView, ServiceView, SightingView, StepView,
+    ServerView, ServiceView, SightingView, StepView, TimelineEntryView,
 };
 use billhook_plugin_api::protocol::Outcome;
 use billhook_plugin_api::{Fault, Texts};
@@ -86,14 +86,13 @@ pub(super) fn with_steps(view: &mut OperationView, entries: &[Entry]) {
 }
 
 /// Lays the newest progress of the attempt under way over an operation's view: `40 % text`, as attempts write it.
-pub(super) fn with_progress(view: &mut OperationView, run: u64, notes: &[Note]) {
-    let Some(last) = notes.iter().rev().find(|note| note.run == run && note.kind == "progress") else { return };
-    match last.text.split_once(" % ") {
+pub(super) fn with_progress(view: &mut OperationView, text: &str) {
+    match text.split_once(" % ") {
         Some((percent, text)) if percent.parse::<u8>().is_ok() => {
             view.percent = percent.parse().ok();
             view.progress = Some(text.to_owned()).filter(|text| !text.is_empty());
         }
-        _ => view.progress = Some(last.text.clone()),
+        _ => view.progress = Some(text.to_owned()),
     }
 }
 
@@ -189,6 +188,27 @@ pub(super) fn log_row(row: LogRow) -> LogRowView {
         attempts: row.attempts,
         started_at: instant(row.started_at),
         ended_at: row.ended_at.map(instant),
+    }
+}
+
+/// An entry of a service's timeline. Who decided is for admins: a platform learns what was decided.
+pub(super) fn timeline_entry(entry: TimelineEntry, is_admin: bool) -> TimelineEntryView {
+    let notes = entry.notes.into_iter().map(|mut one| {
+        if !is_admin
+            && one.kind == "decision"
+            && let Some((_, decision)) = one.text.split_once(": ")
+        {
+            one.text = decision.to_owned();
+        }
+        note(one)
+    });
+    TimelineEntryView {
+        row: log_row(entry.row),
+        epoch: entry.epoch,
+        action: entry.action,
+        key: entry.key,
+        runs: entry.attempts.into_iter().map(attempt).collect(),
+        notes: notes.collect(),
     }
 }
 

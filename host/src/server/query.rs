@@ -3,14 +3,16 @@
 use super::headers;
 use crate::operation::State;
 use crate::problem::Problem;
-use crate::store::LogFilter;
-use billhook_plugin_api::Hook;
+use crate::store::{LogFilter, Sought};
+use billhook_plugin_api::{FaultClass, Hook};
 use std::time::Duration;
 
 /// Rows of a page when the caller does not say.
 const ROWS: u32 = 50;
 /// The most that the store gives.
 const MOST_ROWS: u32 = 1_000;
+/// More words than anybody types.
+const LONGEST_TEXT: usize = 1_000;
 
 /// The parameters of a request that nobody has asked for yet.
 #[derive(Debug, Default)]
@@ -48,24 +50,83 @@ impl Query {
         Ok(wait.min(longest))
     }
 
-    /// What lists are filtered by, except the state.
+    /// What operations are filtered by, except the state.
     pub(super) fn filter(&mut self) -> Result<LogFilter, Problem> {
         let hook = self.one("hook")?.map(|word| Hook::parse(&word).ok_or_else(|| unknown("hook", &Hook::ALL)));
-        let before = self.one("before")?;
-        if before.as_ref().is_some_and(|id| !is_id(id)) {
-            return Err(Problem::at("?before", "not an id").remedy("take `next` of the page before"));
-        }
-        let limit = self.one("limit")?.map_or(Some(ROWS), |text| text.parse().ok());
-        let limit = limit.filter(|rows| (1..=MOST_ROWS).contains(rows));
+        let filter = LogFilter {
+            platform: self.one("platform")?,
+            service_id: self.one("service_id")?,
+            hook: hook.transpose()?,
+            server: self.one("server")?,
+            ..LogFilter::default()
+        };
+        self.page(filter)
+    }
+
+    /// What rows of the log are filtered by.
+    pub(super) fn rows(&mut self) -> Result<LogFilter, Problem> {
+        let hook = self.one("hook")?.map(|word| Hook::parse(&word).ok_or_else(|| unknown("hook", &Hook::ALL)));
+        let fault = self.one("fault")?.map(|word| {
+            let class = FaultClass::ALL.into_iter().find(|class| class.as_str() == word);
+            class.ok_or_else(|| unknown("fault", &FaultClass::ALL.map(FaultClass::as_str)))
+        });
+        let state = match self.states()?.as_slice() {
+            [] => None,
+            [state] => Some(*state),
+            _ => return Err(Problem::at("?state", "given more than once")),
+        };
         Ok(LogFilter {
             platform: self.one("platform")?,
             service_id: self.one("service_id")?,
             hook: hook.transpose()?,
             server: self.one("server")?,
-            state: None,
-            before,
-            limit: limit.ok_or_else(|| Problem::at("?limit", format!("not a number from 1 to {MOST_ROWS}")))?,
+            provider: self.one("provider")?,
+            state,
+            fault: fault.transpose()?,
+            remote_id: self.one("remote_id")?,
+            words: self.words()?,
+            ..LogFilter::default()
         })
+    }
+
+    /// `q`: whatever is typed is taken for words.
+    fn words(&mut self) -> Result<Option<Sought>, Problem> {
+        let Some(text) = self.one("q")? else { return Ok(None) };
+        if text.len() > LONGEST_TEXT {
+            return Err(Problem::at("?q", format!("longer than {LONGEST_TEXT} bytes")).remedy("look for fewer words"));
+        }
+        let sought = Sought::of(&text).ok_or_else(|| Problem::at("?q", "there is no word in it"));
+        sought.map(Some)
+    }
+
+    /// `limit` and `before`.
+    pub(super) fn page(&mut self, filter: LogFilter) -> Result<LogFilter, Problem> {
+        let before = self.one("before")?;
+        if before.as_ref().is_some_and(|id| !is_id(id)) {
+            return Err(Problem::at("?before", "not an id").remedy("take `next` of the page before"));
+        }
+        Ok(LogFilter { before, limit: self.limit()?, ..filter })
+    }
+
+    /// `limit`.
+    pub(super) fn limit(&mut self) -> Result<u32, Problem> {
+        let limit = self.one("limit")?.map_or(Some(ROWS), |text| text.parse().ok());
+        let limit = limit.filter(|rows| (1..=MOST_ROWS).contains(rows));
+        limit.ok_or_else(|| Problem::at("?limit", format!("not a number from 1 to {MOST_ROWS}")))
+    }
+
+    /// `from` and `to`.
+    pub(super) fn times(&mut self, filter: LogFilter) -> Result<LogFilter, Problem> {
+        Ok(LogFilter { from: self.instant("from")?, to: self.instant("to")?, ..filter })
+    }
+
+    /// Unix milliseconds; what is before 1970 is the beginning.
+    fn instant(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let instant: jiff::Timestamp = text.parse().map_err(|_| {
+            Problem::at(format!("?{name}"), "not an instant").remedy("write it like 2026-05-01T12:00:00Z")
+        })?;
+        Ok(Some(u64::try_from(instant.as_millisecond()).unwrap_or_default()))
     }
 
     /// `state`, each time that it is given.
@@ -122,6 +183,19 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_filtered_by_more() {
+        let mut query = query(
+            "q=no%20room%00%22&fault=quota&provider=p&remote_id=7&from=1970-01-01T00:00:01Z&to=1960-01-01T00:00:00Z",
+        );
+        let filter = query.rows().and_then(|filter| query.times(filter)).unwrap();
+        query.finish().unwrap();
+        assert_eq!(filter.words, Sought::of("no room"));
+        assert_eq!((filter.fault, filter.from, filter.to), (Some(FaultClass::Quota), Some(1_000), Some(0)));
+        let long = super::Query::of(&format!("/v1/log?q={}", "word+".repeat(2_000)).parse().unwrap()).rows();
+        assert_eq!(long.unwrap_err().path.as_deref(), Some("?q"));
+    }
+
+    #[test]
     fn a_parameter_that_does_not_fit_is_named() {
         for (text, path) in [
             ("hook=make", "?hook"),
@@ -131,12 +205,20 @@ mod tests {
             ("before=yesterday", "?before"),
             ("state=broken", "?state"),
             ("wait=soon", "?wait"),
+            ("from=today", "?from"),
+            ("to=2026-05-01T12:00:00+02:00", "?to"),
+            ("fault=bad", "?fault"),
+            ("q=*", "?q"),
+            ("q=", "?q"),
+            ("q=a&q=b", "?q"),
+            ("state=failed&state=attention", "?state"),
             ("server=a&server=b", "?server"),
             ("sate=failed", "?sate"),
         ] {
             let read = |mut query: Query| {
-                query.filter()?;
-                query.states()?;
+                let filter = query.rows()?;
+                let filter = query.page(filter)?;
+                query.times(filter)?;
                 query.wait(Duration::from_secs(1))?;
                 query.finish()
             };

@@ -1,5 +1,7 @@
 //! The router on an engine without servers, and the sockets themselves.
 
+mod following;
+
 use super::caller::Caller;
 use super::{Server, api, connection};
 use crate::clock::{ManualClock, SharedClock};
@@ -259,6 +261,7 @@ async fn a_bad_request_ends_in_a_problem_with_its_place() {
             .log(&crate::store::LogFilter { limit: 9, ..Default::default() })
             .await
             .unwrap()
+            .rows
             .is_empty()
     );
     let wrong = house.get(&whmcs(), "/v1/hooks/create").await;

@@ -4,7 +4,7 @@ use super::batch::{Command, Guard};
 use super::kind::Kind;
 use super::model::{Accepted, NewOperation, OperationId};
 use super::writer::Fate;
-use super::{StoreError, seals};
+use super::{StoreError, seals, words};
 use crate::seal::Sealer;
 use serde_json::json;
 
@@ -90,6 +90,7 @@ pub const STORE: &[&str] = &[
      SELECT {place id}, v ->> 'platform', v ->> 'service_id', v ->> 'hook', v ->> 'provider', v ->> 'server',
          iif(b, 'running', 'queued'), v ->> 'summary', b, v ->> 'now'
      FROM won",
+    words::GATHER,
 ];
 
 /// The command.
@@ -115,7 +116,7 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     let call = command.bytes(&seals::call(sealer, &new.id, &new.call)?);
     // Large, and only stored: beside the row, which is read many times.
     let shown = command.bytes(new.shown.to_string().as_bytes());
-    let row = json!({
+    let mut row = json!({
         "id": new.id, "platform": key.platform, "service_id": key.service_id, "version": new.service_version,
         "client_id": new.client_id, "username": new.username, "domain": new.domain, "epoch": new.epoch,
         "hook": new.hook, "action": new.action, "key": new.key, "fingerprint": new.fingerprint,
@@ -127,7 +128,11 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
         "touches": new.claim.as_ref().is_some_and(|claim| claim.touches),
         "passes": passes, "cancels": new.cancels, "summary": new.summary, "now": new.now,
     });
+    let said = [&new.summary, &key.service_id, &new.product].into_iter();
+    let known = [&new.action, &new.key, &new.client_id, &new.username, &new.domain].into_iter().flatten();
+    words::add(&mut command, &mut row, &new.id.0, said.chain(known).map(String::as_str));
     command.row(Kind::Accept, &row);
+    command.makes(&new.id.0);
     if !new.cancels.is_empty() {
         let row = json!({
             "ids": new.cancels, "platform": key.platform, "service_id": key.service_id, "now": new.now,

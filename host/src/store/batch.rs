@@ -43,6 +43,12 @@ pub struct Command {
     bytes: Vec<u8>,
     guards: Vec<Guard>,
     moved: Vec<String>,
+    /// Entries of the log that it makes.
+    made: Vec<String>,
+    /// What its evidence is about.
+    owners: Vec<String>,
+    /// How many rows of it have words to be indexed.
+    worded: usize,
 }
 
 /// A place in the blob of a command, as rows name it.
@@ -71,6 +77,42 @@ impl Command {
     pub fn moves(&mut self, operation: &str) {
         self.moved.push(operation.to_owned());
         self.guards.push(Guard::Operation(operation.to_owned()));
+    }
+
+    /// It makes an entry of the log.
+    pub fn makes(&mut self, entry: &str) {
+        self.made.push(entry.to_owned());
+    }
+
+    /// Evidence of it is about this operation or reading hook.
+    pub fn tells_of(&mut self, owner: &str) {
+        if self.owners.last().is_none_or(|last| last != owner) {
+            self.owners.push(owner.to_owned());
+        }
+    }
+
+    /// A row of it has words to be indexed.
+    pub fn has_words(&mut self) {
+        self.worded += 1;
+    }
+
+    /// How many rows have.
+    pub const fn worded(&self) -> usize {
+        self.worded
+    }
+
+    /// The entries of the log whose rows it makes or changes.
+    pub fn rows_of_log(&self) -> impl Iterator<Item = &str> {
+        self.made.iter().chain(&self.moved).map(String::as_str)
+    }
+
+    /// The operations that it is about in any way; some more than once.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        let guarded = self.guards.iter().filter_map(|guard| match guard {
+            Guard::Operation(id) => Some(id.as_str()),
+            _ => None,
+        });
+        guarded.chain(self.owners.iter().map(String::as_str))
     }
 
     /// About how much of a transaction it takes.

@@ -7,5 +7,6 @@ mod life;
 mod reads;
 mod recovery;
 pub(super) mod samples;
+mod search;
 
 use super::{Store, StoreError, StoreOptions};

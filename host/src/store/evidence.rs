@@ -3,6 +3,7 @@
 use super::batch::Command;
 use super::kind::Kind;
 use super::model::{Evidence, Exchange, Reading};
+use super::words;
 use crate::body;
 use serde_json::json;
 
@@ -63,6 +64,7 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
             "ended_at": attempt.ended_at, "end": attempt.end, "fault": fault,
         });
         command.row(Kind::Attempt, &row);
+        command.tells_of(&attempt.owner);
     }
     for exchange in &evidence.exchanges {
         let row = json!({
@@ -74,11 +76,13 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
             "reply_headers": json!(exchange.reply_headers).to_string(),
         });
         command.row(Kind::Exchange, &row);
+        command.tells_of(&exchange.owner);
         body(command, exchange, "request", exchange.request_body.as_deref(), body_cap);
         body(command, exchange, "reply", exchange.reply_body.as_deref(), body_cap);
     }
     for note in &evidence.notes {
         command.row(Kind::Note, &json!(note));
+        command.tells_of(&note.owner);
     }
 }
 
@@ -96,11 +100,15 @@ fn body(command: &mut Command, exchange: &Exchange, side: &str, text: Option<&st
 
 /// Adds the log row of a reading hook.
 pub fn reading(command: &mut Command, reading: &Reading) {
-    let row = json!({
+    let mut row = json!({
         "id": reading.id, "platform": reading.platform, "service_id": reading.service_id, "hook": reading.hook,
         "provider": reading.provider, "server": reading.server, "state": reading.state,
         "fault": reading.fault.as_ref().map(|fault| fault.class), "summary": reading.summary,
         "started_at": reading.started_at, "ended_at": reading.ended_at,
     });
+    let fault = reading.fault.iter().flat_map(words::of_fault);
+    let said = [Some(reading.summary.as_str()), reading.service_id.as_deref()].into_iter().flatten();
+    words::add(command, &mut row, &reading.id, said.chain(fault));
     command.row(Kind::Reading, &row);
+    command.makes(&reading.id);
 }

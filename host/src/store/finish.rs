@@ -4,7 +4,7 @@ use super::batch::Command;
 use super::kind::Kind;
 use super::model::Evidence;
 use super::model::{Finish, ServiceKey};
-use super::{StoreError, change, evidence, seals};
+use super::{StoreError, change, evidence, seals, words};
 use crate::seal::Sealer;
 use serde_json::json;
 
@@ -27,6 +27,7 @@ pub const SQL: &[&str] = &[
      FROM won WHERE operation.id = v ->> 'id'",
     "WITH {won}
      UPDATE log SET summary = v ->> 'summary' FROM won WHERE place = {place id}",
+    words::GATHER,
 ];
 
 /// What it passed ends with it; the scopes that this held are free again.
@@ -59,13 +60,16 @@ pub fn command(
     body_cap: usize,
 ) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    let row = json!({
+    let mut row = json!({
         "id": finish.id, "run": finish.run, "state": finish.state, "final": finish.state.is_final(),
         "next_at": finish.next_at, "attempts": finish.attempts, "touched": finish.effects.touched,
         "doubted": finish.effects.doubted, "fault": finish.fault.as_ref().map(|fault| json!(fault).to_string()),
         "reason": finish.reason, "outcome": finish.outcome.as_ref().map(ToString::to_string),
         "has_secrets": !finish.secrets.is_empty(), "summary": finish.summary, "now": finish.now,
     });
+    let fault = finish.fault.iter().flat_map(words::of_fault);
+    let said = [Some(finish.summary.as_str()), finish.reason.as_deref()].into_iter().flatten();
+    words::add(&mut command, &mut row, &finish.id.0, said.chain(fault));
     command.row(Kind::Finish, &row);
     command.moves(&finish.id.0);
     if !finish.secrets.is_empty() {

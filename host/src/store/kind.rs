@@ -5,7 +5,7 @@
 //! In the constants, `{r}` is the table of the rows, `{won}` that of the rows that won, `{fate}` the head of a
 //! deciding statement and `{answer}` its end.
 
-use super::{accept, again, begin, change, claim, evidence, finish, pauses, rescue, secrets, steer, step};
+use super::{accept, again, begin, change, claim, evidence, finish, pauses, rescue, secrets, steer, step, words};
 use std::fmt::Write as _;
 
 /// A kind of row. The order is that of the statements.
@@ -41,6 +41,7 @@ pub enum Kind {
     Body,
     Note,
     Pause,
+    Backlog,
 }
 
 /// The bit of a mask that asks for the statements about moved operations.
@@ -48,7 +49,7 @@ pub const MOVED: u64 = 1 << 63;
 
 impl Kind {
     /// The last one.
-    pub const LAST: Self = Self::Pause;
+    pub const LAST: Self = Self::Backlog;
     /// How many there are.
     pub const COUNT: usize = Self::LAST as usize + 1;
 
@@ -74,7 +75,7 @@ impl Kind {
 }
 
 /// All statements, in order.
-const ORDER: [(Kind, &[&str]); 35] = [
+const ORDER: [(Kind, &[&str]); 36] = [
     (Kind::Rescue, rescue::SQL),
     (Kind::Steer, steer::SQL),
     (Kind::SteerEntry, &[step::WRITE_ENTRY]),
@@ -104,12 +105,13 @@ const ORDER: [(Kind, &[&str]); 35] = [
     (Kind::ChangeSecrets, &[change::SECRET]),
     (Kind::Acknowledge, secrets::ACKNOWLEDGE),
     (Kind::Expire, secrets::EXPIRE),
-    (Kind::Reading, &[evidence::READING]),
+    (Kind::Reading, &[evidence::READING, words::GATHER_ALL]),
     (Kind::Attempt, &[evidence::ATTEMPT]),
     (Kind::Exchange, &[evidence::EXCHANGE]),
     (Kind::Body, &[evidence::BODY]),
     (Kind::Note, &[evidence::NOTE]),
     (Kind::Pause, pauses::SQL),
+    (Kind::Backlog, words::BACKLOG),
 ];
 
 /// The place of a log row, from the id in the expression that takes the place of `{id}`.
@@ -193,9 +195,24 @@ mod tests {
     use crate::store::{file, schema, writer};
     use sqlx::{AssertSqlSafe, Row};
 
-    /// Rows of a command and what is derived from them; everything else is a table that grows.
-    const SMALL: [&str; 14] =
-        ["r", "won", "judged", "fate", "aim", "moved", "m", "p", "c", "e", "saved", "line", "layer", "json_each"];
+    /// Rows of a command and what is derived from them, and a table of one row; everything else is a table that grows.
+    const SMALL: [&str; 15] = [
+        "r",
+        "won",
+        "judged",
+        "fate",
+        "aim",
+        "moved",
+        "m",
+        "p",
+        "c",
+        "e",
+        "saved",
+        "line",
+        "layer",
+        "json_each",
+        "backlog",
+    ];
 
     #[tokio::test]
     async fn no_statement_reads_a_whole_table() {

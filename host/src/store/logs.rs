@@ -1,17 +1,17 @@
-//! Reading the module log. Pages by key; lists never touch bodies.
+//! Reading the module log: its rows, and whole entries. Lists never touch bodies.
 
-use super::model::{Attempt, Exchange, LogDetail, LogFilter, LogRow, Note};
+use super::model::{Attempt, Exchange, LogDetail, LogFilter, LogRow, Note, OperationId};
 use super::reader::{Cells, unavailable};
-use super::{Store, StoreError};
+use super::{Store, StoreError, words};
 use crate::body;
 use crate::operation::State;
-use billhook_plugin_api::Hook;
+use billhook_plugin_api::{FaultClass, Hook};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
+use sqlx::{Connection, Sqlite, SqliteConnection};
 
 /// The most rows of one page.
-const PAGE_MOST: u32 = 1000;
+pub const PAGE_MOST: u32 = 1000;
 
 /// The columns of a row of the list.
 pub const ROW: &str = "
@@ -37,15 +37,44 @@ pub enum Of {
 }
 
 impl Store {
-    /// Rows that match, newest first; at most a thousand. The last one's id is the next page's `before`.
+    /// The rows of these entries, oldest first; what is none has no row.
     ///
     /// # Errors
     ///
     /// See [`service`](Self::service).
-    pub async fn log(&self, filter: &LogFilter) -> Result<Vec<LogRow>, StoreError> {
-        let text = text(filter, ROW, Of::All);
-        let rows = bind(sqlx::query(AssertSqlSafe(text)), filter).fetch_all(&self.inner.reader).await;
-        rows.map_err(unavailable)?.iter().map(read_row).collect()
+    pub async fn log_rows(&self, ids: &[String]) -> Result<Vec<LogRow>, StoreError> {
+        const BY_PLACES: &str = "
+            SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at
+            FROM log WHERE place IN (SELECT value FROM json_each($1)) ORDER BY place";
+        let places: Vec<String> = ids.iter().map(|id| place(id)).collect();
+        let query = sqlx::query(BY_PLACES).bind(serde_json::Value::from(places).to_string());
+        query.fetch_all(&self.inner.reader).await.map_err(unavailable)?.iter().map(read_row).collect()
+    }
+
+    /// The rows that came after this id, oldest first; at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn log_after(&self, id: &str, limit: u32) -> Result<Vec<LogRow>, StoreError> {
+        const AFTER: &str = "
+            SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at
+            FROM log WHERE place > $1 ORDER BY place LIMIT $2";
+        let query = sqlx::query(AFTER).bind(place(id)).bind(limit);
+        query.fetch_all(&self.inner.reader).await.map_err(unavailable)?.iter().map(read_row).collect()
+    }
+
+    /// What the run last said of its progress.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn last_progress(&self, id: &OperationId, run: u64) -> Result<Option<String>, StoreError> {
+        // From the newest line back, which is a progress while anything is said of it.
+        const LAST: &str =
+            "SELECT text FROM note WHERE owner = $1 AND run = $2 AND kind = 'progress' ORDER BY number DESC LIMIT 1";
+        let query = sqlx::query_scalar(LAST).bind(&id.0).bind(run.cast_signed());
+        query.fetch_optional(&self.inner.reader).await.map_err(unavailable)
     }
 
     /// A whole entry of the log, by the id of an operation or of a reading hook.
@@ -79,15 +108,40 @@ pub fn place(id: &str) -> String {
     }
 }
 
-fn id_of(place: &str) -> String {
+/// The id of a row.
+pub fn id_of(place: &str) -> String {
     match place.rsplit_once('_') {
         Some((ulid, prefix)) => format!("{prefix}_{ulid}"),
         None => place.to_owned(),
     }
 }
 
-/// The query for a page: constant conditions, for what is set.
-pub fn text(filter: &LogFilter, select: &'static str, of: Of) -> String {
+/// The places between which a page looks: those of its times, of the page before it, and of how far it may look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first place that counts.
+    pub lower: Option<String>,
+    /// The first place that does not count any more.
+    pub upper: Option<String>,
+}
+
+impl Span {
+    /// What the filter itself says.
+    pub fn of(filter: &LogFilter) -> Self {
+        let before = filter.before.as_deref().map(place);
+        let to = filter.to.map(words::head_of_time);
+        Self {
+            lower: filter.from.map(words::head_of_time),
+            upper: match (before, to) {
+                (Some(before), Some(to)) => Some(before.min(to)),
+                (before, to) => before.or(to),
+            },
+        }
+    }
+}
+
+/// The query for a page: constant conditions, for what is set. Words, and ids on panels, are not a matter of this table.
+pub fn text(filter: &LogFilter, span: &Span, select: &str, of: Of) -> String {
     let conditions = [
         (filter.platform.is_some(), "log.platform = $1"),
         (filter.service_id.is_some(), "log.service_id = $2"),
@@ -96,7 +150,10 @@ pub fn text(filter: &LogFilter, select: &'static str, of: Of) -> String {
         (filter.state.is_some(), "log.state = $5"),
         // Named apart, since the index leaves out most of the log.
         (filter.state.is_some_and(|state| state != State::Succeeded), "log.state <> 'succeeded'"),
-        (filter.before.is_some(), "log.place < $6"),
+        (filter.provider.is_some(), "log.provider = $6"),
+        (filter.fault.is_some(), "log.fault = $7"),
+        (span.lower.is_some(), "log.place >= $8"),
+        (span.upper.is_some(), "log.place < $9"),
         (of == Of::Operations, "log.place LIKE '%\\_op' ESCAPE '\\'"),
     ];
     let mut text = select.to_owned();
@@ -106,19 +163,27 @@ pub fn text(filter: &LogFilter, select: &'static str, of: Of) -> String {
         text.push_str(condition);
         joint = " AND ";
     }
-    text + " ORDER BY log.place DESC LIMIT $7"
+    text + " ORDER BY log.place DESC LIMIT $10"
 }
 
 /// Binds what [`text`] names.
-pub fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, filter: &LogFilter) -> Query<'q, Sqlite, SqliteArguments> {
+pub fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    filter: &LogFilter,
+    span: Span,
+    limit: u32,
+) -> Query<'q, Sqlite, SqliteArguments> {
     query
         .bind(filter.platform.clone())
         .bind(filter.service_id.clone())
         .bind(filter.hook.map(Hook::as_str))
         .bind(filter.server.clone())
         .bind(filter.state.map(State::as_str))
-        .bind(filter.before.as_deref().map(place))
-        .bind(filter.limit.min(PAGE_MOST))
+        .bind(filter.provider.clone())
+        .bind(filter.fault.map(FaultClass::as_str))
+        .bind(span.lower)
+        .bind(span.upper)
+        .bind(limit)
 }
 
 async fn all<T>(
@@ -131,7 +196,8 @@ async fn all<T>(
     rows.iter().map(read).collect()
 }
 
-fn read_row(row: &SqliteRow) -> Result<LogRow, StoreError> {
+/// A row of [`ROW`].
+pub fn read_row(row: &SqliteRow) -> Result<LogRow, StoreError> {
     let cells = Cells::new(row, "log", "place");
     Ok(LogRow {
         id: id_of(&cells.cell::<String>("place")?),
@@ -149,7 +215,8 @@ fn read_row(row: &SqliteRow) -> Result<LogRow, StoreError> {
     })
 }
 
-fn read_attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
+/// A row of attempts.
+pub fn read_attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
     let cells = Cells::new(row, "attempt", "owner");
     Ok(Attempt {
         owner: cells.cell("owner")?,
@@ -188,7 +255,8 @@ fn read_exchange(row: &SqliteRow) -> Result<Exchange, StoreError> {
     })
 }
 
-fn read_note(row: &SqliteRow) -> Result<Note, StoreError> {
+/// A row of notes.
+pub fn read_note(row: &SqliteRow) -> Result<Note, StoreError> {
     let cells = Cells::new(row, "note", "owner");
     Ok(Note {
         owner: cells.cell("owner")?,

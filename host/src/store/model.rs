@@ -1,9 +1,10 @@
 //! What goes into the store and comes out of it. No SQL here, and no database's types.
 
+use super::words::Sought;
 use crate::journal::Entry;
 use crate::operation::{Effects, State};
 use billhook_plugin_api::protocol::HookCall;
-use billhook_plugin_api::{Fault, Hook, Secret};
+use billhook_plugin_api::{Fault, FaultClass, Hook, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -52,6 +53,9 @@ pub enum ServiceStatus {
 }
 
 impl ServiceStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Empty, Self::Active, Self::Suspended, Self::Ending, Self::Terminated];
+
     /// The word in SQL and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,9 +69,7 @@ impl ServiceStatus {
 
     /// The status of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Empty, Self::Active, Self::Suspended, Self::Ending, Self::Terminated]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 }
 
@@ -535,7 +537,7 @@ pub struct Note {
     pub run: u64,
     /// Unix milliseconds.
     pub at: u64,
-    /// `note`, `progress`, `panic`, `decision`.
+    /// `note`, `progress`, `panic`, `decision`, `poll`.
     pub kind: String,
     /// Masked.
     pub text: String,
@@ -619,12 +621,33 @@ pub struct LogFilter {
     pub hook: Option<Hook>,
     /// On this server.
     pub server: Option<String>,
+    /// By this provider.
+    pub provider: Option<String>,
     /// In this state.
     pub state: Option<State>,
+    /// Whose last fault is of this class.
+    pub fault: Option<FaultClass>,
+    /// About services that have, or had in an earlier life, this id on a panel.
+    pub remote_id: Option<String>,
+    /// With all of these words, whenever they were said of it.
+    pub words: Option<Sought>,
+    /// Not older than this, Unix milliseconds, as its id tells.
+    pub from: Option<u64>,
+    /// Older than this.
+    pub to: Option<u64>,
     /// Before this id, for the next page.
     pub before: Option<String>,
     /// Rows at most.
     pub limit: u32,
+}
+
+/// A page of the log, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LogPage {
+    /// What matched.
+    pub rows: Vec<LogRow>,
+    /// [`LogFilter::before`] of the next page. It may be there without a full page: a page looks at a bounded part of the log.
+    pub next: Option<String>,
 }
 
 /// A whole entry of the log, without its list row.
@@ -635,6 +658,23 @@ pub struct LogDetail {
     /// In order.
     pub exchanges: Vec<Exchange>,
     /// In order.
+    pub notes: Vec<Note>,
+}
+
+/// An entry of the log as a service's timeline shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimelineEntry {
+    /// Its row.
+    pub row: LogRow,
+    /// In which life of the service; an operation's.
+    pub epoch: Option<u32>,
+    /// Name of the provider's own hook; an operation's.
+    pub action: Option<String>,
+    /// The platform's name of the event; an operation's.
+    pub key: Option<String>,
+    /// In order.
+    pub attempts: Vec<Attempt>,
+    /// Decisions of people, and why the host looked by itself; in order.
     pub notes: Vec<Note>,
 }
 
@@ -649,6 +689,42 @@ pub struct Due {
     pub server: String,
     /// When, Unix milliseconds; `None` is now.
     pub next_at: Option<u64>,
+}
+
+/// Which services. Everything that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceFilter {
+    /// Of this platform.
+    pub platform: Option<String>,
+    /// Where it stands.
+    pub status: Option<ServiceStatus>,
+    /// Driven by this provider.
+    pub provider: Option<String>,
+    /// On this server.
+    pub server: Option<String>,
+    /// Of this product.
+    pub product: Option<String>,
+    /// With this id on its panel.
+    pub remote_id: Option<String>,
+    /// Of this customer.
+    pub client_id: Option<String>,
+    /// With this login.
+    pub username: Option<String>,
+    /// With this domain.
+    pub domain: Option<String>,
+    /// Behind this one, for the next page.
+    pub after: Option<ServiceKey>,
+    /// Rows at most.
+    pub limit: u32,
+}
+
+/// A page of services, by platform and id.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServicePage {
+    /// What matched, without secrets.
+    pub services: Vec<Service>,
+    /// [`ServiceFilter::after`] of the next page, which may be there without a full page.
+    pub next: Option<ServiceKey>,
 }
 
 /// A service to be read after something pending.

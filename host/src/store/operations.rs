@@ -145,8 +145,11 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn list_operations(&self, filter: &LogFilter) -> Result<Vec<Operation>, StoreError> {
-        let text = logs::text(filter, LISTED, logs::Of::Operations);
-        let rows = logs::bind(sqlx::query(AssertSqlSafe(text)), filter).fetch_all(&self.inner.reader).await;
+        let span = logs::Span::of(filter);
+        let text = logs::text(filter, &span, LISTED, logs::Of::Operations);
+        let limit = filter.limit.min(logs::PAGE_MOST);
+        let query = logs::bind(sqlx::query(AssertSqlSafe(text)), filter, span, limit);
+        let rows = query.fetch_all(&self.inner.reader).await;
         rows.map_err(unavailable)?.iter().map(read).collect()
     }
 
@@ -249,9 +252,11 @@ mod tests {
             [BY_ID, BY_KEY, UNFINISHED, TAKEN, services::SERVICE, services::EARLIER, DUE, DUE_OF]
                 .map(Into::into)
                 .into();
-        for filter in [failed, of_service, of_hook] {
-            texts.push(logs::text(&filter, logs::ROW, logs::Of::All));
-            texts.push(logs::text(&filter, LISTED, logs::Of::Operations));
+        let of_fault = LogFilter { fault: Some(billhook_plugin_api::FaultClass::Quota), from: Some(1), ..all.clone() };
+        for filter in [failed, of_service, of_hook, of_fault] {
+            let span = logs::Span::of(&filter);
+            texts.push(logs::text(&filter, &span, logs::ROW, logs::Of::All));
+            texts.push(logs::text(&filter, &span, LISTED, logs::Of::Operations));
         }
         for text in texts {
             let plan =

@@ -5,7 +5,7 @@ use super::model::StoreFacts;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 
 /// One text per version; the first makes the tables.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The version that this host knows.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
@@ -98,8 +98,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_not_ours_to_serve_is_refused() {
         assert!(matches!(
-            after("UPDATE store SET schema = 2").await,
-            Err(StoreError::NewerSchema { found: 2, known: 1 })
+            after("UPDATE store SET schema = 3").await,
+            Err(StoreError::NewerSchema { found: 3, known: 2 })
         ));
         assert!(matches!(after("UPDATE store SET state = 'retired'").await, Err(StoreError::Retired { .. })));
         assert_eq!(after("UPDATE store SET state = 'recovering', generation = 3").await.unwrap().generation, 3);

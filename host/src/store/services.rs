@@ -1,25 +1,33 @@
 //! Reading services, scopes and remote ids.
 
-use super::model::{DuePoll, OperationId, Service, ServiceKey, ServiceStatus};
+use super::model::{DuePoll, OperationId, Service, ServiceFilter, ServiceKey, ServicePage, ServiceStatus};
 use super::reader::{Cells, unavailable};
 use super::{Store, StoreError, seals};
 use crate::admission::Earlier;
 use crate::operation::{Effects, State};
 use crate::seal::Sealer;
 use billhook_plugin_api::Hook;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
 use std::collections::BTreeMap;
 
 /// A service's columns, told apart from others by `s_`. Its sealed secrets are hex within JSON, so that one read has it all.
 macro_rules! service_columns {
-    () => {
+    (bare) => {
         "s.platform AS s_platform, s.service_id AS s_service_id, s.epoch AS s_epoch, s.version AS s_version,
          s.status AS s_status, s.provider AS s_provider, s.server AS s_server, s.panel AS s_panel,
          s.product AS s_product, s.remote_id AS s_remote_id, s.client_id AS s_client_id, s.username AS s_username,
          s.domain AS s_domain, s.properties AS s_properties, s.paid_until AS s_paid_until, s.ends_at AS s_ends_at,
          s.poll_at AS s_poll_at, s.pending AS s_pending, s.unsettled_ms AS s_unsettled_ms,
-         s.created_at AS s_created_at, s.updated_at AS s_updated_at,
-         (SELECT json_group_object(name, hex(sealed)) FROM service_secret
-          WHERE service_secret.platform = s.platform AND service_secret.service_id = s.service_id) AS s_secrets"
+         s.created_at AS s_created_at, s.updated_at AS s_updated_at"
+    };
+    () => {
+        concat!(
+            service_columns!(bare),
+            ", (SELECT json_group_object(name, hex(sealed)) FROM service_secret
+                WHERE service_secret.platform = s.platform AND service_secret.service_id = s.service_id) AS s_secrets"
+        )
     };
 }
 pub(super) use service_columns;
@@ -49,6 +57,14 @@ pub(super) const EARLIER: &str = concat!(
          FROM operation k WHERE k.platform = $1 AND k.key = $3) AS found
      ORDER BY found.named, found.seq"
 );
+/// For lists, which show no secret and need not open any.
+const LISTED: &str = concat!("SELECT ", service_columns!(bare), ", '{}' AS s_secrets FROM service s");
+
+/// Services that a page looks at, as in the lists of the log.
+const LOOKS_AT: u32 = 20_000;
+
+/// The most rows of one page.
+const PAGE_MOST: u32 = 1_000;
 
 impl Store {
     /// The service.
@@ -60,6 +76,29 @@ impl Store {
         let query = sqlx::query(SERVICE).bind(&key.platform).bind(&key.service_id);
         let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
         row.map(|row| read(&Cells::prefixed(&row, "service", "s_", "service_id"), &self.inner.sealer)).transpose()
+    }
+
+    /// Services that match, by platform and id, without their secrets; at most a thousand.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn list_services(&self, filter: &ServiceFilter) -> Result<ServicePage, StoreError> {
+        let limit = filter.limit.min(PAGE_MOST);
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        let mut moment = db.begin().await.map_err(unavailable)?;
+        // An id on a panel has an index, and without a filter every service matches; everything else is looked for along the
+        // key, for a bounded way.
+        let end =
+            if filter.remote_id.is_some() || !filter.searches() { None } else { end(&mut moment, filter).await? };
+        let query = bind(sqlx::query(AssertSqlSafe(list(filter, end.is_some()))), filter, end.as_ref(), limit);
+        let rows = query.fetch_all(&mut *moment).await.map_err(unavailable)?;
+        moment.commit().await.map_err(unavailable)?;
+        let services =
+            rows.iter().map(|row| read(&Cells::prefixed(row, "service", "s_", "service_id"), &self.inner.sealer));
+        let services: Vec<Service> = services.collect::<Result<_, _>>()?;
+        let last = services.last().filter(|_| services.len() == limit as usize).map(|last| last.key.clone());
+        Ok(ServicePage { services, next: last.or(end) })
     }
 
     /// What admission needs of an arriving hook, of one moment: the service, the operation of the platform with that
@@ -202,12 +241,97 @@ pub(super) fn read(cells: &Cells<'_>, sealer: &Sealer) -> Result<Service, StoreE
 /// The bytes that the database's `hex` wrote.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks_exact(2);
-    (text.len() % 2 == 0 && text.is_ascii())
+    (text.len().is_multiple_of(2) && text.is_ascii())
         .then(|| digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect())
         .flatten()
+}
+
+impl ServiceFilter {
+    /// Whether something is to match beside the key.
+    fn searches(&self) -> bool {
+        let key =
+            Self { platform: self.platform.clone(), after: self.after.clone(), limit: self.limit, ..Self::default() };
+        *self != key
+    }
+}
+
+/// Where a page ends that looks along the key; `None` when there are fewer services than it may look at.
+async fn end(db: &mut SqliteConnection, filter: &ServiceFilter) -> Result<Option<ServiceKey>, StoreError> {
+    let mut way = "SELECT platform, service_id FROM service".to_owned();
+    let conditions =
+        [(filter.platform.is_some(), "platform = $1"), (filter.after.is_some(), "(platform, service_id) > ($9, $10)")];
+    push(&mut way, &conditions);
+    let text = format!(
+        "WITH way AS MATERIALIZED ({way} ORDER BY platform, service_id LIMIT $13)
+         SELECT platform, service_id FROM way WHERE (SELECT count(*) FROM way) = $13
+         ORDER BY platform DESC, service_id DESC LIMIT 1"
+    );
+    let query = bind(sqlx::query(AssertSqlSafe(text)), filter, None, LOOKS_AT);
+    let row = query.fetch_optional(db).await.map_err(unavailable)?;
+    row.map(|row| key_of(&Cells::new(&row, "service", "service_id"))).transpose()
+}
+
+fn list(filter: &ServiceFilter, ends: bool) -> String {
+    let mut text = LISTED.to_owned();
+    let conditions = [
+        (filter.platform.is_some(), "platform = $1"),
+        (filter.status.is_some(), "status = $2"),
+        (filter.provider.is_some(), "provider = $3"),
+        (filter.server.is_some(), "server = $4"),
+        (filter.product.is_some(), "product = $5"),
+        (filter.client_id.is_some(), "client_id = $6"),
+        (filter.username.is_some(), "username = $7"),
+        (filter.domain.is_some(), "domain = $8"),
+        (filter.after.is_some(), "(platform, service_id) > ($9, $10)"),
+        (ends, "(platform, service_id) <= ($11, $12)"),
+        (filter.remote_id.is_some(), "remote_id = $14"),
+    ];
+    push(&mut text, &conditions);
+    text + " ORDER BY platform, service_id LIMIT $13"
+}
+
+fn push(text: &mut String, conditions: &[(bool, &str)]) {
+    let mut joint = " WHERE ";
+    for (_, condition) in conditions.iter().filter(|(wanted, _)| *wanted) {
+        text.push_str(joint);
+        text.push_str(condition);
+        joint = " AND ";
+    }
+}
+
+fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    filter: &ServiceFilter,
+    end: Option<&ServiceKey>,
+    rows: u32,
+) -> Query<'q, Sqlite, SqliteArguments> {
+    query
+        .bind(filter.platform.clone())
+        .bind(filter.status.map(ServiceStatus::as_str))
+        .bind(filter.provider.clone())
+        .bind(filter.server.clone())
+        .bind(filter.product.clone())
+        .bind(filter.client_id.clone())
+        .bind(filter.username.clone())
+        .bind(filter.domain.clone())
+        .bind(filter.after.as_ref().map(|key| key.platform.clone()))
+        .bind(filter.after.as_ref().map(|key| key.service_id.clone()))
+        .bind(end.map(|key| key.platform.clone()))
+        .bind(end.map(|key| key.service_id.clone()))
+        .bind(rows)
+        .bind(filter.remote_id.clone())
 }
 
 /// Whose row it is.
 pub fn key_of(cells: &Cells<'_>) -> Result<ServiceKey, StoreError> {
     Ok(ServiceKey { platform: cells.cell("platform")?, service_id: cells.cell("service_id")? })
+}
+
+/// The statements of lists, for whoever looks at their plans.
+#[cfg(test)]
+pub fn plans() -> Vec<String> {
+    let after = ServiceKey { platform: "p".into(), service_id: "1".into() };
+    let one = ServiceFilter { remote_id: Some("1".into()), ..ServiceFilter::default() };
+    let next = ServiceFilter { domain: Some("d".into()), after: Some(after), ..ServiceFilter::default() };
+    vec![list(&one, false), list(&next, true)]
 }

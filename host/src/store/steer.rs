@@ -3,7 +3,7 @@
 use super::batch::{Command, Guard};
 use super::kind::Kind;
 use super::model::Steer;
-use super::{StoreError, step};
+use super::{StoreError, step, words};
 use crate::operation::State;
 use crate::seal::Sealer;
 use serde_json::json;
@@ -33,18 +33,21 @@ pub const SQL: &[&str] = &[
      WHERE v ->> 'moves' AND service.platform = o.platform AND service.service_id = o.service_id",
     "INSERT INTO note (owner, run, at, kind, text)
      WITH {won} SELECT v ->> 'id', v ->> 'run', v ->> 'now', 'decision', v ->> 'decision' FROM won",
+    words::GATHER,
 ];
 
 /// The command.
 pub fn command(steer: &Steer, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    let row = json!({
+    let mut row = json!({
         "id": steer.id, "from": steer.from, "run": steer.run, "to": steer.to,
         "moves": !(steer.to == State::Running && steer.cancel_asked), "cancel_asked": steer.cancel_asked,
         "final": steer.to.is_final(), "touched": steer.effects.touched, "doubted": steer.effects.doubted,
         "fresh_attempts": steer.fresh_attempts, "reason": steer.reason,
         "decision": format!("{}: {}", steer.actor, steer.decision), "now": steer.now,
     });
+    let said = [Some(&steer.actor), Some(&steer.decision), steer.reason.as_ref()];
+    words::add(&mut command, &mut row, &steer.id.0, said.into_iter().flatten().map(String::as_str));
     command.row(Kind::Steer, &row);
     command.moves(&steer.id.0);
     for (position, entry) in &steer.entries {

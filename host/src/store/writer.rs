@@ -4,8 +4,9 @@ use super::batch::{Batch, Command, MAX_COMMANDS, Pass};
 use super::file::Lock;
 use super::kind;
 use super::model::Evidence;
+use super::news::News;
 use super::traffic::Traffic;
-use super::{CommitTap, Moment, StoreError, error, evidence};
+use super::{CommitTap, Moment, StoreError, error, evidence, words};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row, SqliteConnection};
@@ -65,6 +66,7 @@ pub struct Writer {
     crowded: Arc<Notify>,
     commits: Arc<AtomicU64>,
     traffic: Arc<Traffic>,
+    news: Arc<News>,
 }
 
 /// How the one writing connection is set up.
@@ -114,6 +116,7 @@ impl Writer {
             crowded: Arc::default(),
             commits: Arc::default(),
             traffic: Arc::default(),
+            news: Arc::default(),
         };
         let task = Task {
             db,
@@ -124,8 +127,11 @@ impl Writer {
             riders: writer.riders.clone(),
             crowded: writer.crowded.clone(),
             traffic: writer.traffic.clone(),
+            news: writer.news.clone(),
             texts: HashMap::new(),
             queue: VecDeque::new(),
+            // Whether an earlier opening left words is seen by a move, not worth a question at the start.
+            worded: words::WORTH_MOVING / 2,
             _lock: lock,
         };
         // Joined by `close`; dropped handles end it by closing its channel.
@@ -171,6 +177,11 @@ impl Writer {
         &self.traffic
     }
 
+    /// Where commits are heard of.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
     /// Durable transactions so far.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
@@ -204,8 +215,11 @@ struct Task {
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
     traffic: Arc<Traffic>,
+    news: Arc<News>,
     texts: HashMap<u64, Arc<str>>,
     queue: VecDeque<Pending>,
+    /// About how many rows have words that wait to be indexed.
+    worded: usize,
     _lock: Arc<Lock>,
 }
 
@@ -244,6 +258,10 @@ impl Task {
                 self.take(message, &mut leaving);
             }
             self.pass().await;
+            let has_time = self.queue.is_empty() && receiver.is_empty();
+            if self.worded >= if has_time { words::WORTH_MOVING } else { words::MOST_WAITING } {
+                self.index().await;
+            }
         }
         // What rides along has waited for a commit that does not come any more.
         self.pass().await;
@@ -252,6 +270,15 @@ impl Task {
         drop(self._lock);
         if let Some(done) = leaving {
             let _ = done.send(());
+        }
+    }
+
+    /// Moves the words that wait into the index. Nobody waits for it, and it may be lost: then they are moved another time.
+    async fn index(&mut self) {
+        self.worded = 0;
+        if let Err(failure) = sqlx::raw_sql(words::MOVE).execute(&mut self.db).await {
+            tracing::warn!(error = %failure, "words of the log could not be indexed; searches read them where they are");
+            self.recover(&failure).await;
         }
     }
 
@@ -317,6 +344,8 @@ impl Task {
     }
 
     fn deliver(&mut self, chosen: Vec<Pending>, mut fates: HashMap<usize, Fate>) {
+        self.worded += chosen.iter().map(|pending| pending.command.worded()).sum::<usize>();
+        self.news.tell(chosen.iter().map(|pending| &pending.command));
         let mut again = Vec::new();
         for (number, pending) in chosen.into_iter().enumerate() {
             match fates.remove(&number) {

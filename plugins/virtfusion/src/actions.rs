@@ -149,7 +149,10 @@ mod tests {
     }
 
     /// Each changing action with its call and what it leaves behind.
-    fn changing() -> [(&'static str, Value, &'static str, fn(&Machine) -> bool); 5] {
+    /// Name, parameters, path, and what shows on the machine that it was carried out.
+    type Changing = (&'static str, Value, &'static str, fn(&Machine) -> bool);
+
+    fn changing() -> [Changing; 5] {
         [
             ("rename", json!({ "name": "new" }), "PUT /servers/7000/modify/name", |m| m.name == "new"),
             ("backup_plan", json!({ "plan_id": 3 }), "PUT /servers/7000/backups/plan/3", |m| m.backup_plan == Some(3)),

@@ -25,6 +25,9 @@ enum Scene {
     CloseConsole,
 }
 
+/// Which effects, and how many of them there may be.
+type Limit = (fn(Effect) -> bool, usize);
+
 impl Scene {
     fn hook(self) -> (Hook, Value) {
         match self {
@@ -59,7 +62,7 @@ impl Scene {
     }
 
     /// The effects that may happen once, and how often those have that may happen again since they set the same.
-    fn limits(self) -> &'static [(fn(Effect) -> bool, usize)] {
+    fn limits(self) -> &'static [Limit] {
         const POWER: fn(Effect) -> bool = |effect| matches!(effect, Effect::PowerQueued(_));
         match self {
             Self::ChangePackage => &[(|effect| matches!(effect, Effect::PackageChanged(_)), 1)],

@@ -162,7 +162,7 @@ impl Host {
                     limit: 100,
                     ..LogFilter::default()
                 };
-                let rows = self.engine.env().store.log(&filter).await.map_err(|error| error.to_string())?;
+                let rows = self.engine.env().store.log(&filter).await.map_err(|error| error.to_string())?.rows;
                 let changing = rows.into_iter().filter(|row| row.id.starts_with("op_"));
                 Answer::Operations(changing.map(|row| (row.id, row.hook)).collect())
             }

@@ -38,12 +38,12 @@ impl Panel {
 
     /// What opens the guest of a server now; `None` when it was never built.
     pub fn guest_password(&self, server: u64) -> Option<String> {
-        self.look().world.server(server)?.password.clone()
+        self.with(|world| world.server(server)?.password.clone())
     }
 
     /// What opens the panel's pages for a user now.
     pub fn login_password(&self, user: u64) -> Option<String> {
-        self.look().world.user(user)?.password.clone()
+        self.with(|world| world.user(user)?.password.clone())
     }
 
     /// Changes the panel's timings and manners from now on.
@@ -75,9 +75,11 @@ impl Panel {
 
     /// Gives a server to another user behind the client's back.
     pub fn give(&self, id: u64, owner_id: u64) {
-        if let Some(server) = self.look().world.server_mut(id) {
-            server.owner_id = owner_id;
-        }
+        self.with(|world| {
+            if let Some(server) = world.server_mut(id) {
+                server.owner_id = owner_id;
+            }
+        });
     }
 
     /// Suspends or unsuspends a server behind the client's back.

@@ -37,7 +37,7 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
     let (mut seen, mut before) = (Vec::new(), None);
     loop {
         let filter = LogFilter { before, limit: 7, ..LogFilter::default() };
-        let page = store.log(&filter).await.unwrap();
+        let page = store.log(&filter).await.unwrap().rows;
         let Some(last) = page.last() else { break };
         before = Some(last.id.clone());
         seen.extend(page.into_iter().map(|row| row.id));
@@ -72,7 +72,7 @@ async fn a_filter_is_a_conjunction() {
         (LogFilter { state: Some(State::Running), before: Some("op_2".into()), ..all }, vec!["op_1"]),
     ];
     for (filter, expected) in rows {
-        let ids: Vec<_> = store.log(&filter).await.unwrap().into_iter().map(|row| row.id).collect();
+        let ids: Vec<_> = store.log(&filter).await.unwrap().rows.into_iter().map(|row| row.id).collect();
         assert_eq!(ids, expected, "{filter:?}");
     }
 }

@@ -218,10 +218,3 @@ CREATE TABLE note (
 ) STRICT;
 
 CREATE INDEX note_owner ON note (owner);
-
--- Servers whose operations are held back by a person, until that is ended.
-CREATE TABLE pause (
-    server    TEXT    NOT NULL PRIMARY KEY,
-    paused_by TEXT    NOT NULL,
-    paused_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;

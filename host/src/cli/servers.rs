@@ -1,0 +1,138 @@
+//! `billhook servers`: whether they are ready, and who works on them.
+
+use super::answer::{Answer, Exit};
+use super::client::{Call, Client};
+use super::complaint::WrongUse;
+use super::table::{Table, cell, coloured, fact, maybe, plain};
+use crate::views::{Page, ServerView};
+use clap::Subcommand;
+use comfy_table::Color;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServersCommand {
+    /// Configured servers
+    List,
+    /// Everything that is known of one
+    Show {
+        /// Its name in the configuration
+        name: String,
+    },
+}
+
+/// Carries the command out.
+///
+/// # Errors
+///
+/// A daemon that is not there, or refuses.
+pub(super) async fn run(client: &Client, command: &ServersCommand) -> anyhow::Result<Answer> {
+    let reply = client.send(Call::get(&["v1", "servers"])).await?;
+    let servers = Page::<Value>::deserialize(&reply.json)?.items;
+    match command {
+        ServersCommand::List => Ok(Answer::new(list_text(&servers)?, reply.json, Exit::Done)),
+        ServersCommand::Show { name } => {
+            let found = servers.into_iter().find(|server| server["name"] == name.as_str());
+            let server = found.ok_or_else(|| {
+                WrongUse::new(format!("no server {name} is configured"), "see `billhook servers list` for their names")
+            })?;
+            Ok(Answer::new(text(&server)?, server, Exit::Done))
+        }
+    }
+}
+
+fn list_text(servers: &[Value]) -> Result<String, serde_json::Error> {
+    let mut table = Table::new(&["server", "provider", "state", "running", "waiting", "address", "why"]);
+    for json in servers {
+        let server = ServerView::deserialize(json)?;
+        let (word, colour) = state(&server, json);
+        let lane = |member: &str| json["lane"][member].as_u64().map(|count| count.to_string());
+        let running = lane("running").map(|running| format!("{running}/{}", server.concurrency));
+        table.row([
+            cell(&server.name),
+            cell(&server.provider),
+            coloured(word, colour),
+            maybe(running),
+            maybe(lane("waiting")),
+            cell(&server.base_url),
+            maybe(server.reason.as_ref()),
+        ]);
+    }
+    Ok(table.text("no servers are configured"))
+}
+
+/// What keeps hooks from it, if anything does.
+fn state(server: &ServerView, json: &Value) -> (&'static str, Color) {
+    match json["breaker"]["state"].as_str() {
+        _ if !server.ready => ("not ready", Color::Red),
+        _ if !json["paused"].is_null() => ("paused", Color::Yellow),
+        Some("open" | "half_open") => ("unreachable", Color::Red),
+        _ => ("ready", Color::Green),
+    }
+}
+
+/// All members, also those that a newer daemon has.
+fn text(json: &Value) -> Result<String, serde_json::Error> {
+    let server = ServerView::deserialize(json)?;
+    let mut out = format!("{}\n", plain(&format!("{}  {}", server.name, state(&server, json).0)));
+    if let Some(members) = json.as_object() {
+        for (name, value) in members.iter().filter(|(name, _)| *name != "name") {
+            facts(&mut out, &name.replace('_', " "), value);
+        }
+    }
+    Ok(out)
+}
+
+fn facts(out: &mut String, label: &str, value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                facts(out, &format!("{label} {}", name.replace('_', " ")), value);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) => fact(out, &plain(label), text),
+        other => fact(out, &plain(label), other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn servers() -> Vec<Value> {
+        vec![
+            json!({
+                "name": "p1", "provider": "v", "base_url": "https://p1", "concurrency": 4, "ready": true,
+                "lane": { "running": 2, "waiting": 7, "oldest_ms": 1500 }, "breaker": { "state": "closed" },
+            }),
+            json!({ "name": "p2", "provider": "v", "base_url": "u", "concurrency": 4, "ready": true, "paused": { "by": "uid 0" } }),
+            json!({ "name": "p3", "provider": "v", "base_url": "u", "concurrency": 4, "ready": true, "breaker": { "state": "open" } }),
+            json!({ "name": "p4", "provider": "w", "base_url": "u", "concurrency": 4, "ready": false, "reason": "no plugin" }),
+        ]
+    }
+
+    #[test]
+    fn a_server_says_what_keeps_hooks_from_it() {
+        let expected = "\
+server  provider  state        running  waiting  address     why
+p1      v         ready        2/4      7        https://p1  -
+p2      v         paused       -        -        u           -
+p3      v         unreachable  -        -        u           -
+p4      w         not ready    -        -        u           no plugin
+";
+        assert_eq!(list_text(&servers()).unwrap(), expected);
+        assert_eq!(list_text(&[]).unwrap(), "no servers are configured\n");
+    }
+
+    #[test]
+    fn one_server_is_shown_with_all_that_the_daemon_says() {
+        let shown = text(&servers()[0]).unwrap();
+        assert!(shown.starts_with("p1  ready\n"), "{shown}");
+        for line in ["  provider   v\n", "  lane waiting 7\n", "  lane oldest ms 1500\n", "  ready      true\n"] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        assert!(text(&json!({ "name": 1 })).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Everything that happened to one service, newest first.
+
+use super::logs;
+use super::model::{Attempt, LogFilter, Note, ServiceKey, TimelineEntry};
+use super::reader::{Cells, unavailable};
+use super::{Store, StoreError};
+use serde_json::json;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+const OPERATIONS: &str = "
+SELECT id, epoch, action, key FROM operation WHERE id IN (SELECT value FROM json_each($1))";
+
+const ATTEMPTS: &str = "
+SELECT owner, run, started_at, ended_at, end, fault FROM attempt
+WHERE owner IN (SELECT value FROM json_each($1)) ORDER BY owner, run";
+
+/// What people decided and why the host looked: not what plugins remark, which is for the entry itself.
+const NOTES: &str = "
+SELECT owner, run, at, kind, text FROM note
+WHERE owner IN (SELECT value FROM json_each($1)) AND kind IN ('decision', 'poll') ORDER BY number";
+
+impl Store {
+    /// The entries about the service before the id `before`, newest first; at most a thousand. The last one's id is the next
+    /// page's `before`.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn timeline(
+        &self,
+        key: &ServiceKey,
+        before: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<TimelineEntry>, StoreError> {
+        let filter = LogFilter {
+            platform: Some(key.platform.clone()),
+            service_id: Some(key.service_id.clone()),
+            before,
+            limit,
+            ..LogFilter::default()
+        };
+        let rows = self.log(&filter).await?.rows;
+        let ids = json!(rows.iter().map(|row| &row.id).collect::<Vec<_>>()).to_string();
+        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
+        let operations = of(&mut db, OPERATIONS, &ids, read_operation).await?;
+        let attempts: Vec<Attempt> = of(&mut db, ATTEMPTS, &ids, logs::read_attempt).await?;
+        let notes: Vec<Note> = of(&mut db, NOTES, &ids, logs::read_note).await?;
+        let entries = rows.into_iter().map(|row| {
+            let operation = operations.iter().find(|operation| operation.id == row.id);
+            TimelineEntry {
+                epoch: operation.map(|operation| operation.epoch),
+                action: operation.and_then(|operation| operation.action.clone()),
+                key: operation.and_then(|operation| operation.key.clone()),
+                attempts: attempts.iter().filter(|attempt| attempt.owner == row.id).cloned().collect(),
+                notes: notes.iter().filter(|note| note.owner == row.id).cloned().collect(),
+                row,
+            }
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// What a timeline says of an operation beside its row.
+struct Accepted {
+    id: String,
+    epoch: u32,
+    action: Option<String>,
+    key: Option<String>,
+}
+
+fn read_operation(row: &SqliteRow) -> Result<Accepted, StoreError> {
+    let cells = Cells::new(row, "operation", "id");
+    Ok(Accepted {
+        id: cells.cell("id")?,
+        epoch: cells.number("epoch")?,
+        action: cells.cell("action")?,
+        key: cells.cell("key")?,
+    })
+}
+
+async fn of<T>(
+    db: &mut SqliteConnection,
+    text: &'static str,
+    ids: &str,
+    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = sqlx::query(text).bind(ids.to_owned()).fetch_all(db).await.map_err(unavailable)?;
+    rows.iter().map(read).collect()
+}
