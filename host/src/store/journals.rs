@@ -20,7 +20,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// See [`call`](Self::call).
+    /// See [`taken`](Self::taken).
     pub async fn journal(&self, id: &OperationId) -> Result<Vec<Entry>, StoreError> {
         let rows = sqlx::query(JOURNAL).bind(&id.0).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
         rows.iter().map(|row| read(row, id, &self.inner.sealer)).collect()

@@ -96,7 +96,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// See [`call`](Self::call).
+    /// See [`taken`](Self::taken).
     pub async fn result_secrets(&self, id: &OperationId) -> Result<BTreeMap<String, Secret<String>>, StoreError> {
         let secrets = "SELECT operation_id, sealed FROM result_secret WHERE operation_id = $1";
         let query = sqlx::query(secrets).bind(&id.0);

@@ -17,7 +17,7 @@ pub(in super::super) struct ProbeArgs {
     /// Forget what is remembered of this content, and open it in a probe again
     #[arg(long)]
     again: bool,
-    /// The plugin's library, lib<name>.so
+    /// The plugin's library, libNAME.so
     file: PathBuf,
 }
 
