@@ -4,7 +4,7 @@ use super::answer::{Answer, Exit};
 use super::client::{Call, Client};
 use super::complaint::WrongUse;
 use super::table::{Table, cell, coloured, fact, maybe, plain};
-use crate::views::{Page, ServerView};
+use crate::views::{BreakerWord, Page, ServerView};
 use clap::Subcommand;
 use comfy_table::Color;
 use serde::Deserialize;
@@ -45,15 +45,13 @@ fn list_text(servers: &[Value]) -> Result<String, serde_json::Error> {
     let mut table = Table::new(&["server", "provider", "state", "running", "waiting", "address", "why"]);
     for json in servers {
         let server = ServerView::deserialize(json)?;
-        let (word, colour) = state(&server, json);
-        let lane = |member: &str| json["lane"][member].as_u64().map(|count| count.to_string());
-        let running = lane("running").map(|running| format!("{running}/{}", server.concurrency));
+        let (word, colour) = state(&server);
         table.row([
             cell(&server.name),
             cell(&server.provider),
             coloured(word, colour),
-            maybe(running),
-            maybe(lane("waiting")),
+            cell(format!("{}/{}", server.lane.running, server.concurrency)),
+            cell(server.lane.waiting.to_string()),
             cell(&server.base_url),
             maybe(server.reason.as_ref()),
         ]);
@@ -62,19 +60,20 @@ fn list_text(servers: &[Value]) -> Result<String, serde_json::Error> {
 }
 
 /// What keeps hooks from it, if anything does.
-fn state(server: &ServerView, json: &Value) -> (&'static str, Color) {
-    match json["breaker"]["state"].as_str() {
+fn state(server: &ServerView) -> (&'static str, Color) {
+    let breaker = server.breaker.as_ref().map_or(BreakerWord::Closed, |breaker| breaker.state);
+    match breaker {
         _ if !server.ready => ("not ready", Color::Red),
-        _ if !json["paused"].is_null() => ("paused", Color::Yellow),
-        Some("open" | "half_open") => ("unreachable", Color::Red),
-        _ => ("ready", Color::Green),
+        _ if server.paused.is_some() => ("paused", Color::Yellow),
+        BreakerWord::Open | BreakerWord::HalfOpen => ("unreachable", Color::Red),
+        BreakerWord::Closed => ("ready", Color::Green),
     }
 }
 
 /// All members, also those that a newer daemon has.
 fn text(json: &Value) -> Result<String, serde_json::Error> {
     let server = ServerView::deserialize(json)?;
-    let mut out = format!("{}\n", plain(&format!("{}  {}", server.name, state(&server, json).0)));
+    let mut out = format!("{}\n", plain(&format!("{}  {}", server.name, state(&server).0)));
     if let Some(members) = json.as_object() {
         for (name, value) in members.iter().filter(|(name, _)| *name != "name") {
             facts(&mut out, &name.replace('_', " "), value);
@@ -105,10 +104,10 @@ mod tests {
         vec![
             json!({
                 "name": "p1", "provider": "v", "base_url": "https://p1", "concurrency": 4, "ready": true,
-                "lane": { "running": 2, "waiting": 7, "oldest_ms": 1500 }, "breaker": { "state": "closed" },
+                "lane": { "running": 2, "waiting": 7, "oldest_ms": 1500 }, "breaker": { "state": "closed", "since": "t", "unanswered": 0 },
             }),
-            json!({ "name": "p2", "provider": "v", "base_url": "u", "concurrency": 4, "ready": true, "paused": { "by": "uid 0" } }),
-            json!({ "name": "p3", "provider": "v", "base_url": "u", "concurrency": 4, "ready": true, "breaker": { "state": "open" } }),
+            json!({ "name": "p2", "provider": "v", "base_url": "u", "concurrency": 4, "ready": true, "paused": { "by": "uid 0", "since": "t" } }),
+            json!({ "name": "p3", "provider": "v", "base_url": "u", "concurrency": 4, "ready": true, "breaker": { "state": "open", "since": "t", "unanswered": 5 } }),
             json!({ "name": "p4", "provider": "w", "base_url": "u", "concurrency": 4, "ready": false, "reason": "no plugin" }),
         ]
     }
@@ -118,9 +117,9 @@ mod tests {
         let expected = "\
 server  provider  state        running  waiting  address     why
 p1      v         ready        2/4      7        https://p1  -
-p2      v         paused       -        -        u           -
-p3      v         unreachable  -        -        u           -
-p4      w         not ready    -        -        u           no plugin
+p2      v         paused       0/4      0        u           -
+p3      v         unreachable  0/4      0        u           -
+p4      w         not ready    0/4      0        u           no plugin
 ";
         assert_eq!(list_text(&servers()).unwrap(), expected);
         assert_eq!(list_text(&[]).unwrap(), "no servers are configured\n");
