@@ -27,6 +27,7 @@ pub mod wire;
 pub mod attempt;
 pub mod cli;
 pub mod engine;
+pub mod metrics;
 pub mod panel;
 pub mod server;
 pub mod views;

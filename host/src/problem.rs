@@ -31,12 +31,18 @@ pub enum ProblemType {
     Unsupported,
     /// The operation's state does not allow that.
     WrongState,
-    /// A limit of the API.
+    /// The body is longer than the API takes.
     TooLarge,
+    /// The head of the request is longer than the API takes, or has more headers.
+    HeadTooLarge,
+    /// The request came in too slowly.
+    RequestTimeout,
     /// The hook expired before it could be taken.
     Expired,
     /// The host is going down or its store does not answer; nothing was accepted.
     Unavailable,
+    /// All connections are taken; nothing was read.
+    Overloaded,
     /// The hook was carried out and failed.
     HookFailed,
     /// The hook was accepted, and ended before anything was done.
@@ -51,7 +57,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::NotAllowed,
         Self::HookNotAllowed,
@@ -65,8 +71,11 @@ impl ProblemType {
         Self::Unsupported,
         Self::WrongState,
         Self::TooLarge,
+        Self::HeadTooLarge,
+        Self::RequestTimeout,
         Self::Expired,
         Self::Unavailable,
+        Self::Overloaded,
         Self::HookFailed,
         Self::HookCancelled,
         Self::MethodNotAllowed,
@@ -87,9 +96,11 @@ impl ProblemType {
             Self::MethodNotAllowed => 405,
             Self::UnsupportedMediaType => 415,
             Self::Internal => 500,
+            Self::RequestTimeout => 408,
             Self::TooLarge => 413,
+            Self::HeadTooLarge => 431,
             Self::Expired => 410,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Overloaded => 503,
         }
     }
 
@@ -109,8 +120,11 @@ impl ProblemType {
             Self::Unsupported => "unsupported",
             Self::WrongState => "wrong_state",
             Self::TooLarge => "too_large",
+            Self::HeadTooLarge => "head_too_large",
+            Self::RequestTimeout => "request_timeout",
             Self::Expired => "expired",
             Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
             Self::HookFailed => "hook_failed",
             Self::HookCancelled => "hook_cancelled",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -133,9 +147,12 @@ impl ProblemType {
             Self::NotConfigured => "Not configured",
             Self::Unsupported => "The provider does not support this",
             Self::WrongState => "The operation's state does not allow this",
-            Self::TooLarge => "Too large",
+            Self::TooLarge => "The body is too large",
+            Self::HeadTooLarge => "The head of the request is too large",
+            Self::RequestTimeout => "The request came in too slowly",
             Self::Expired => "The hook has expired",
             Self::Unavailable => "Not available at the moment",
+            Self::Overloaded => "Too many connections",
             Self::HookFailed => "The hook failed",
             Self::HookCancelled => "The hook was cancelled",
             Self::MethodNotAllowed => "The path does not know this method",

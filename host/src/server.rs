@@ -12,6 +12,7 @@ mod connection;
 mod headers;
 mod hooks;
 mod log;
+mod metrics;
 mod operations;
 mod present;
 mod query;

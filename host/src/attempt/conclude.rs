@@ -79,6 +79,7 @@ impl Session {
         let result = result.map_err(|fault| self.masked_fault(inner, fault));
         let state = if result.is_ok() { State::Succeeded } else { State::Failed };
         let attempt = self.attempt(state, result.as_ref().err().cloned());
+        self.count(self.subject.hook(), &attempt);
         let evidence = self.evidence(inner, Some(attempt));
         Conclusion::Reading { result: Box::new(result), evidence }
     }
@@ -120,15 +121,19 @@ impl Session {
         let state = finish.state;
         let after_ms = finish.next_at.map(|at| at.saturating_sub(now));
         let attempt = self.attempt(state, finish.fault.clone());
+        self.count(operation.hook, &attempt);
         let evidence = self.evidence(inner, Some(attempt));
         match self.env.store.finish(finish, evidence).await {
-            Ok(true) => Conclusion::Operation {
-                state,
-                after_ms,
-                unsettled: inner.unsettled,
-                released: std::mem::take(&mut inner.released),
-                blocked_on: inner.blocked_on.take(),
-            },
+            Ok(true) => {
+                self.env.metrics.operation(operation.hook, &operation.provider, state);
+                Conclusion::Operation {
+                    state,
+                    after_ms,
+                    unsettled: inner.unsettled,
+                    released: std::mem::take(&mut inner.released),
+                    blocked_on: inner.blocked_on.take(),
+                }
+            }
             Ok(false) => Conclusion::Void,
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, error = %error, "the outcome could not be stored");
@@ -282,6 +287,11 @@ impl Session {
             code: fault.code.as_deref().map(|text| masker.text(text)),
             ..fault
         }
+    }
+
+    fn count(&self, hook: Hook, attempt: &Attempt) {
+        let end = attempt.end.as_deref().unwrap_or_default();
+        self.env.metrics.attempt(hook, &self.panel.provider.manifest.name, end, attempt.fault.as_ref());
     }
 
     fn attempt(&self, state: State, fault: Option<Fault>) -> Attempt {

@@ -58,6 +58,7 @@ impl Session {
         let n = self.env.tap_before().await;
         let exchange = self.panel.wire.send(self.wire_request(&request)?).await;
         self.env.tap_after(n).await;
+        self.env.metrics.exchange(&self.panel.provider.manifest.name, &exchange);
 
         let mut inner = self.inner.lock().await;
         let left = exchange.sent == wire::Sent::Maybe;

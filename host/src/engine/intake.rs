@@ -152,7 +152,11 @@ impl Engine {
         match self.env.store.accept(new).await.map_err(unavailable)? {
             Accepted::Moved => Ok(None),
             Accepted::Stored { run, cancelled, .. } => {
+                self.env.metrics.operation(hook, &panel.provider.manifest.name, State::Queued);
                 for id in &cancelled {
+                    if let Some(ended) = earlier.iter().find(|operation| operation.id == *id) {
+                        self.env.metrics.operation(ended.hook, &ended.provider, State::Cancelled);
+                    }
                     self.changed(id);
                 }
                 match (run, permits) {

@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::refusal::{Refusal, internal};
-use super::{catalog, hooks, log, operations, services};
+use super::{catalog, hooks, log, metrics, operations, services};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemType};
 use axum::Router;
@@ -64,6 +64,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/products", get(catalog::products))
         .route("/healthz", get(catalog::health))
         .route("/readyz", get(catalog::ready))
+        .route("/metrics", get(metrics::show))
         .fallback(no_path)
         .method_not_allowed_fallback(no_method)
         .with_state(api)

@@ -16,7 +16,7 @@ const DRAIN: usize = 8;
 ///
 /// # Errors
 ///
-/// `unsupported_media_type`, `too_large`; `invalid_request` when it breaks off or is too slow; `unavailable` on a stop.
+/// `unsupported_media_type`, `too_large`, `request_timeout`; `invalid_request` when it breaks off; `unavailable` on a stop.
 pub(super) async fn json(api: &Api, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     if !headers::is_json(headers) {
         return Err(Problem {
@@ -28,8 +28,9 @@ pub(super) async fn json(api: &Api, headers: &HeaderMap, body: Body) -> Result<B
     let settings = &api.engine.config().socket;
     let bytes = tokio::select! {
         read = whole(body, settings.max_body) => read?,
-        () = api.engine.env().clock.sleep(settings.idle_timeout) => {
-            return Err(Problem::at("", "the body took too long to arrive"));
+        () = api.engine.env().clock.sleep(settings.body_timeout) => {
+            return Err(Problem::new(ProblemType::RequestTimeout, "the body took too long to arrive")
+                .remedy("send the request in one go"));
         }
         () = api.stopping.cancelled() => return Err(going_down()),
     };

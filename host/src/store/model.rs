@@ -606,6 +606,19 @@ pub struct LogRow {
     pub ended_at: Option<u64>,
 }
 
+/// The unfinished operations of one server in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The server's name.
+    pub server: String,
+    /// Where they stand.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+    /// When the oldest was accepted, Unix milliseconds.
+    pub oldest_at: u64,
+}
+
 /// Which rows of the log. Everything that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogFilter {
