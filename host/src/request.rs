@@ -1,8 +1,14 @@
 //! A hook's body, as a platform sends it, and what makes it the event that it is.
 
+mod needs;
+mod strict;
+
+pub use needs::{Member, Takes, takes};
+pub(crate) use strict::read;
+
 use crate::problem::Problem;
 use billhook_plugin_api::{Client, Hook, PaidUntil, Secret};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -11,22 +17,22 @@ use sha2::{Digest, Sha256};
 #[serde(deny_unknown_fields)]
 pub struct HookBody {
     /// What it is about; for all hooks on a service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::object", skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceBody>,
     /// Name of a configured server; for `test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// Contact data of the customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "client", skip_serializing_if = "Option::is_none")]
     pub client: Option<Client>,
     /// What was bought; needed for `create`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::object", skip_serializing_if = "Option::is_none")]
     pub product: Option<ProductBody>,
     /// A password that the customer chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret<String>>,
     /// For `renew`: old and new end of the paid period.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "paid_until", skip_serializing_if = "Option::is_none")]
     pub paid_until: Option<PaidUntil>,
     /// For `suspend`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,20 +80,7 @@ impl HookBody {
     ///
     /// `invalid_request` with the JSON pointer of the first member that does not fit; no value is quoted.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let body: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = pointer(error.path());
-            let inner = error.inner();
-            let text = match inner.classify() {
-                serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
-                    format!("the body is not JSON: line {} column {}", inner.line(), inner.column())
-                }
-                _ => plain(&inner.to_string()),
-            };
-            Problem::at(path, text).remedy("compare the body with docs/http-api.md")
-        })?;
-        reader.end().map_err(|_| Problem::at("", "something follows the JSON body"))?;
-        Ok(body)
+        read(bytes)
     }
 
     /// Checks what a hook needs and must not have.
@@ -96,18 +89,7 @@ impl HookBody {
     ///
     /// `invalid_request` at the member that is missing, empty, too long, or of another hook.
     pub fn check(&self, hook: Hook) -> Result<(), Problem> {
-        let on_server = hook == Hook::Test;
-        match (&self.service, &self.server) {
-            (None, None) if on_server => return Err(Problem::at("/server", "test needs the name of a server")),
-            (Some(_), _) if on_server => return Err(Problem::at("/service", "test is about a server, not a service")),
-            (None, _) if !on_server && hook != Hook::Action => {
-                return Err(Problem::at("/service", format!("{hook} needs a service")));
-            }
-            (_, Some(_)) if !on_server => {
-                return Err(Problem::at("/server", format!("{hook} takes no server: the product says where it goes")));
-            }
-            _ => {}
-        }
+        takes(hook).check(self, hook)?;
         if let Some(service) = &self.service {
             id("/service/id", &service.id)?;
             for (path, value) in [
@@ -120,29 +102,12 @@ impl HookBody {
                 }
             }
         }
-        if hook == Hook::Create && self.product.is_none() {
-            return Err(Problem::at("/product", "create needs a product"));
-        }
-        match (&self.paid_until, hook) {
-            (None, Hook::Renew) => {
-                return Err(Problem::at("/paid_until", "renew needs the old and the new paid-until date"));
+        if let Some(dates) = &self.paid_until {
+            date("/paid_until/from", &dates.from)?;
+            date("/paid_until/to", &dates.to)?;
+            if dates.to <= dates.from {
+                return Err(Problem::at("/paid_until/to", "the new date is not after the old one"));
             }
-            (Some(_), hook) if hook != Hook::Renew => {
-                return Err(Problem::at("/paid_until", format!("{hook} takes no paid-until date")));
-            }
-            (Some(dates), _) => {
-                date("/paid_until/from", &dates.from)?;
-                date("/paid_until/to", &dates.to)?;
-                if dates.to <= dates.from {
-                    return Err(Problem::at("/paid_until/to", "the new date is not after the old one"));
-                }
-            }
-            _ => {}
-        }
-        if (hook == Hook::Action) != self.action.is_some() {
-            let text =
-                if hook == Hook::Action { "action needs a name" } else { "only the hook `action` has an action" };
-            return Err(Problem::at("/action", text));
         }
         Ok(())
     }
@@ -165,38 +130,46 @@ impl HookBody {
     }
 }
 
-/// The JSON pointer of a path; the top is the empty pointer.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut out = String::new();
-    for part in path {
-        match part {
-            serde_path_to_error::Segment::Seq { index } => out.push_str(&format!("/{index}")),
-            serde_path_to_error::Segment::Map { key } => {
-                out.push('/');
-                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            serde_path_to_error::Segment::Enum { variant } => {
-                out.push('/');
-                out.push_str(variant);
-            }
-            serde_path_to_error::Segment::Unknown => {}
-        }
-    }
-    out
+/// [`Client`] without members that it does not have. The contract's own type takes any, so that a newer host can tell an
+/// older plugin more.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientBody {
+    /// Person or company.
+    #[serde(default)]
+    name: String,
+    /// Company, where the platform keeps it apart.
+    #[serde(default)]
+    company: Option<String>,
+    /// Address for mail.
+    #[serde(default)]
+    email: String,
+    /// As the platform has it.
+    #[serde(default)]
+    phone: Option<String>,
+    /// BCP 47, as `en` or `pt-BR`.
+    #[serde(default)]
+    language: Option<String>,
 }
 
-/// Serde's own text without the value that it may quote.
-fn plain(text: &str) -> String {
-    match text.split_once(" at line ") {
-        Some((text, _)) if text.starts_with("invalid type: ") || text.starts_with("invalid value: ") => {
-            match text.split_once(", expected ") {
-                Some((_, expected)) => format!("another type was expected: {expected}"),
-                None => "another type was expected".to_owned(),
-            }
-        }
-        Some((text, _)) => text.to_owned(),
-        None => text.to_owned(),
-    }
+/// [`PaidUntil`], in the same way.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PaidUntilBody {
+    /// Until when it was paid before.
+    from: String,
+    /// Until when it is paid now.
+    to: String,
+}
+
+fn client<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Client>, D::Error> {
+    let body: Option<ClientBody> = strict::object(deserializer)?;
+    Ok(body.map(|ClientBody { name, company, email, phone, language }| Client { name, company, email, phone, language }))
+}
+
+fn paid_until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PaidUntil>, D::Error> {
+    let body: Option<PaidUntilBody> = strict::object(deserializer)?;
+    Ok(body.map(|PaidUntilBody { from, to }| PaidUntil { from, to }))
 }
 
 fn id(path: &str, value: &str) -> Result<(), Problem> {
@@ -230,8 +203,15 @@ mod tests {
     #[test]
     fn a_body_that_does_not_fit_is_refused_with_its_place() {
         for (body, path, word) in [
-            (r#"{"#, "", "not JSON"),
+            (r#"{"#, "", "too early"),
             (r#"{"service":{"id":7}}"#, "/service/id", "string"),
+            (r#"{"service":["7"]}"#, "/service", "an object"),
+            (r#"{"client":["Acme"]}"#, "/client", "an object"),
+            (r#"{"client":{"nmae":"Acme"}}"#, "/client/nmae", "unknown field"),
+            (r#"{"paid_until":["2026-01-01","2027-01-01"]}"#, "/paid_until", "an object"),
+            (r#"{"paid_until":{"from":"2026-01-01","until":"2027-01-01"}}"#, "/paid_until/until", "unknown field"),
+            (r#"{"product":["vps"]}"#, "/product", "an object"),
+            (r#"{"product":{"id":"p","options":{"os":1,"os":2}}}"#, "/product/options/os", "more than once"),
             (r#"{"service":{"id":"7","ip":"x"}}"#, "/service/ip", "unknown field"),
             (r#"{"colour":1}"#, "/colour", "unknown field"),
             (r#"{"product":{"options":{}}}"#, "/product", "missing field"),
@@ -270,6 +250,11 @@ mod tests {
             ),
             (Hook::Suspend, r#"{"service":{"id":"1"},"server":"s"}"#, "/server"),
             (Hook::Suspend, r#"{"service":{"id":"1"},"action":"a"}"#, "/action"),
+            (Hook::Suspend, r#"{"service":{"id":"1"},"product":{"id":"p"}}"#, "/product"),
+            (Hook::Status, r#"{"service":{"id":"1"},"password":"x"}"#, "/password"),
+            (Hook::Create, r#"{"service":{"id":"1"},"product":{"id":"p"},"reason":"x"}"#, "/reason"),
+            (Hook::Action, r#"{"service":{"id":"1"}}"#, "/action"),
+            (Hook::Action, r#"{"action":"a"}"#, "/service"),
             (Hook::Test, r#"{}"#, "/server"),
             (Hook::Test, r#"{"service":{"id":"1"},"server":"s"}"#, "/service"),
         ] {

@@ -171,14 +171,10 @@ enum Word {
 fn settlement(bytes: &[u8]) -> Result<Decision, Problem> {
     // The reason is shown in one line of the log.
     const LONGEST_REASON: usize = 1_000;
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let body: Settlement = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { format!("/{path}") };
-        Problem::at(path, "not a decision as docs/http-api.md describes it")
+    let body: Settlement = crate::request::read(bytes).map_err(|problem| {
+        problem
             .remedy(r#"send {"decision":"exists","remote_id":"…"}, {"decision":"absent"} or {"decision":"give_up","reason":"…"}"#)
     })?;
-    reader.end().map_err(|_| Problem::at("", "something follows the JSON body"))?;
     match (body.decision, body.remote_id, body.reason) {
         (Word::Exists, Some(remote_id), None) => Ok(Decision::Exists { remote_id }),
         (Word::Exists, None, _) => Err(Problem::at("/remote_id", "`exists` needs the id on the panel")),
