@@ -58,8 +58,7 @@ async fn drive(env: &Arc<Env>, session: &Arc<Session>, hook: Hook, call: &HookCa
     let message = Message { head: head.into(), body: Vec::new().into() };
     let future = session.panel.plugin.call(meta, RStr::from(hook.as_str()), message);
     // The plugin guards its own future; the host's guard is for one that does not.
-    let task = AbortOnDrop(env.plugin_runtime.spawn(Guarded::new(session.call_id, future)));
-    let mut task = task;
+    let mut task = AbortOnDrop(env.plugin_runtime.spawn(Guarded::new(session.call_id, future)));
     let sleep = env.clock.sleep(deadline);
     tokio::select! {
         biased;

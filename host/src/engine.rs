@@ -135,7 +135,7 @@ impl Engine {
 
     /// Whether nothing is under way and nothing is due: only time, a caller or a panel can move something now.
     pub fn is_idle(&self) -> bool {
-        !self.agenda.is_due() && self.activity.under_way() == 0
+        self.agenda.is_idle()
     }
 
     /// Monotonic time at which the engine next has something to do by itself.

@@ -155,11 +155,8 @@ mod tests {
     #[test]
     fn an_exchange_has_one_result() {
         let host = || "panel.example:443".to_owned();
-        let late = WireFailure::Timeout {
-            host: host(),
-            limit: Duration::from_secs(1),
-            phase: crate::wire::Phase::Waiting,
-        };
+        let late =
+            WireFailure::Timeout { host: host(), limit: Duration::from_secs(1), phase: crate::wire::Phase::Waiting };
         for (sent, outcome, expected) in [
             (Sent::Maybe, Ok(204), ExchangeResult::Ok),
             (Sent::Maybe, Ok(302), ExchangeResult::Redirect),
@@ -169,11 +166,7 @@ mod tests {
             (Sent::No, Err(late.clone()), ExchangeResult::Unsent),
             (Sent::Maybe, Err(late), ExchangeResult::Timeout),
             (Sent::Maybe, Err(WireFailure::Closed { host: host() }), ExchangeResult::Lost),
-            (
-                Sent::Maybe,
-                Err(WireFailure::BodyTooLarge { host: host(), limit_bytes: 1 }),
-                ExchangeResult::Unreadable,
-            ),
+            (Sent::Maybe, Err(WireFailure::BodyTooLarge { host: host(), limit_bytes: 1 }), ExchangeResult::Unreadable),
         ] {
             assert_eq!(result_of(&exchange(sent, outcome.clone())), expected, "{sent:?} {outcome:?}");
         }

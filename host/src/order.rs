@@ -46,7 +46,7 @@ fn cancels(hook: Hook, earlier: Hook) -> bool {
 /// Whether a waiting operation of `earlier` may be left behind by `hook`.
 fn passes(hook: Hook, earlier: &Line) -> bool {
     matches!(hook, Hook::Suspend | Hook::Terminate)
-        && matches!(earlier.hook, Hook::Renew)
+        && matches!(earlier.hook, Hook::Renew | Hook::Power | Hook::OrderAddons | Hook::ChangePassword)
         && matches!(earlier.state, State::Waiting | State::Attention)
 }
 
@@ -117,8 +117,16 @@ mod tests {
 
     #[test]
     fn who_passes_whom() {
-        use Hook::{Create, Renew, Suspend, Terminate, Unsuspend};
+        use Hook::{
+            ChangePackage, ChangePassword, Create, OrderAddons, Power, Reinstall, Renew, Suspend, Terminate, Unsuspend,
+        };
         for (hook, earlier, state, effects, may) in [
+            (Terminate, Power, State::Waiting, DOUBT, true),
+            (Suspend, OrderAddons, State::Attention, DOUBT, true),
+            (Suspend, ChangePassword, State::Attention, DOUBT, true),
+            (Power, Power, State::Waiting, DOUBT, false),
+            (Suspend, Reinstall, State::Waiting, DOUBT, false),
+            (Terminate, ChangePackage, State::Attention, DOUBT, false),
             (Terminate, Renew, State::Waiting, DOUBT, true),
             (Suspend, Renew, State::Attention, DOUBT, true),
             (Suspend, Renew, State::Running, DONE, false),

@@ -4,7 +4,7 @@ use crate::mask::SecretPath;
 use crate::plugin::Loaded;
 use crate::wire::{Auth, Wire};
 use billhook_abi::PluginObject;
-use billhook_plugin_api::{Action, Hook, Manifest};
+use billhook_plugin_api::{Action, Hook, Manifest, PowerAction};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -37,9 +37,15 @@ impl Provider {
         }
     }
 
-    /// Whether the hook may change something outside of steps.
-    pub fn converges(&self, hook: Hook) -> bool {
+    /// Whether the hook may change something outside of steps. `action` says what a `power` does.
+    pub fn converges(&self, hook: Hook, action: Option<&str>) -> bool {
         self.manifest.convergent.contains(&hook)
+            && (hook != Hook::Power || action.and_then(PowerAction::parse).is_some_and(PowerAction::is_convergent))
+    }
+
+    /// Whether a claim of the hook counts as having changed something, until it is proven that nothing left.
+    pub fn touches(&self, hook: Hook, action: Option<&str>) -> bool {
+        hook == Hook::Action || self.converges(hook, action)
     }
 
     /// The manifest's action of that name.

@@ -6,11 +6,13 @@ mod strict;
 pub use needs::{Member, Takes, takes};
 pub(crate) use strict::read;
 
+use crate::mask::Fingerprinter;
 use crate::problem::Problem;
-use billhook_plugin_api::{Client, Hook, PaidUntil, Secret};
+use billhook_plugin_api::{Addon, Client, Hook, PaidUntil, PasswordTarget, PowerAction, Secret};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 
 /// The body of `POST /v1/hooks/{hook}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,21 @@ pub struct HookBody {
     /// For `action`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
+    /// For `order_addons`.
+    #[serde(default, deserialize_with = "strict::objects", skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<Addon>,
+    /// For `power`: what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerAction>,
+    /// For `change_password`: whose; the provider's usual one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<PasswordTarget>,
+    /// For `reinstall`: what is on the machine may be lost. Nothing else is accepted there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// For `options`: the product setting whose values are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// A service, as the platform names it.
@@ -109,13 +126,32 @@ impl HookBody {
                 return Err(Problem::at("/paid_until/to", "the new date is not after the old one"));
             }
         }
+        let mut named = HashSet::new();
+        for (index, addon) in self.addons.iter().enumerate() {
+            id(&format!("/addons/{index}/id"), &addon.id)?;
+            if addon.quantity == 0 {
+                return Err(Problem::at(format!("/addons/{index}/quantity"), "at least 1"));
+            }
+            if !named.insert(&addon.id) {
+                return Err(Problem::at(format!("/addons/{index}/id"), "named twice: say it with `quantity`"));
+            }
+        }
+        if let Some(field) = &self.field {
+            id("/field", field)?;
+        }
         Ok(())
     }
 
-    /// Hash of what makes this hook the event that it is: hook, service, product, target, money; neither contact data nor waits
-    /// nor the password.
-    pub fn fingerprint(&self, hook: Hook) -> String {
-        let content = json!({
+    /// What a hook does beyond its word: the name of an action, or what a `power` does.
+    pub fn action(&self) -> Option<&str> {
+        self.action.as_deref().or(self.power.map(PowerAction::as_str))
+    }
+
+    /// Hash of what makes this hook the event that it is: hook, service, product, target, money; neither contact data nor
+    /// waits. A password only where it is what the hook is about, and then as the host's keyed fingerprint.
+    pub fn fingerprint(&self, hook: Hook, prints: &Fingerprinter) -> String {
+        let password = self.password.as_ref().filter(|_| hook == Hook::ChangePassword);
+        let mut content = json!({
             "hook": hook,
             "service": self.service.as_ref().map(|service| &service.id),
             "server": self.server,
@@ -124,6 +160,17 @@ impl HookBody {
             "action": self.action,
             "params": self.params,
         });
+        // Absent rather than null where they say nothing, so that the events of an older store keep their hashes.
+        for (name, value) in [
+            ("addons", (!self.addons.is_empty()).then(|| json!(self.addons))),
+            ("power", self.power.map(|power| json!(power))),
+            ("target", self.target.map(|target| json!(target))),
+            ("password", password.map(|password| json!(prints.of_event(password.expose())))),
+        ] {
+            if let Some(value) = value {
+                content[name] = value;
+            }
+        }
         // serde_json's map is ordered by key, so equal contents give equal texts.
         let digest = Sha256::digest(content.to_string().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -164,7 +211,13 @@ struct PaidUntilBody {
 
 fn client<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Client>, D::Error> {
     let body: Option<ClientBody> = strict::object(deserializer)?;
-    Ok(body.map(|ClientBody { name, company, email, phone, language }| Client { name, company, email, phone, language }))
+    Ok(body.map(|ClientBody { name, company, email, phone, language }| Client {
+        name,
+        company,
+        email,
+        phone,
+        language,
+    }))
 }
 
 fn paid_until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PaidUntil>, D::Error> {
@@ -191,7 +244,7 @@ fn date(path: &str, value: &str) -> Result<(), Problem> {
     value
         .parse::<jiff::civil::Date>()
         .ok()
-        .filter(|_| value.len() == 10)
+        .filter(|date| date.to_string() == value)
         .map(|_| ())
         .ok_or_else(|| Problem::at(path, "not a date of the form YYYY-MM-DD"))
 }
@@ -211,6 +264,9 @@ mod tests {
             (r#"{"paid_until":["2026-01-01","2027-01-01"]}"#, "/paid_until", "an object"),
             (r#"{"paid_until":{"from":"2026-01-01","until":"2027-01-01"}}"#, "/paid_until/until", "unknown field"),
             (r#"{"product":["vps"]}"#, "/product", "an object"),
+            (r#"{"addons":{"id":"a"}}"#, "/addons", "a list of objects"),
+            (r#"{"addons":[{"id":"a"},["b",2]]}"#, "/addons/1", "an object"),
+            (r#"{"addons":[{"id":"a"},null]}"#, "/addons/1", "an object"),
             (r#"{"product":{"id":"p","options":{"os":1,"os":2}}}"#, "/product/options/os", "more than once"),
             (r#"{"service":{"id":"7","ip":"x"}}"#, "/service/ip", "unknown field"),
             (r#"{"colour":1}"#, "/colour", "unknown field"),
@@ -248,6 +304,11 @@ mod tests {
                 r#"{"service":{"id":"1"},"paid_until":{"from":"2027-01-01","to":"2027-01-01"}}"#,
                 "/paid_until/to",
             ),
+            (
+                Hook::Renew,
+                r#"{"service":{"id":"1"},"paid_until":{"from":"2026-01-01","to":"2027-W01-1"}}"#,
+                "/paid_until/to",
+            ),
             (Hook::Suspend, r#"{"service":{"id":"1"},"server":"s"}"#, "/server"),
             (Hook::Suspend, r#"{"service":{"id":"1"},"action":"a"}"#, "/action"),
             (Hook::Suspend, r#"{"service":{"id":"1"},"product":{"id":"p"}}"#, "/product"),
@@ -257,6 +318,19 @@ mod tests {
             (Hook::Action, r#"{"action":"a"}"#, "/service"),
             (Hook::Test, r#"{}"#, "/server"),
             (Hook::Test, r#"{"service":{"id":"1"},"server":"s"}"#, "/service"),
+            (Hook::List, r#"{"service":{"id":"1"}}"#, "/service"),
+            (Hook::Options, r#"{"server":"s"}"#, "/field"),
+            (Hook::Test, r#"{"server":"s","field":"plan"}"#, "/field"),
+            (Hook::ChangePackage, r#"{"service":{"id":"1"}}"#, "/product"),
+            (Hook::Power, r#"{"service":{"id":"1"}}"#, "/power"),
+            (Hook::Suspend, r#"{"service":{"id":"1"},"power":"stop"}"#, "/power"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[]}"#, "/addons"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[{"id":"a"},{"id":" "}]}"#, "/addons/1/id"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[{"id":"a"},{"id":"a"}]}"#, "/addons/1/id"),
+            (Hook::OrderAddons, r#"{"service":{"id":"1"},"addons":[{"id":"a","quantity":0}]}"#, "/addons/0/quantity"),
+            (Hook::Reinstall, r#"{"service":{"id":"1"}}"#, "/confirm"),
+            (Hook::Create, r#"{"service":{"id":"1"},"product":{"id":"p"},"confirm":true}"#, "/confirm"),
+            (Hook::Create, r#"{"service":{"id":"1"},"product":{"id":"p"},"target":"root"}"#, "/target"),
         ] {
             let problem = HookBody::parse(body.as_bytes()).unwrap().check(hook).unwrap_err();
             assert_eq!(problem.path.as_deref(), Some(path), "{hook} {body}");
@@ -264,8 +338,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_hook_is_about_is_part_of_the_event() {
+        let prints = Fingerprinter::new(&[7; 32]);
+        for (hook, one, other, same) in [
+            (Hook::ChangePassword, r#"{"password":"one-password"}"#, r#"{"password":"two-password"}"#, false),
+            (Hook::Reinstall, r#"{"password":"one-password"}"#, r#"{"password":"two-password"}"#, true),
+            (Hook::ChangePassword, r#"{"target":"root"}"#, r#"{"target":"account"}"#, false),
+            (Hook::Power, r#"{"power":"start"}"#, r#"{"power":"stop"}"#, false),
+            (Hook::OrderAddons, r#"{"addons":[{"id":"a"}]}"#, r#"{"addons":[{"id":"a","quantity":1}]}"#, true),
+            (Hook::OrderAddons, r#"{"addons":[{"id":"a"}]}"#, r#"{"addons":[{"id":"b"}]}"#, false),
+        ] {
+            let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(hook, &prints);
+            assert_eq!(print(one) == print(other), same, "{hook} {one} {other}");
+        }
+    }
+
+    #[test]
     fn contact_data_is_not_part_of_the_event() {
-        let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(Hook::Create);
+        let prints = Fingerprinter::new(&[7; 32]);
+        let print = |body: &str| HookBody::parse(body.as_bytes()).unwrap().fingerprint(Hook::Create, &prints);
         let first = print(r#"{"service":{"id":"1","domain":"a"},"product":{"id":"p"},"client":{"email":"a@x"}}"#);
         assert_eq!(first, print(r#"{"product":{"id":"p"},"client":{"email":"b@x"},"service":{"id":"1"}}"#));
         assert_ne!(first, print(r#"{"service":{"id":"1"},"product":{"id":"q"}}"#));

@@ -8,7 +8,9 @@ use crate::journal::{Kind, Stage};
 use crate::operation::State;
 use crate::problem::ProblemDocument;
 use crate::store::ServiceStatus;
-use billhook_plugin_api::{Action, FaultClass, Finding, Hook, Secret, ServiceState};
+use billhook_plugin_api::{
+    Action, FaultClass, Finding, Hook, ListedAccount, Measure, OptionValue, Secret, ServiceState,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -172,6 +174,21 @@ pub struct ResultView {
     /// `test`: what was looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// `console` and `login`: until when the link in `secrets` is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// `console`: how to open it, as `html` or `vnc_websocket`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// `usage`: what is measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<Measure>,
+    /// `list`: what the server has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<Vec<ListedAccount>>,
+    /// `options`: which values the setting may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<OptionValue>>,
     /// `action`: its own answer.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,

@@ -4,8 +4,9 @@ use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::guard::{Guarded, Quiet, report_panics};
 use crate::hook::{
-    Account, ActionCall, ActionResult, Change, Create, Ended, Hook, Renew, Service, Status, StatusReport, Suspend,
-    Terminate, TestReport, Unsuspend,
+    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Ended,
+    Hook, Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Reinstall, Renew, Service, Status, StatusReport,
+    Suspend, Terminate, TestReport, Unsuspend, Usage, UsageReport,
 };
 use crate::manifest::Manifest;
 use crate::protocol::{HookCall, Note, Outcome, op};
@@ -76,9 +77,27 @@ impl<P: Provider> PluginPort for Adapter<P> {
 
 /// Calls the hook's function with its typed request.
 pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, call: HookCall) -> Result<Outcome, Fault> {
-    let HookCall { service, client, product, password, paid_until, reason, action, params } = call;
+    let HookCall {
+        service,
+        client,
+        product,
+        password,
+        paid_until,
+        reason,
+        action,
+        params,
+        addons,
+        power,
+        target,
+        field,
+    } = call;
     match hook {
         Hook::Test => provider.test(cx).await.map(Outcome::from),
+        Hook::List => provider.list(cx).await.map(Outcome::from),
+        Hook::Options => {
+            let field = field.ok_or_else(|| Fault::invalid_input("options needs the name of a product setting"))?;
+            provider.options(cx, &field).await.map(Outcome::from)
+        }
         Hook::Action => {
             let name = action.ok_or_else(|| Fault::invalid_input("an action needs a name"))?;
             let product = if product.is_null() { None } else { Some(self::product(product)?) };
@@ -99,8 +118,31 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
                     let paid_until = paid_until.ok_or_else(|| Fault::invalid_input("renew needs paid_until"))?;
                     provider.renew(cx, Renew { service, product, paid_until }).await.map(Outcome::from)
                 }
+                Hook::ChangePackage => {
+                    provider.change_package(cx, ChangePackage { service, product }).await.map(Outcome::from)
+                }
+                Hook::ChangePassword => {
+                    let request = ChangePassword { service, product, password, target };
+                    provider.change_password(cx, request).await.map(Outcome::from)
+                }
+                Hook::OrderAddons if addons.is_empty() => Err(Fault::invalid_input("order_addons needs addons")),
+                Hook::OrderAddons => {
+                    provider.order_addons(cx, OrderAddons { service, product, addons }).await.map(Outcome::from)
+                }
+                Hook::Power => {
+                    let action = power.ok_or_else(|| Fault::invalid_input("power needs to know what to do"))?;
+                    provider.power(cx, Power { service, product, action }).await.map(Outcome::from)
+                }
+                Hook::Reinstall => {
+                    provider.reinstall(cx, Reinstall { service, product, password }).await.map(Outcome::from)
+                }
+                Hook::Console => provider.console(cx, Console { service, product }).await.map(Outcome::from),
+                Hook::Login => provider.login(cx, Login { service, product }).await.map(Outcome::from),
                 Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
-                Hook::Test | Hook::Action => Err(Fault::plugin_bug("a hook was sent two ways")),
+                Hook::Usage => provider.usage(cx, Usage { service, product }).await.map(Outcome::from),
+                Hook::List | Hook::Test | Hook::Options | Hook::Action => {
+                    Err(Fault::plugin_bug("a hook was sent two ways"))
+                }
             }
         }
     }
@@ -151,6 +193,42 @@ impl From<StatusReport> for Outcome {
     fn from(report: StatusReport) -> Self {
         let StatusReport { state, power, pending, properties } = report;
         Self { state: Some(state), power, pending, properties, ..Self::default() }
+    }
+}
+
+impl From<ConsoleAccess> for Outcome {
+    fn from(access: ConsoleAccess) -> Self {
+        let ConsoleAccess { url, password, username, kind, expires_at } = access;
+        let secrets = [("url", Some(url)), ("password", password)]
+            .into_iter()
+            .filter_map(|(name, secret)| Some((name.to_owned(), secret?)))
+            .collect();
+        Self { secrets, username, kind: Some(kind), expires_at, ..Self::default() }
+    }
+}
+
+impl From<LoginLink> for Outcome {
+    fn from(link: LoginLink) -> Self {
+        let LoginLink { url, expires_at } = link;
+        Self { secrets: [("url".to_owned(), url)].into(), expires_at, ..Self::default() }
+    }
+}
+
+impl From<UsageReport> for Outcome {
+    fn from(report: UsageReport) -> Self {
+        Self { usage: report.measures, ..Self::default() }
+    }
+}
+
+impl From<Listing> for Outcome {
+    fn from(listing: Listing) -> Self {
+        Self { accounts: Some(listing.accounts), ..Self::default() }
+    }
+}
+
+impl From<Vec<OptionValue>> for Outcome {
+    fn from(values: Vec<OptionValue>) -> Self {
+        Self { options: Some(values), ..Self::default() }
     }
 }
 

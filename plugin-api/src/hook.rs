@@ -18,24 +18,54 @@ pub enum Hook {
     Terminate,
     /// Paid for another period.
     Renew,
+    /// Make it what another product promises.
+    ChangePackage,
+    /// Set a new password.
+    ChangePassword,
+    /// Add what was bought on top.
+    OrderAddons,
+    /// Start, stop, shut down, reboot or reset a machine.
+    Power,
+    /// Install it anew; what is on it is lost.
+    Reinstall,
+    /// Ask for a way to the machine's screen.
+    Console,
+    /// Ask for a link that signs the customer in to the panel.
+    Login,
     /// Read what the panel says of it.
     Status,
+    /// Read how much of its limits it uses.
+    Usage,
+    /// Read what a server has.
+    List,
     /// Try a server's address, credentials and rights.
     Test,
+    /// Read which values a product setting may take on a server.
+    Options,
     /// An action of the provider's own, named in its manifest.
     Action,
 }
 
 impl Hook {
     /// Every hook of this version.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 18] = [
         Self::Create,
         Self::Suspend,
         Self::Unsuspend,
         Self::Terminate,
         Self::Renew,
+        Self::ChangePackage,
+        Self::ChangePassword,
+        Self::OrderAddons,
+        Self::Power,
+        Self::Reinstall,
+        Self::Console,
+        Self::Login,
         Self::Status,
+        Self::Usage,
+        Self::List,
         Self::Test,
+        Self::Options,
         Self::Action,
     ];
 
@@ -47,8 +77,18 @@ impl Hook {
             Self::Unsuspend => "unsuspend",
             Self::Terminate => "terminate",
             Self::Renew => "renew",
+            Self::ChangePackage => "change_package",
+            Self::ChangePassword => "change_password",
+            Self::OrderAddons => "order_addons",
+            Self::Power => "power",
+            Self::Reinstall => "reinstall",
+            Self::Console => "console",
+            Self::Login => "login",
             Self::Status => "status",
+            Self::Usage => "usage",
+            Self::List => "list",
             Self::Test => "test",
+            Self::Options => "options",
             Self::Action => "action",
         }
     }
@@ -60,7 +100,15 @@ impl Hook {
 
     /// Whether the hook, by its nature, changes nothing. An [`Hook::Action`] says so in its manifest entry instead.
     pub const fn is_read(self) -> bool {
-        matches!(self, Self::Status | Self::Test)
+        matches!(
+            self,
+            Self::Console | Self::Login | Self::Status | Self::Usage | Self::List | Self::Test | Self::Options
+        )
+    }
+
+    /// Whether the hook is about a server, not about a service.
+    pub const fn is_on_server(self) -> bool {
+        matches!(self, Self::List | Self::Test | Self::Options)
     }
 }
 
@@ -182,6 +230,161 @@ pub struct PaidUntil {
     pub to: String,
 }
 
+/// `change_package`: make it what another product promises. The product already so is [`Change::noop`].
+#[derive(Debug, Clone)]
+pub struct ChangePackage<P> {
+    /// What to change.
+    pub service: Service,
+    /// The new product's settings, with the order's options laid over them.
+    pub product: P,
+}
+
+/// Whose password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordTarget {
+    /// The customer's account on the panel.
+    Account,
+    /// The administrator of the machine.
+    Root,
+}
+
+/// `change_password`: set a new one. Repeating it sets the same again.
+#[derive(Debug, Clone)]
+pub struct ChangePassword<P> {
+    /// What it opens.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+    /// The new password; the panel makes one where it is absent and the panel can.
+    pub password: Option<Secret<String>>,
+    /// Whose; the provider's usual one where absent.
+    pub target: Option<PasswordTarget>,
+}
+
+/// One thing bought on top.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addon {
+    /// The panel's id of it.
+    pub id: String,
+    /// How many; at least 1.
+    #[serde(default = "one")]
+    pub quantity: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// `order_addons`: add what was bought on top.
+#[derive(Debug, Clone)]
+pub struct OrderAddons<P> {
+    /// What gets them.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+    /// In the order's order; never empty.
+    pub addons: Vec<Addon>,
+}
+
+/// What to do with a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerAction {
+    /// On.
+    Start,
+    /// Off, at once.
+    Stop,
+    /// Ask the system on it to go down.
+    Shutdown,
+    /// Ask the system on it to start again.
+    Reboot,
+    /// Off and on again, at once.
+    Reset,
+}
+
+impl PowerAction {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Start, Self::Stop, Self::Shutdown, Self::Reboot, Self::Reset];
+
+    /// The word in JSON and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Shutdown => "shutdown",
+            Self::Reboot => "reboot",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// The action of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
+    }
+
+    /// Whether repeating it sets the same state again.
+    pub const fn is_convergent(self) -> bool {
+        matches!(self, Self::Start | Self::Stop | Self::Shutdown)
+    }
+}
+
+impl fmt::Display for PowerAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// `power`: start, stop, shut down, reboot or reset. A machine already so is [`Change::noop`].
+#[derive(Debug, Clone)]
+pub struct Power<P> {
+    /// Which machine.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+    /// What to do.
+    pub action: PowerAction,
+}
+
+/// `reinstall`: install it anew. The platform has confirmed that what is on it may be lost.
+#[derive(Debug, Clone)]
+pub struct Reinstall<P> {
+    /// What to install.
+    pub service: Service,
+    /// The product's settings, with the options of this hook laid over them.
+    pub product: P,
+    /// A password that the customer chose.
+    pub password: Option<Secret<String>>,
+}
+
+/// `console`: a way to the machine's screen.
+#[derive(Debug, Clone)]
+pub struct Console<P> {
+    /// Which machine.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+}
+
+/// `login`: a link that signs the customer in.
+#[derive(Debug, Clone)]
+pub struct Login<P> {
+    /// To what.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+}
+
+/// `usage`: read how much of its limits it uses.
+#[derive(Debug, Clone)]
+pub struct Usage<P> {
+    /// What to look at.
+    pub service: Service,
+    /// The product's settings.
+    pub product: P,
+}
+
 /// `status`: read what the panel says.
 #[derive(Debug, Clone)]
 pub struct Status<P> {
@@ -299,6 +502,100 @@ pub struct StatusReport {
     pub pending: Option<String>,
     /// Further facts for staff; no secrets.
     pub properties: Map<String, Value>,
+}
+
+/// A way to a machine's screen. Whoever has it is in: it is given to the caller and stored nowhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsoleAccess {
+    /// Where to open it.
+    pub url: Secret<String>,
+    /// Asked for there.
+    pub password: Option<Secret<String>>,
+    /// Asked for there.
+    pub username: Option<String>,
+    /// How to open it: `html` in a browser, `vnc_websocket` in a viewer, `ipmi`.
+    pub kind: String,
+    /// Unix milliseconds; absent when the panel does not say.
+    pub expires_at: Option<u64>,
+}
+
+/// A link that signs somebody in. Given to the caller and stored nowhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoginLink {
+    /// Where to send the customer's browser.
+    pub url: Secret<String>,
+    /// Unix milliseconds; absent when the panel does not say.
+    pub expires_at: Option<u64>,
+}
+
+/// One thing that is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What: `traffic`, `disk`, `memory`, or the panel's own word.
+    pub name: String,
+    /// So much, in `unit`.
+    pub used: u64,
+    /// At most so much; absent when there is no limit or it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// `bytes`, `count`, `seconds`, `bits_per_second`.
+    pub unit: String,
+    /// Over which time: `month`; absent for what is so now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<String>,
+}
+
+/// What a service uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageReport {
+    /// In the panel's order.
+    pub measures: Vec<Measure>,
+}
+
+/// One thing that a panel has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListedAccount {
+    /// The panel's id of it.
+    pub remote_id: String,
+    /// Login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Domain or host name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The owner's address for mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The panel's name or id of what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// Addresses, the main one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ips: Vec<String>,
+    /// In billing words.
+    pub state: ServiceState,
+    /// When it was made, as the panel writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// Further facts for staff; no secrets.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub properties: Map<String, Value>,
+}
+
+/// What a server has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    /// In the panel's order.
+    pub accounts: Vec<ListedAccount>,
+}
+
+/// A value that a product setting may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OptionValue {
+    /// For the setting.
+    pub value: Value,
+    /// For people.
+    pub label: String,
 }
 
 /// One thing that a test looked at.

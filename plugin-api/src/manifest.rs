@@ -21,6 +21,8 @@ pub struct Facts {
     pub convergent: &'static [Hook],
     /// The provider's own hooks.
     pub actions: &'static [ActionFacts],
+    /// Product settings whose possible values the panel can be asked for.
+    pub options: &'static [&'static str],
     /// How the host signs requests.
     pub auth: Auth,
     /// The server setting that holds the login, where goods on the panel belong to the login and not to the panel.
@@ -42,6 +44,7 @@ impl Facts {
             hooks,
             convergent: &[],
             actions: &[],
+            options: &[],
             auth: Auth::None,
             login_setting: None,
             longest_run_s: 60,
@@ -120,14 +123,18 @@ pub struct Manifest {
     /// Older ones that it can continue.
     #[serde(default)]
     pub continues: Vec<u32>,
-    /// Hooks that it has.
+    /// Hooks that it has. Words that this version does not know are left out.
+    #[serde(deserialize_with = "known")]
     pub hooks: Vec<Hook>,
     /// Those that converge.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub convergent: Vec<Hook>,
     /// Its own hooks.
     #[serde(default)]
     pub actions: Vec<Action>,
+    /// See [`Facts::options`].
+    #[serde(default)]
+    pub options: Vec<String>,
     /// How requests are signed.
     #[serde(default)]
     pub auth: AuthScheme,
@@ -143,6 +150,12 @@ pub struct Manifest {
     pub server_schema: Value,
     /// JSON Schema of a product's settings.
     pub product_schema: Value,
+}
+
+/// A newer plugin may have hooks that this version has never heard of.
+fn known<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Vec<Hook>, D::Error> {
+    let words = Vec::<String>::deserialize(reader)?;
+    Ok(words.iter().filter_map(|word| Hook::parse(word)).collect())
 }
 
 /// One of a provider's own hooks.
@@ -180,6 +193,7 @@ impl Manifest {
                     params: (action.params)().to_value(),
                 })
                 .collect(),
+            options: facts.options.iter().map(|&field| field.to_owned()).collect(),
             auth: match facts.auth {
                 Auth::None => AuthScheme::None,
                 Auth::Bearer { setting } => AuthScheme::Bearer { setting: setting.to_owned() },

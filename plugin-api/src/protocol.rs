@@ -5,7 +5,10 @@
 //! optional members; nothing here is ever removed or given another meaning within an ABI major.
 
 use crate::fault::Fault;
-use crate::hook::{Client, Finding, PaidUntil, Service, ServiceState, Texts};
+use crate::hook::{
+    Addon, Client, Finding, ListedAccount, Measure, OptionValue, PaidUntil, PasswordTarget, PowerAction, Service,
+    ServiceState, Texts,
+};
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -74,6 +77,18 @@ pub struct HookCall {
     /// For `action`.
     #[serde(default)]
     pub params: Value,
+    /// For `order_addons`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<Addon>,
+    /// For `power`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerAction>,
+    /// For `change_password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<PasswordTarget>,
+    /// For `options`: a product setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// What a hook returned, of every kind; absent members have nothing to say.
@@ -112,6 +127,21 @@ pub struct Outcome {
     /// `status`: power of a machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<String>,
+    /// `console` and `login`: until when the link is good, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+    /// `console`: how to open it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// `usage`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<Measure>,
+    /// `list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<Vec<ListedAccount>>,
+    /// `options`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<OptionValue>>,
     /// `test`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

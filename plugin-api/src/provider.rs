@@ -1,8 +1,9 @@
 use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::hook::{
-    Account, ActionCall, ActionResult, Change, Create, Ended, Renew, Status, StatusReport, Suspend, Terminate,
-    TestReport, Unsuspend,
+    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Ended,
+    Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Reinstall, Renew, Status, StatusReport, Suspend,
+    Terminate, TestReport, Unsuspend, Usage, UsageReport,
 };
 use crate::manifest::Facts;
 use schemars::JsonSchema;
@@ -72,6 +73,72 @@ pub trait Provider: Sized + Send + Sync + 'static {
         async { Err(Fault::unsupported("renew")) }
     }
 
+    /// Makes it what another product promises, keeping what is on it.
+    fn change_package(
+        &self,
+        cx: &Cx,
+        request: ChangePackage<Self::Product>,
+    ) -> impl Future<Output = Result<Change, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("change_package")) }
+    }
+
+    /// Sets a new password. New credentials go into [`Change::secrets`].
+    fn change_password(
+        &self,
+        cx: &Cx,
+        request: ChangePassword<Self::Product>,
+    ) -> impl Future<Output = Result<Change, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("change_password")) }
+    }
+
+    /// Adds what was bought on top, at most once.
+    fn order_addons(
+        &self,
+        cx: &Cx,
+        request: OrderAddons<Self::Product>,
+    ) -> impl Future<Output = Result<Change, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("order_addons")) }
+    }
+
+    /// Starts, stops, shuts down, reboots or resets a machine.
+    ///
+    /// Where [`Facts::convergent`] names this hook, [`Cx::converge`] may be used for actions that are
+    /// [convergent](crate::PowerAction::is_convergent); a reboot and a reset need a step.
+    fn power(&self, cx: &Cx, request: Power<Self::Product>) -> impl Future<Output = Result<Change, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("power")) }
+    }
+
+    /// Installs it anew, at most once; what is on it is lost. New credentials go into [`Change::secrets`].
+    fn reinstall(
+        &self,
+        cx: &Cx,
+        request: Reinstall<Self::Product>,
+    ) -> impl Future<Output = Result<Change, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("reinstall")) }
+    }
+
+    /// Asks for a way to the machine's screen. Reads only; a panel that makes a session for it is asked with
+    /// [`Cx::sign_in`].
+    fn console(
+        &self,
+        cx: &Cx,
+        request: Console<Self::Product>,
+    ) -> impl Future<Output = Result<ConsoleAccess, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("console")) }
+    }
+
+    /// Asks for a link that signs the customer in to the panel. Reads only, as [`console`](Self::console).
+    fn login(&self, cx: &Cx, request: Login<Self::Product>) -> impl Future<Output = Result<LoginLink, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("login")) }
+    }
+
     /// Reads what the panel shows. Reads only.
     fn status(
         &self,
@@ -80,6 +147,24 @@ pub trait Provider: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<StatusReport, Fault>> + Send {
         let _ = (cx, request);
         async { Err(Fault::unsupported("status")) }
+    }
+
+    /// Reads how much of its limits the service uses. Reads only.
+    fn usage(&self, cx: &Cx, request: Usage<Self::Product>) -> impl Future<Output = Result<UsageReport, Fault>> + Send {
+        let _ = (cx, request);
+        async { Err(Fault::unsupported("usage")) }
+    }
+
+    /// Reads what the server has, of whomever. Reads only.
+    fn list(&self, cx: &Cx) -> impl Future<Output = Result<Listing, Fault>> + Send {
+        let _ = cx;
+        async { Err(Fault::unsupported("list")) }
+    }
+
+    /// Reads which values a product setting of [`Facts::options`] may take on this server. Reads only.
+    fn options(&self, cx: &Cx, field: &str) -> impl Future<Output = Result<Vec<OptionValue>, Fault>> + Send {
+        let _ = (cx, field);
+        async { Err(Fault::unsupported("options")) }
     }
 
     /// Tries address, credentials and rights. Reads only.

@@ -10,8 +10,9 @@ use serde_json::Value;
 impl Session {
     pub(super) async fn converge_open(&self) -> Result<Turn, Stop> {
         let (operation, _) = self.operation("convergent changes")?;
-        if !self.panel.provider.converges(operation.hook) {
-            let text = format!("{} is not declared convergent", operation.hook);
+        if !self.panel.provider.converges(operation.hook, operation.action.as_deref()) {
+            let what = operation.action.as_deref().unwrap_or(operation.hook.as_str());
+            let text = format!("{what} is not declared convergent");
             return Err(Stop::Fault(Fault::plugin_bug(text)));
         }
         let mut inner = self.inner.lock().await;

@@ -3,7 +3,6 @@
 use super::end_word;
 use super::session::{Conclusion, Ended, Inner, Session, Stop, Subject, undo_fault};
 use crate::journal::{self, Sent};
-use crate::mask::Masker;
 use crate::operation::{Effects, State};
 use crate::panel::millis;
 use crate::store::{Attempt, Finish, Operation, Service, ServiceChange, ServiceStatus};
@@ -194,8 +193,7 @@ impl Session {
                 self.change_service(operation, service, &outcome, &secrets, &mut change, now);
                 outcome_value = serde_json::to_value(&outcome).ok();
                 if let Some(value) = &mut outcome_value {
-                    Masker { secrets: &inner.secrets, rules: &self.env.rules, prints: &self.env.prints }
-                        .json(value, &[]);
+                    self.env.masker(&inner.secrets).json(value, &[]);
                 }
                 (State::Succeeded, None, None, None)
             }
@@ -218,7 +216,7 @@ impl Session {
             change.unsettled_ms = Some(0);
         }
         let fault = fault.map(|fault| self.masked_fault(inner, fault));
-        let masker = Masker { secrets: &inner.secrets, rules: &self.env.rules, prints: &self.env.prints };
+        let masker = self.env.masker(&inner.secrets);
         let reason = reason.map(|text| masker.text(&text));
         let summary = summary(operation, state, fault.as_ref(), reason.as_deref(), outcome_value.as_ref());
         Finish {
@@ -265,6 +263,8 @@ impl Session {
             Hook::Renew => {
                 change.paid_until = operation.renew_to.clone();
             }
+            Hook::ChangePackage => change.product = Some(operation.product.clone()),
+            Hook::ChangePassword | Hook::Reinstall => change.secrets.clone_from(secrets),
             Hook::Terminate if outcome.gone == Some(true) => {
                 change.gone = true;
                 change.status = Some(ServiceStatus::Terminated);
@@ -280,7 +280,7 @@ impl Session {
     }
 
     fn masked_fault(&self, inner: &Inner, fault: Fault) -> Fault {
-        let masker = Masker { secrets: &inner.secrets, rules: &self.env.rules, prints: &self.env.prints };
+        let masker = self.env.masker(&inner.secrets);
         Fault {
             staff: masker.text(&fault.staff),
             customer: fault.customer.as_deref().map(|text| masker.text(text)),

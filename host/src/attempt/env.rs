@@ -1,6 +1,6 @@
 use super::Desk;
 use crate::clock::SharedClock;
-use crate::mask::{Fingerprinter, Rules};
+use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
 use crate::metrics::Metrics;
 use crate::retry::RetryPolicy;
 use crate::store::{OperationId, Store};
@@ -103,6 +103,11 @@ impl Env {
             exchanges: AtomicU64::new(0),
             calls: AtomicU64::new(0),
         }
+    }
+
+    /// Masks with these secrets, by this host's rules and fingerprints.
+    pub fn masker<'a>(&'a self, secrets: &'a SecretSet) -> Masker<'a> {
+        Masker { secrets, rules: &self.rules, prints: &self.prints }
     }
 
     /// Whether attempts are asked to end at their next step.

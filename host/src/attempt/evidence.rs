@@ -18,7 +18,7 @@ impl Session {
     /// Everything that was not handed over yet, masked.
     pub(super) fn evidence(&self, inner: &mut Inner, attempt: Option<Attempt>) -> Evidence {
         let (owner, run) = self.owner();
-        let masker = Masker { secrets: &inner.secrets, rules: &self.env.rules, prints: &self.env.prints };
+        let masker = self.env.masker(&inner.secrets);
         let from = inner.flushed;
         let exchanges = inner.exchanges[from..]
             .iter()

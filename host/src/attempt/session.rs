@@ -1,7 +1,7 @@
 use super::env::Env;
 use super::exchange::RawExchange;
 use crate::journal::{self, Entry, Kind, Sent};
-use crate::mask::{Masker, SecretSet};
+use crate::mask::SecretSet;
 use crate::operation::{Effects, State};
 use crate::panel::Panel;
 use crate::store::{Evidence, Note, Operation, Service, ServiceKey, Written};
@@ -340,7 +340,7 @@ impl Session {
     /// Masked notes heard so far; takes them.
     pub(super) fn take_notes(&self, secrets: &SecretSet) -> Vec<Note> {
         let (owner, run) = self.owner();
-        let masker = Masker { secrets, rules: &self.env.rules, prints: &self.env.prints };
+        let masker = self.env.masker(secrets);
         std::mem::take(&mut *lock(&self.notes))
             .into_iter()
             .map(|(at, kind, text)| Note {

@@ -1,4 +1,4 @@
-//! The conversation about a step, and about a convergent change.
+//! The conversation about a step.
 
 use super::session::{Ended, Inner, Session, Stop, accept_written, insert_all};
 use crate::journal::{self, Doubt, Entry, Kind, Meeting, Next, RunEnd, Stage};

@@ -7,7 +7,7 @@ use super::follow::{self, LOOK};
 use super::operation;
 use crate::request::{HookBody, ProductBody, ServiceBody};
 use crate::views::HookAnswer;
-use billhook_plugin_api::{Client as Customer, Hook, PaidUntil};
+use billhook_plugin_api::{Addon, Client as Customer, Hook, PaidUntil, PasswordTarget, PowerAction, Secret};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
@@ -60,7 +60,25 @@ pub(super) struct HookArgs {
     /// For suspend: why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// For test: which server
+    /// For power: what to do
+    #[arg(long, value_name = "ACTION", value_parser = power_parser())]
+    power: Option<PowerAction>,
+    /// For order_addons: the panel's id of one, as often as there are; `ID=2` for two of it
+    #[arg(long = "addon", value_name = "ID[=N]", value_parser = addon)]
+    addons: Vec<Addon>,
+    /// For change_password: whose
+    #[arg(long, value_name = "WHOSE", value_parser = target)]
+    target: Option<PasswordTarget>,
+    /// For create, change_password and reinstall: a file with the new password; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// For reinstall: what is on the machine may be lost
+    #[arg(long)]
+    confirm: bool,
+    /// For options: the product setting whose values are asked for
+    #[arg(long, value_name = "NAME", requires = "server")]
+    field: Option<String>,
+    /// For test, list and options: which server
     #[arg(long)]
     server: Option<String>,
     /// For action: its name in the provider's manifest
@@ -75,7 +93,7 @@ pub(super) struct HookArgs {
     /// Send this JSON body instead; `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "service", "product", "options", "client_id", "client_name", "email", "domain", "username", "paid_from",
-        "paid_to", "reason", "server", "action", "params",
+        "paid_to", "reason", "server", "action", "params", "power", "addons", "target", "password_file", "confirm", "field",
     ])]
     body: Option<PathBuf>,
     /// How long to wait for the end; 0 does not wait
@@ -98,6 +116,21 @@ fn option(text: &str) -> Result<(String, Value), String> {
     }
 }
 
+fn power_parser() -> impl TypedValueParser<Value = PowerAction> {
+    PossibleValuesParser::new(PowerAction::ALL.map(PowerAction::as_str))
+        .try_map(|word| PowerAction::parse(&word).ok_or("no action"))
+}
+
+fn addon(text: &str) -> Result<Addon, String> {
+    let (id, quantity) = text.split_once('=').unwrap_or((text, "1"));
+    let quantity = quantity.parse().map_err(|_| "the number of it is no number".to_owned())?;
+    Ok(Addon { id: id.to_owned(), quantity })
+}
+
+fn target(text: &str) -> Result<PasswordTarget, String> {
+    serde_json::from_value(Value::from(text)).map_err(|_| "account or root".to_owned())
+}
+
 fn params(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }
@@ -110,7 +143,7 @@ fn params(text: &str) -> Result<Value, String> {
 pub(super) async fn run(client: &Client, args: &HookArgs) -> anyhow::Result<Answer> {
     let body = match &args.body {
         Some(file) => read_body(file)?,
-        None => serde_json::to_vec(&body(args))?,
+        None => serde_json::to_vec(&HookBody { password: password(args)?, ..body(args) })?,
     };
     let wait = Duration::from_secs(args.wait);
     let call = Call::post(&["v1", "hooks", args.name.as_str()], body)
@@ -162,7 +195,20 @@ fn body(args: &HookArgs) -> HookBody {
         reason: args.reason.clone(),
         action: args.action.clone(),
         params: args.params.clone().unwrap_or_default(),
+        addons: args.addons.clone(),
+        power: args.power,
+        target: args.target,
+        confirm: args.confirm,
+        field: args.field.clone(),
     }
+}
+
+/// The password in its file, without the line's end.
+fn password(args: &HookArgs) -> Result<Option<Secret<String>>, WrongUse> {
+    let Some(file) = &args.password_file else { return Ok(None) };
+    let text = String::from_utf8(read_body(file)?)
+        .map_err(|_| WrongUse::new(format!("the password in {} is not UTF-8", file.display()), "write it as text"))?;
+    Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 fn read_body(file: &Path) -> Result<Vec<u8>, WrongUse> {
@@ -214,6 +260,16 @@ mod tests {
             ),
             ("suspend --service 7 --reason unpaid", json!({ "service": { "id": "7" }, "reason": "unpaid" })),
             ("test --server a", json!({ "server": "a" })),
+            ("options --server a --field plan", json!({ "server": "a", "field": "plan" })),
+            ("power --service 7 --power reboot", json!({ "service": { "id": "7" }, "power": "reboot" })),
+            (
+                "order_addons --service 7 --addon 12 --addon ip=2",
+                json!({
+                    "service": { "id": "7" }, "addons": [{ "id": "12", "quantity": 1 }, { "id": "ip", "quantity": 2 }],
+                }),
+            ),
+            ("change_password --service 7 --target root", json!({ "service": { "id": "7" }, "target": "root" })),
+            ("reinstall --service 7 --confirm", json!({ "service": { "id": "7" }, "confirm": true })),
             (
                 r#"action --service 7 --action boot --params {"force":true}"#,
                 json!({ "service": { "id": "7" }, "action": "boot", "params": { "force": true } }),
@@ -242,6 +298,9 @@ mod tests {
             "action --service 7 --params {}",
             "action --service 7 --action a --params {",
             "create --body b.json --service 7",
+            "power --service 7 --power explode",
+            "order_addons --service 7 --addon 12=many",
+            "change_password --service 7 --target nobody",
             "create --wait soon --service 7",
             "",
         ] {

@@ -84,9 +84,13 @@ impl Agenda {
         self.moved.notify_one();
     }
 
-    /// Whether an errand is due that nobody has taken up.
-    pub fn is_due(&self) -> bool {
-        self.lock().peek().is_some_and(|Reverse((at, _))| *at <= self.clock.monotonic())
+    /// Whether nothing is due and nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        // Under the lock, which an attempt that ends needs to put its last errand down: otherwise that errand could be
+        // put down behind the look at the heap, and the attempt be over before the look at the count.
+        let heap = self.lock();
+        let is_due = heap.peek().is_some_and(|Reverse((at, _))| *at <= self.clock.monotonic());
+        !is_due && self.activity.under_way() == 0
     }
 
     /// When the next errand is due.

@@ -3,7 +3,7 @@
 use super::resolve::Target;
 use super::{Engine, unavailable};
 use crate::admission::{self, Admission, Arriving, Earlier, Known, Life, Refusal};
-use crate::mask::{Masker, SecretSet};
+use crate::mask::SecretSet;
 use crate::operation::State;
 use crate::order;
 use crate::problem::{Problem, ProblemType};
@@ -53,7 +53,7 @@ impl Engine {
         if options.expires_at.is_some_and(|at| self.env.clock.unix_ms() >= at) {
             return Err(Problem::new(ProblemType::Expired, "the hook had expired when it arrived"));
         }
-        let fingerprint = body.fingerprint(hook);
+        let fingerprint = body.fingerprint(hook, &self.env.prints);
         for _ in 0..MOST_ROUNDS {
             let (service, by_key, earlier) =
                 self.env.store.earlier(&key, options.key.as_deref()).await.map_err(unavailable)?;
@@ -106,7 +106,8 @@ impl Engine {
             effects: crate::operation::Effects::default(),
         };
         let may_claim = order::may_claim(&id.0, &[remaining, vec![own]].concat());
-        let touches = panel.provider.converges(hook) || hook == Hook::Action;
+        let action = body.action();
+        let touches = panel.provider.touches(hook, action);
         // The row is inserted claimed when its lane is free, which spares a commit.
         let permits = match may_claim {
             order::Claim::Now { passes } if self.is_settled(key, service) => {
@@ -133,7 +134,7 @@ impl Engine {
             domain: contact.domain,
             epoch,
             hook,
-            action: body.action.clone(),
+            action: action.map(str::to_owned),
             key: options.key.clone(),
             fingerprint: fingerprint.to_owned(),
             provider: panel.provider.manifest.name.clone(),
@@ -146,7 +147,7 @@ impl Engine {
             expires_at: options.expires_at,
             claim,
             cancels: arrival.cancels.into_iter().map(OperationId).collect(),
-            summary: format!("{}: accepted", body.action.as_deref().unwrap_or(hook.as_str())),
+            summary: format!("{}: accepted", action.unwrap_or(hook.as_str())),
             now: self.env.clock.unix_ms(),
         };
         match self.env.store.accept(new).await.map_err(unavailable)? {
@@ -210,7 +211,7 @@ impl Engine {
         }
         let mut shown = serde_json::json!({ "request": body, "product": call.product });
         let paths = ["request.password".parse().ok()].into_iter().flatten().collect::<Vec<_>>();
-        Masker { secrets: &secrets, rules: &self.env.rules, prints: &self.env.prints }.json(&mut shown, &paths);
+        self.env.masker(&secrets).json(&mut shown, &paths);
         shown
     }
 }
@@ -312,6 +313,10 @@ fn hook_call(key: &ServiceKey, body: &HookBody, product: Value, service: Option<
         reason: body.reason.clone(),
         action: body.action.clone(),
         params: body.params.clone(),
+        addons: body.addons.clone(),
+        power: body.power,
+        target: body.target,
+        field: None,
     }
 }
 

@@ -43,7 +43,7 @@ impl From<Problem> for ReadFailure {
 }
 
 impl Engine {
-    /// Runs a hook that only reads: `test` on a server, `status` or a reading action on a service.
+    /// Runs a hook that only reads, on a server or on a service; a reading action is one of them.
     ///
     /// # Errors
     ///
@@ -61,7 +61,12 @@ impl Engine {
                 supports(&panel.provider, hook, body.action.as_deref())?;
                 (
                     panel,
-                    HookCall { action: body.action.clone(), params: body.params.clone(), ..HookCall::default() },
+                    HookCall {
+                        action: body.action.clone(),
+                        params: body.params.clone(),
+                        field: body.field.clone(),
+                        ..HookCall::default()
+                    },
                     None,
                 )
             }

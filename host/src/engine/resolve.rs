@@ -21,7 +21,7 @@ impl Engine {
     pub(super) fn resolve(&self, hook: Hook, body: &HookBody, service: Option<&Service>) -> Result<Target, Problem> {
         let bound = service.filter(|service| hook != Hook::Create || service.remote_id.is_some());
         let product = match (hook, &body.product, bound) {
-            (Hook::Create, Some(product), _) => product.id.clone(),
+            (Hook::Create, Some(product), _) | (Hook::ChangePackage, Some(product), Some(_)) => product.id.clone(),
             (_, _, Some(service)) => service.product.clone(),
             (_, Some(product), None) => product.id.clone(),
             (_, None, None) => {
@@ -38,6 +38,12 @@ impl Engine {
             Problem { path: body.product.as_ref().map(|_| "/product/id".to_owned()), ..problem }
         })?;
         let server = bound.map_or(&configured.server, |service| &service.server);
+        if hook == Hook::ChangePackage && configured.server != *server {
+            let text = format!("the product {product} is on the server {}, the service on {server}", configured.server);
+            return Err(
+                Problem::at("/product/id", text).remedy("a service stays on its server: name a product of that one")
+            );
+        }
         let panel = self.panel(server)?;
         if let Some(service) = bound
             && service.panel != panel.identity

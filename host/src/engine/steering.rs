@@ -2,7 +2,7 @@
 
 use super::{Engine, unavailable};
 use crate::journal::{self, Entry, Kind, Stage};
-use crate::mask::{Masker, SecretSet};
+use crate::mask::SecretSet;
 use crate::operation::{Effects, Event, State};
 use crate::problem::{Problem, ProblemType};
 use crate::store::{Operation, OperationId, Steer};
@@ -132,7 +132,7 @@ impl Engine {
     }
 
     fn masked(&self, text: &str) -> String {
-        Masker { secrets: &SecretSet::new(), rules: &self.env.rules, prints: &self.env.prints }.text(text)
+        self.env.masker(&SecretSet::new()).text(text)
     }
 }
 

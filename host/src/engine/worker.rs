@@ -121,7 +121,7 @@ impl Engine {
         let mark = ClaimMark {
             library: provider.sha256.clone(),
             journal_version: provider.manifest.journal_version,
-            touches: provider.converges(operation.hook) || operation.hook == billhook_plugin_api::Hook::Action,
+            touches: provider.touches(operation.hook, operation.action.as_deref()),
             counts: true,
             passes,
         };

@@ -25,6 +25,16 @@ pub enum Member {
     Action,
     /// `params`.
     Params,
+    /// `addons`.
+    Addons,
+    /// `power`.
+    Power,
+    /// `target`.
+    Target,
+    /// `confirm`.
+    Confirm,
+    /// `field`.
+    Field,
 }
 
 /// What a hook takes. Whatever is in neither list is refused: it was meant for something, and would do nothing.
@@ -42,9 +52,17 @@ pub const fn takes(hook: Hook) -> Takes {
     let (needs, may): (&[M], &[M]) = match hook {
         Hook::Create => (&[M::Service, M::Product], &[M::Client, M::Password]),
         Hook::Suspend => (&[M::Service], &[M::Reason]),
-        Hook::Unsuspend | Hook::Terminate | Hook::Status => (&[M::Service], &[]),
+        Hook::Unsuspend | Hook::Terminate | Hook::Console | Hook::Login | Hook::Status | Hook::Usage => {
+            (&[M::Service], &[])
+        }
         Hook::Renew => (&[M::Service, M::PaidUntil], &[]),
-        Hook::Test => (&[M::Server], &[]),
+        Hook::ChangePackage => (&[M::Service, M::Product], &[]),
+        Hook::ChangePassword => (&[M::Service], &[M::Password, M::Target]),
+        Hook::OrderAddons => (&[M::Service, M::Addons], &[]),
+        Hook::Power => (&[M::Service, M::Power], &[]),
+        Hook::Reinstall => (&[M::Service, M::Confirm], &[M::Product, M::Password]),
+        Hook::List | Hook::Test => (&[M::Server], &[]),
+        Hook::Options => (&[M::Server, M::Field], &[]),
         Hook::Action => (&[M::Service, M::Action], &[M::Params]),
     };
     Takes { needs, may }
@@ -53,12 +71,18 @@ pub const fn takes(hook: Hook) -> Takes {
 impl Takes {
     /// Refuses a body that lacks something, or has something that this hook has no use for.
     pub(super) fn check(self, body: &HookBody, hook: Hook) -> Result<(), Problem> {
-        let is_refused = |member: &Member| member.is_in(body) && !self.needs.contains(member) && !self.may.contains(member);
-        if let Some(member) = self.needs.iter().find(|member| !member.is_in(body)) {
-            return Err(Problem::at(member.pointer(), format!("{hook} needs it")).remedy(self.to_string()));
-        }
+        let is_refused =
+            |member: &Member| member.is_in(body) && !self.needs.contains(member) && !self.may.contains(member);
         if let Some(member) = Member::ALL.iter().find(|member| is_refused(member)) {
-            return Err(Problem::at(member.pointer(), format!("{hook} has no use for it")).remedy(self.to_string()));
+            return Err(Problem::at(member.pointer(), format!("{hook} takes no `{}`", member.as_str()))
+                .remedy(self.to_string()));
+        }
+        if let Some(member) = self.needs.iter().find(|member| !member.is_in(body)) {
+            let text = match member {
+                Member::Confirm => format!("{hook} loses what is on the machine: it needs `confirm: true`"),
+                member => format!("{hook} needs `{}`", member.as_str()),
+            };
+            return Err(Problem::at(member.pointer(), text).remedy(self.to_string()));
         }
         Ok(())
     }
@@ -74,7 +98,7 @@ impl std::fmt::Display for Takes {
 
 impl Member {
     /// Every member.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Service,
         Self::Server,
         Self::Client,
@@ -84,6 +108,11 @@ impl Member {
         Self::Reason,
         Self::Action,
         Self::Params,
+        Self::Addons,
+        Self::Power,
+        Self::Target,
+        Self::Confirm,
+        Self::Field,
     ];
 
     /// Its name in the body.
@@ -98,6 +127,11 @@ impl Member {
             Self::Reason => "reason",
             Self::Action => "action",
             Self::Params => "params",
+            Self::Addons => "addons",
+            Self::Power => "power",
+            Self::Target => "target",
+            Self::Confirm => "confirm",
+            Self::Field => "field",
         }
     }
 
@@ -116,6 +150,11 @@ impl Member {
             Self::Reason => body.reason.is_some(),
             Self::Action => body.action.is_some(),
             Self::Params => !body.params.is_null(),
+            Self::Addons => !body.addons.is_empty(),
+            Self::Power => body.power.is_some(),
+            Self::Target => body.target.is_some(),
+            Self::Confirm => body.confirm,
+            Self::Field => body.field.is_some(),
         }
     }
 }
@@ -130,6 +169,7 @@ mod tests {
         let whole: HookBody = serde_json::from_value(json!({
             "service": { "id": "1" }, "server": "s", "client": {}, "product": { "id": "p" }, "password": "x",
             "paid_until": { "from": "2026-01-01", "to": "2027-01-01" }, "reason": "r", "action": "a", "params": 1,
+            "addons": [{ "id": "a" }], "power": "stop", "target": "root", "confirm": true, "field": "f",
         }))
         .unwrap();
 

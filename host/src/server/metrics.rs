@@ -22,7 +22,12 @@ pub(super) async fn show(State(api): State<Arc<Api>>, _: Admin) -> Result<impl I
     let moment = Moment {
         abi: format!("{}.{}", billhook_abi::ABI_MAJOR, billhook_abi::ABI_MINOR),
         queues: env.store.depth().await.map_err(unavailable)?,
-        servers: engine.config().servers.keys().map(|name| (name.clone(), engine.panels().contains_key(name))).collect(),
+        servers: engine
+            .config()
+            .servers
+            .keys()
+            .map(|name| (name.clone(), engine.panels().contains_key(name)))
+            .collect(),
         size: size(engine).await,
         commits: env.store.commit_times(),
         dropped: env.store.dropped(),

@@ -134,6 +134,11 @@ pub(super) fn result(outcome: Outcome, secrets: Option<SecretsView>) -> (ResultV
         state: outcome.state,
         power: outcome.power,
         findings: outcome.findings,
+        expires_at: outcome.expires_at.map(instant),
+        kind: outcome.kind,
+        usage: outcome.usage,
+        accounts: outcome.accounts,
+        options: outcome.options,
         data: outcome.data,
     };
     (view, message)

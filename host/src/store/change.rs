@@ -58,6 +58,7 @@ pub const STORE: &str = concat!(
                                          AND other.rowid <> service.rowid) THEN remote_id
                           ELSE coalesce(v ->> 'remote_id', remote_id) END,
          username = coalesce(v ->> 'username', username),
+         product = coalesce(v ->> 'product', product),
          properties = (
              SELECT json_group_object(e.key, json(layer.document -> e.fullkey))
              FROM (SELECT iif(v ->> 'gone', '{}', service.properties) AS document, 0 AS upper
@@ -90,6 +91,7 @@ pub fn row(command: &mut Command, change: &ServiceChange, now: u64) -> Value {
     }
     json!({
         "gone": change.gone, "status": change.status, "remote_id": change.remote_id, "username": change.username,
+        "product": change.product,
         "properties": Value::from(change.properties.clone()).to_string(), "paid_until": change.paid_until,
         "ends_at": change.ends_at,
         "sets_poll": change.poll_at.is_some(), "poll_at": change.poll_at.flatten(),

@@ -415,6 +415,8 @@ pub struct Finish {
 pub struct ServiceChange {
     /// Where it stands.
     pub status: Option<ServiceStatus>,
+    /// What it is now.
+    pub product: Option<String>,
     /// The panel was read as gone: the epoch rises, the remote id is no longer claimed, properties and secrets go.
     pub gone: bool,
     /// The panel's id.

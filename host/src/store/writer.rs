@@ -362,7 +362,10 @@ impl Task {
         }
         let number = self.commits.load(Ordering::Acquire) + 1;
         self.tap(Moment::Before, number).await;
-        #[expect(clippy::disallowed_methods, reason = "the disk does not follow a test's clock; nothing is decided by it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the disk does not follow a test's clock; nothing is decided by it"
+        )]
         let began = Instant::now();
         let result = self.transact(batch).await;
         match &result {
