@@ -77,6 +77,8 @@ enum Command {
     Log(LogCommand),
     /// Show what the daemon has loaded, and what it refused
     Plugins,
+    /// Print the description of the HTTP API (OpenAPI 3.1)
+    Openapi,
 }
 
 /// Parses the arguments, carries the command out, and says how it ended.
@@ -111,7 +113,13 @@ async fn carry_out(command: &Command, place: &Place) -> anyhow::Result<Answer> {
         Command::Ops(command) => ops::run(&Client::of(place)?, command).await,
         Command::Log(command) => log::run(&Client::of(place)?, command).await,
         Command::Plugins => plugins::run(&Client::of(place)?).await,
+        Command::Openapi => Ok(openapi()),
     }
+}
+
+/// The same with and without `--json`; no daemon is asked.
+fn openapi() -> Answer {
+    Answer::new(crate::server::openapi_text(), crate::server::openapi_document(), answer::Exit::Done)
 }
 
 /// The work is waiting, for panels and for the disk: a few threads are enough, and leave the rest to the panels' neighbours.
@@ -159,6 +167,7 @@ mod tests {
             ("log list --platform p --service 7 --hook create --server s --state failed --before op_1 --limit 5", None),
             ("log show op_1 --bodies", None),
             ("plugins", None),
+            ("openapi", None),
             ("--help", Some(0)),
             ("--version", Some(0)),
             ("", Some(2)),

@@ -13,6 +13,7 @@ pub mod problem;
 pub mod request;
 pub mod retry;
 pub mod verdict;
+mod words;
 
 // Edges: one outside world each.
 pub mod body;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::ToSchema;
 
 /// The closed list of problem types; the word is the last part of the `type` URI and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,7 +134,13 @@ impl ProblemType {
         }
     }
 
-    const fn title(self) -> &'static str {
+    /// The value of `type`.
+    pub fn uri(self) -> String {
+        format!("urn:billhook:problem:{}", self.as_str())
+    }
+
+    /// The same for every problem of the type.
+    pub const fn title(self) -> &'static str {
         match self {
             Self::InvalidRequest => "The request is not valid",
             Self::NotAllowed => "Not allowed for this caller",
@@ -205,7 +212,7 @@ impl Problem {
     /// The document, `application/problem+json`.
     pub fn document(&self) -> ProblemDocument {
         ProblemDocument {
-            r#type: format!("urn:billhook:problem:{}", self.kind.as_str()),
+            r#type: self.kind.uri(),
             title: self.kind.title().to_owned(),
             status: self.kind.status(),
             detail: self.detail.clone(),
@@ -232,7 +239,8 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// A problem on the wire (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemDocument {
     /// Stable URI.
     pub r#type: String,

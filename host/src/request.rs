@@ -8,14 +8,16 @@ pub(crate) use strict::read;
 
 use crate::mask::Fingerprinter;
 use crate::problem::Problem;
+use crate::words;
 use billhook_plugin_api::{Addon, Client, Hook, PaidUntil, PasswordTarget, PowerAction, Secret};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use utoipa::ToSchema;
 
 /// The body of `POST /v1/hooks/{hook}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookBody {
     /// What it is about; for all hooks on a service.
@@ -26,15 +28,18 @@ pub struct HookBody {
     pub server: Option<String>,
     /// Contact data of the customer.
     #[serde(default, deserialize_with = "client", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ClientBody>)]
     pub client: Option<Client>,
     /// What was bought; needed for `create`.
     #[serde(default, deserialize_with = "strict::object", skip_serializing_if = "Option::is_none")]
     pub product: Option<ProductBody>,
     /// A password that the customer chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Password, write_only)]
     pub password: Option<Secret<String>>,
     /// For `renew`: old and new end of the paid period.
     #[serde(default, deserialize_with = "paid_until", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PaidUntilBody>)]
     pub paid_until: Option<PaidUntil>,
     /// For `suspend`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,12 +52,15 @@ pub struct HookBody {
     pub params: Value,
     /// For `order_addons`.
     #[serde(default, deserialize_with = "strict::objects", skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<words::Addon>)]
     pub addons: Vec<Addon>,
     /// For `power`: what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::PowerAction>)]
     pub power: Option<PowerAction>,
     /// For `change_password`: whose; the provider's usual one where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::PasswordTarget>)]
     pub target: Option<PasswordTarget>,
     /// For `reinstall`: what is on the machine may be lost. Nothing else is accepted there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -63,30 +71,35 @@ pub struct HookBody {
 }
 
 /// A service, as the platform names it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceBody {
     /// The platform's id.
+    #[schema(min_length = 1, max_length = 255)]
     pub id: String,
     /// The platform's id of the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub client_id: Option<String>,
     /// A login that the platform chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub username: Option<String>,
     /// Domain or host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub domain: Option<String>,
 }
 
 /// What was bought.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProductBody {
     /// Name of a configured product.
     pub id: String,
     /// Laid over the product's settings.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub options: Map<String, Value>,
 }
 
@@ -179,7 +192,7 @@ impl HookBody {
 
 /// [`Client`] without members that it does not have. The contract's own type takes any, so that a newer host can tell an
 /// older plugin more.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ClientBody {
     /// Person or company.
@@ -200,12 +213,14 @@ struct ClientBody {
 }
 
 /// [`PaidUntil`], in the same way.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PaidUntilBody {
     /// Until when it was paid before.
+    #[schema(format = Date)]
     from: String,
     /// Until when it is paid now.
+    #[schema(format = Date)]
     to: String,
 }
 

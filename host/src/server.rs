@@ -13,6 +13,7 @@ mod headers;
 mod hooks;
 mod log;
 mod metrics;
+mod openapi;
 mod operations;
 mod present;
 mod query;
@@ -22,6 +23,8 @@ mod socket;
 
 #[cfg(test)]
 mod tests;
+
+pub use openapi::{document as openapi_document, text as openapi_text};
 
 use crate::config::Config;
 use crate::engine::Engine;

@@ -17,6 +17,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Newest first, without steps.
 pub(super) async fn list(
@@ -150,17 +151,23 @@ async fn find(api: &Api, view: &View, id: String) -> Result<Operation, Problem> 
 }
 
 /// The body of `settle`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Settlement {
+pub(super) struct Settlement {
+    /// What is true.
+    #[schema(inline)]
     decision: Word,
+    /// For `exists`: its id on the panel.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
     remote_id: Option<String>,
+    /// For `give_up`.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 1000)]
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Word {
     Exists,
