@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of a test's own function")]
 
 mod at_once;
+mod bad_answers;
+mod bad_requests;
 mod commits;
 mod crash;
 mod doubt;
 mod kill;
 mod known;
 mod lifecycle;
+mod limits;
 mod secrets;
 mod sockets;

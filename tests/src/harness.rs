@@ -1,6 +1,9 @@
 //! A whole host beside a fake panel, on one manual clock: hooks go in, time moves, the panel is asked what became of it.
 
 pub mod artifacts;
+pub mod daemon;
+pub mod description;
+pub mod front;
 mod process;
 mod rig;
 

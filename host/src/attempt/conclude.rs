@@ -75,7 +75,7 @@ impl Session {
                 inner.secrets.insert(secret.expose());
             }
         }
-        let result = result.map_err(|fault| self.masked_fault(inner, fault));
+        let result = result.map_err(|fault| self.masked_fault(inner, read_fault(fault)));
         let state = if result.is_ok() { State::Succeeded } else { State::Failed };
         let attempt = self.attempt(state, result.as_ref().err().cloned());
         self.count(self.subject.hook(), &attempt);
@@ -304,6 +304,15 @@ impl Session {
             end: Some(end_word(state).to_owned()),
             fault,
         }
+    }
+}
+
+/// A read has changed nothing, whatever was answered: what a plugin's table of codes holds to be in doubt is here no more
+/// than an answer that cannot be used.
+fn read_fault(fault: Fault) -> Fault {
+    match fault.class {
+        FaultClass::InDoubt => Fault { class: FaultClass::PanelBug, ..fault },
+        _ => fault,
     }
 }
 

@@ -179,7 +179,8 @@ impl Line {
     ) -> Result<hyper::Response<Counted>, Infallible> {
         progress.begin();
         let under_way = UnderWay(Arc::clone(progress));
-        let response = match one_host(&request) {
+        let most = self.api.engine.config().socket.max_head;
+        let response = match one_host(&request).and_then(|()| short_head(&request, most)) {
             Ok(()) => answer(self.router.clone(), Arc::clone(caller), request.map(Body::new)).await,
             Err(problem) => finished(Refusal::from(problem).into_response()),
         };
@@ -224,10 +225,22 @@ fn one_host(request: &Request<Incoming>) -> Result<(), Problem> {
     }
 }
 
+/// The parser's limit is one of its buffer, which may hold twice as much when it comes in one piece.
+fn short_head(request: &Request<Incoming>, most: usize) -> Result<(), Problem> {
+    let uri = request.uri();
+    let line = request.method().as_str().len() + uri.path().len() + uri.query().map_or(0, str::len);
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if line + headers <= most { Ok(()) } else { Err(long_head()) }
+}
+
+fn long_head() -> Problem {
+    Problem::new(ProblemType::HeadTooLarge, "the request's line and headers are too long, or too many")
+        .remedy("send less, or raise socket.max_head or socket.max_headers")
+}
+
 fn unreadable(error: &hyper::Error) -> Problem {
     if error.is_parse_too_large() {
-        return Problem::new(ProblemType::HeadTooLarge, "the request's line and headers are too long, or too many")
-            .remedy("send less, or raise socket.max_head or socket.max_headers");
+        return long_head();
     }
     if error.is_parse_version_h2() {
         return Problem::new(ProblemType::InvalidRequest, "HTTP/2 is not spoken here").remedy("use HTTP/1.1");

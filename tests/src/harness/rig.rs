@@ -32,6 +32,10 @@ pub struct Setup {
     pub server: String,
     /// Settings of the product, instead of the rig's own.
     pub product: Option<String>,
+    /// Lines of TOML for the sockets.
+    pub socket: String,
+    /// What the platform may send, as TOML; everything when absent.
+    pub hooks: Option<String>,
 }
 
 /// A fake panel, a folder with a configuration, and the clocks that move both.
@@ -139,6 +143,12 @@ impl Rig {
         self.write_config();
     }
 
+    /// Lets the server's entry name something that stands before its panel.
+    pub fn stand_behind(&mut self, base_url: String) {
+        self.elsewhere = Some((base_url, self.running.token().to_owned()));
+        self.write_config();
+    }
+
     /// Lets the server's entry name its own panel again.
     pub fn point_back(&mut self) {
         self.elsewhere = None;
@@ -157,6 +167,7 @@ impl Rig {
             r#"
 [socket]
 folder = "{folder}"
+{socket}
 
 [store]
 url = "sqlite://{folder}/billhook.db"
@@ -170,7 +181,7 @@ trust_built_with_host = true
 
 [platforms.{PLATFORM}]
 uids = [{uid}]
-hooks = "all"
+hooks = {hooks}
 
 [servers.panel]
 provider = "virtfusion"
@@ -198,6 +209,8 @@ os_template_id = 10
             extra = self.setup.extra,
             server = self.setup.server,
             uid = self.setup.uid.unwrap_or(12345),
+            socket = self.setup.socket,
+            hooks = self.setup.hooks.as_deref().unwrap_or(r#""all""#),
         );
         let path = self.config_path();
         std::fs::write(&path, text).expect("the configuration is written");

@@ -59,9 +59,11 @@ impl Places {
     /// the longest leaves: of the same user, if it is the user who has too many.
     pub(super) fn take(self: &Arc<Self>, uid: u32, clock: &SharedClock) -> Result<Seat, Full> {
         let mut taken = self.lock();
+        let is_full = taken.seats.len() >= self.most;
         if taken.of_user.get(&uid).is_some_and(|count| *count >= self.most_of_one) {
-            taken.displace(|seat| seat.uid == uid).ok_or(Full::User)?;
-        } else if taken.seats.len() >= self.most {
+            let full = if is_full { Full::Socket } else { Full::User };
+            taken.displace(|seat| seat.uid == uid).ok_or(full)?;
+        } else if is_full {
             taken.displace(|_| true).ok_or(Full::Socket)?;
         }
         let number = taken.next;
@@ -135,7 +137,7 @@ mod tests {
         for _ in 0..3 {
             let seat = places.take(1, &clock).unwrap();
             seat.progress.begin();
-            assert_eq!(places.take(1, &clock).unwrap_err(), Full::User);
+            assert_eq!(places.take(1, &clock).unwrap_err(), Full::Socket);
             assert_eq!(places.take(2, &clock).unwrap_err(), Full::Socket);
         }
         assert_eq!(places.count(), 0);
