@@ -14,6 +14,7 @@ mod lanes;
 mod lifecycle;
 mod limits;
 mod loader;
+mod openapi;
 mod reload;
 mod rootpanel;
 mod rootpanel_crash;

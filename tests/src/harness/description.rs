@@ -65,6 +65,33 @@ impl Description {
         (!errors.is_empty()).then(|| format!("{what}: {}\n{body:#}", errors.join("; ")))
     }
 
+    /// What is wrong with an event of a stream.
+    pub fn event_complaint(&self, path: &str, event: &str, data: &Value) -> Option<String> {
+        let what = format!("the event {event} of {path}");
+        let (template, item) = self.find(path)?;
+        let schema = &item["get"]["responses"]["200"]["x-events"][event];
+        if schema.is_null() {
+            return Some(format!("{what} is not described"));
+        }
+        let validator = self.validator(&format!("{template} {event}"), schema);
+        let errors: Vec<String> =
+            validator.iter_errors(data).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        (!errors.is_empty()).then(|| format!("{what}: {}\n{data:#}", errors.join("; ")))
+    }
+
+    /// The name of a call.
+    pub fn call(&self, method: &str, path: &str) -> Option<String> {
+        let (_, item) = self.find(path.split('?').next().unwrap_or_default())?;
+        item.get(&method.to_ascii_lowercase())?["operationId"].as_str().map(str::to_owned)
+    }
+
+    /// The names of all calls.
+    pub fn calls(&self) -> BTreeSet<String> {
+        let items = self.document["paths"].as_object().into_iter().flat_map(Map::values);
+        let calls = items.filter_map(Value::as_object).flat_map(Map::values);
+        calls.filter_map(|call| call["operationId"].as_str().map(str::to_owned)).collect()
+    }
+
     /// The path of the document that a request's path is: the one with the most literal parts.
     fn find(&self, path: &str) -> Option<(&str, &Map<String, Value>)> {
         let parts: Vec<&str> = path.split('/').collect();
