@@ -44,6 +44,9 @@ pub async fn run(
     let session = Session::open(env, panel, subject, call, deadline, traveller);
     let ended = drive(env, &session, hook, call, deadline).await;
     env.desk.leave(session.call_id);
+    if matches!(ended, Ended::End(End::Panicked(_))) {
+        env.metrics.panicked(&panel.provider.manifest.name);
+    }
     session.conclude(ended).await
 }
 

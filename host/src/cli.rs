@@ -98,6 +98,8 @@ enum Command {
         /// For this shell
         shell: Shell,
     },
+    /// Print the description of the HTTP API (OpenAPI 3.1)
+    Openapi,
     /// Open a never-seen plugin, and tell the daemon that started this what came of it
     #[command(name = probe::COMMAND, hide = true)]
     ProbePlugin { staged: PathBuf },
@@ -142,8 +144,14 @@ async fn carry_out(command: &Command, place: &Place, json: bool) -> anyhow::Resu
         Command::Servers(command) => servers::run(&Client::of(place)?, command).await,
         Command::Completions { shell } => Ok(completions::print(*shell)),
         Command::Plugins(args) => plugins::run(place, args).await,
+        Command::Openapi => Ok(openapi()),
         Command::ProbePlugin { .. } => unreachable!("a probe ends before a runtime is started"),
     }
+}
+
+/// The same with and without `--json`; no daemon is asked.
+fn openapi() -> Answer {
+    Answer::new(crate::server::openapi_text(), crate::server::openapi_document(), answer::Exit::Done)
 }
 
 /// The work is waiting, for panels and for the disk: a few threads are enough, and leave the rest to the panels' neighbours.
@@ -207,6 +215,7 @@ mod tests {
             ("plugins probe --again libx.so", None),
             ("plugins probe", Some(2)),
             ("probe-plugin /s/x.so", None),
+            ("openapi", None),
             ("--help", Some(0)),
             ("--version", Some(0)),
             ("", Some(2)),

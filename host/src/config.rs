@@ -112,10 +112,22 @@ pub struct SocketConfig {
     pub admin_mode: u32,
     /// The longest request body, in bytes.
     pub max_body: usize,
+    /// The longest head of a request (its line and its headers), in bytes; at least 8 KiB.
+    pub max_head: usize,
+    /// Headers of a request.
+    pub max_headers: u32,
     /// Connections that each socket holds at once.
     pub max_connections: u32,
-    /// A connection that sends nothing for this long is closed.
+    /// Of these, connections of one user.
+    pub max_connections_per_user: u32,
+    /// A connection on which no request begins for this long is closed.
     pub idle_timeout: Duration,
+    /// For the head of a request to arrive, from its first byte.
+    pub head_timeout: Duration,
+    /// For the body of a request to arrive, from the end of its head.
+    pub body_timeout: Duration,
+    /// A connection whose peer takes nothing of an answer for this long is closed.
+    pub write_timeout: Duration,
 }
 
 impl SocketConfig {

@@ -5,10 +5,12 @@ use billhook_plugin_api::Fault;
 use billhook_plugin_api::protocol::{Answer, Settle, Sight, StepKind, StepOpen};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// What an entry of the journal is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = StepKind)]
 pub enum Kind {
     /// See [`StepKind::Ensure`].
     Ensure,
@@ -38,8 +40,9 @@ impl From<StepKind> for Kind {
 }
 
 /// How far an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = StepState)]
 pub enum Stage {
     /// Written before the change is sent.
     Begun,

@@ -14,6 +14,7 @@ pub mod problem;
 pub mod request;
 pub mod retry;
 pub mod verdict;
+mod words;
 
 // Edges: one outside world each.
 pub mod body;
@@ -28,6 +29,7 @@ pub mod wire;
 pub mod attempt;
 pub mod cli;
 pub mod engine;
+pub mod metrics;
 pub mod panel;
 pub mod server;
 pub mod views;

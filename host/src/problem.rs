@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::ToSchema;
 
 /// The closed list of problem types; the word is the last part of the `type` URI and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,12 +32,18 @@ pub enum ProblemType {
     Unsupported,
     /// The operation's state does not allow that.
     WrongState,
-    /// A limit of the API.
+    /// The body is longer than the API takes.
     TooLarge,
+    /// The head of the request is longer than the API takes, or has more headers.
+    HeadTooLarge,
+    /// The request came in too slowly.
+    RequestTimeout,
     /// The hook expired before it could be taken.
     Expired,
     /// The host is going down or its store does not answer; nothing was accepted.
     Unavailable,
+    /// All connections are taken; nothing was read.
+    Overloaded,
     /// The hook was carried out and failed.
     HookFailed,
     /// The hook was accepted, and ended before anything was done.
@@ -53,7 +60,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::NotAllowed,
         Self::HookNotAllowed,
@@ -67,8 +74,11 @@ impl ProblemType {
         Self::Unsupported,
         Self::WrongState,
         Self::TooLarge,
+        Self::HeadTooLarge,
+        Self::RequestTimeout,
         Self::Expired,
         Self::Unavailable,
+        Self::Overloaded,
         Self::HookFailed,
         Self::HookCancelled,
         Self::TooManyStreams,
@@ -90,10 +100,12 @@ impl ProblemType {
             Self::MethodNotAllowed => 405,
             Self::UnsupportedMediaType => 415,
             Self::Internal => 500,
+            Self::RequestTimeout => 408,
             Self::TooLarge => 413,
+            Self::HeadTooLarge => 431,
             Self::Expired => 410,
             Self::TooManyStreams => 429,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Overloaded => 503,
         }
     }
 
@@ -113,8 +125,11 @@ impl ProblemType {
             Self::Unsupported => "unsupported",
             Self::WrongState => "wrong_state",
             Self::TooLarge => "too_large",
+            Self::HeadTooLarge => "head_too_large",
+            Self::RequestTimeout => "request_timeout",
             Self::Expired => "expired",
             Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
             Self::HookFailed => "hook_failed",
             Self::HookCancelled => "hook_cancelled",
             Self::TooManyStreams => "too_many_streams",
@@ -124,7 +139,13 @@ impl ProblemType {
         }
     }
 
-    const fn title(self) -> &'static str {
+    /// The value of `type`.
+    pub fn uri(self) -> String {
+        format!("urn:billhook:problem:{}", self.as_str())
+    }
+
+    /// The same for every problem of the type.
+    pub const fn title(self) -> &'static str {
         match self {
             Self::InvalidRequest => "The request is not valid",
             Self::NotAllowed => "Not allowed for this caller",
@@ -138,9 +159,12 @@ impl ProblemType {
             Self::NotConfigured => "Not configured",
             Self::Unsupported => "The provider does not support this",
             Self::WrongState => "The operation's state does not allow this",
-            Self::TooLarge => "Too large",
+            Self::TooLarge => "The body is too large",
+            Self::HeadTooLarge => "The head of the request is too large",
+            Self::RequestTimeout => "The request came in too slowly",
             Self::Expired => "The hook has expired",
             Self::Unavailable => "Not available at the moment",
+            Self::Overloaded => "Too many connections",
             Self::HookFailed => "The hook failed",
             Self::HookCancelled => "The hook was cancelled",
             Self::TooManyStreams => "Too many streams",
@@ -194,7 +218,7 @@ impl Problem {
     /// The document, `application/problem+json`.
     pub fn document(&self) -> ProblemDocument {
         ProblemDocument {
-            r#type: format!("urn:billhook:problem:{}", self.kind.as_str()),
+            r#type: self.kind.uri(),
             title: self.kind.title().to_owned(),
             status: self.kind.status(),
             detail: self.detail.clone(),
@@ -221,7 +245,8 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// A problem on the wire (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemDocument {
     /// Stable URI.
     pub r#type: String,

@@ -1,33 +1,45 @@
 //! A hook's body, as a platform sends it, and what makes it the event that it is.
 
+mod needs;
+mod strict;
+
+pub use needs::{Member, Takes, takes};
+pub(crate) use strict::read;
+
 use crate::mask::Fingerprinter;
 use crate::problem::Problem;
+use crate::words;
 use billhook_plugin_api::{Addon, Client, Hook, PaidUntil, PasswordTarget, PowerAction, Secret};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use utoipa::ToSchema;
 
 /// The body of `POST /v1/hooks/{hook}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookBody {
     /// What it is about; for all hooks on a service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::object", skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceBody>,
     /// Name of a configured server; for `test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// Contact data of the customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "client", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ClientBody>)]
     pub client: Option<Client>,
     /// What was bought; needed for `create`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::object", skip_serializing_if = "Option::is_none")]
     pub product: Option<ProductBody>,
     /// A password that the customer chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Password, write_only)]
     pub password: Option<Secret<String>>,
     /// For `renew`: old and new end of the paid period.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "paid_until", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PaidUntilBody>)]
     pub paid_until: Option<PaidUntil>,
     /// For `suspend`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,13 +51,16 @@ pub struct HookBody {
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
     /// For `order_addons`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "strict::objects", skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<words::Addon>)]
     pub addons: Vec<Addon>,
     /// For `power`: what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::PowerAction>)]
     pub power: Option<PowerAction>,
     /// For `change_password`: whose; the provider's usual one where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::PasswordTarget>)]
     pub target: Option<PasswordTarget>,
     /// For `reinstall`: what is on the machine may be lost. Nothing else is accepted there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -56,30 +71,35 @@ pub struct HookBody {
 }
 
 /// A service, as the platform names it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceBody {
     /// The platform's id.
+    #[schema(min_length = 1, max_length = 255)]
     pub id: String,
     /// The platform's id of the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub client_id: Option<String>,
     /// A login that the platform chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub username: Option<String>,
     /// Domain or host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub domain: Option<String>,
 }
 
 /// What was bought.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProductBody {
     /// Name of a configured product.
     pub id: String,
     /// Laid over the product's settings.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub options: Map<String, Value>,
 }
 
@@ -90,20 +110,7 @@ impl HookBody {
     ///
     /// `invalid_request` with the JSON pointer of the first member that does not fit; no value is quoted.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let body: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = pointer(error.path());
-            let inner = error.inner();
-            let text = match inner.classify() {
-                serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
-                    format!("the body is not JSON: line {} column {}", inner.line(), inner.column())
-                }
-                _ => plain(&inner.to_string()),
-            };
-            Problem::at(path, text).remedy("compare the body with docs/http-api.md")
-        })?;
-        reader.end().map_err(|_| Problem::at("", "something follows the JSON body"))?;
-        Ok(body)
+        read(bytes)
     }
 
     /// Checks what a hook needs and must not have.
@@ -112,22 +119,7 @@ impl HookBody {
     ///
     /// `invalid_request` at the member that is missing, empty, too long, or of another hook.
     pub fn check(&self, hook: Hook) -> Result<(), Problem> {
-        let on_server = hook.is_on_server();
-        match (&self.service, &self.server) {
-            (None, None) if on_server => {
-                return Err(Problem::at("/server", format!("{hook} needs the name of a server")));
-            }
-            (Some(_), _) if on_server => {
-                return Err(Problem::at("/service", format!("{hook} is about a server, not a service")));
-            }
-            (None, _) if !on_server && hook != Hook::Action => {
-                return Err(Problem::at("/service", format!("{hook} needs a service")));
-            }
-            (_, Some(_)) if !on_server => {
-                return Err(Problem::at("/server", format!("{hook} takes no server: the product says where it goes")));
-            }
-            _ => {}
-        }
+        takes(hook).check(self, hook)?;
         if let Some(service) = &self.service {
             id("/service/id", &service.id)?;
             for (path, value) in [
@@ -140,58 +132,20 @@ impl HookBody {
                 }
             }
         }
-        if matches!(hook, Hook::Create | Hook::ChangePackage) && self.product.is_none() {
-            return Err(Problem::at("/product", format!("{hook} needs a product")));
-        }
-        self.check_own(hook)?;
-        match (&self.paid_until, hook) {
-            (None, Hook::Renew) => {
-                return Err(Problem::at("/paid_until", "renew needs the old and the new paid-until date"));
-            }
-            (Some(_), hook) if hook != Hook::Renew => {
-                return Err(Problem::at("/paid_until", format!("{hook} takes no paid-until date")));
-            }
-            (Some(dates), _) => {
-                date("/paid_until/from", &dates.from)?;
-                date("/paid_until/to", &dates.to)?;
-                if dates.to <= dates.from {
-                    return Err(Problem::at("/paid_until/to", "the new date is not after the old one"));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// What one hook must have and all others must not.
-    fn check_own(&self, hook: Hook) -> Result<(), Problem> {
-        for (path, owner, is_there) in [
-            ("/action", Hook::Action, self.action.is_some()),
-            ("/power", Hook::Power, self.power.is_some()),
-            ("/addons", Hook::OrderAddons, !self.addons.is_empty()),
-            ("/field", Hook::Options, self.field.is_some()),
-            ("/confirm", Hook::Reinstall, self.confirm),
-        ] {
-            if hook == owner && !is_there {
-                let text = match owner {
-                    Hook::Reinstall => "reinstall loses what is on the machine: it needs `confirm: true`".to_owned(),
-                    _ => format!("{hook} needs `{}`", path.trim_start_matches('/')),
-                };
-                return Err(Problem::at(path, text));
-            }
-            if hook != owner && is_there {
-                return Err(Problem::at(path, format!("only the hook `{owner}` has this")));
+        if let Some(dates) = &self.paid_until {
+            date("/paid_until/from", &dates.from)?;
+            date("/paid_until/to", &dates.to)?;
+            if dates.to <= dates.from {
+                return Err(Problem::at("/paid_until/to", "the new date is not after the old one"));
             }
         }
-        if self.target.is_some() && hook != Hook::ChangePassword {
-            return Err(Problem::at("/target", "only the hook `change_password` has this"));
-        }
+        let mut named = HashSet::new();
         for (index, addon) in self.addons.iter().enumerate() {
             id(&format!("/addons/{index}/id"), &addon.id)?;
             if addon.quantity == 0 {
                 return Err(Problem::at(format!("/addons/{index}/quantity"), "at least 1"));
             }
-            if self.addons[..index].iter().any(|other| other.id == addon.id) {
+            if !named.insert(&addon.id) {
                 return Err(Problem::at(format!("/addons/{index}/id"), "named twice: say it with `quantity`"));
             }
         }
@@ -236,38 +190,54 @@ impl HookBody {
     }
 }
 
-/// The JSON pointer of a path; the top is the empty pointer.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut out = String::new();
-    for part in path {
-        match part {
-            serde_path_to_error::Segment::Seq { index } => out.push_str(&format!("/{index}")),
-            serde_path_to_error::Segment::Map { key } => {
-                out.push('/');
-                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            serde_path_to_error::Segment::Enum { variant } => {
-                out.push('/');
-                out.push_str(variant);
-            }
-            serde_path_to_error::Segment::Unknown => {}
-        }
-    }
-    out
+/// [`Client`] without members that it does not have. The contract's own type takes any, so that a newer host can tell an
+/// older plugin more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ClientBody {
+    /// Person or company.
+    #[serde(default)]
+    name: String,
+    /// Company, where the platform keeps it apart.
+    #[serde(default)]
+    company: Option<String>,
+    /// Address for mail.
+    #[serde(default)]
+    email: String,
+    /// As the platform has it.
+    #[serde(default)]
+    phone: Option<String>,
+    /// BCP 47, as `en` or `pt-BR`.
+    #[serde(default)]
+    language: Option<String>,
 }
 
-/// Serde's own text without the value that it may quote.
-fn plain(text: &str) -> String {
-    match text.split_once(" at line ") {
-        Some((text, _)) if text.starts_with("invalid type: ") || text.starts_with("invalid value: ") => {
-            match text.split_once(", expected ") {
-                Some((_, expected)) => format!("another type was expected: {expected}"),
-                None => "another type was expected".to_owned(),
-            }
-        }
-        Some((text, _)) => text.to_owned(),
-        None => text.to_owned(),
-    }
+/// [`PaidUntil`], in the same way.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PaidUntilBody {
+    /// Until when it was paid before.
+    #[schema(format = Date)]
+    from: String,
+    /// Until when it is paid now.
+    #[schema(format = Date)]
+    to: String,
+}
+
+fn client<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Client>, D::Error> {
+    let body: Option<ClientBody> = strict::object(deserializer)?;
+    Ok(body.map(|ClientBody { name, company, email, phone, language }| Client {
+        name,
+        company,
+        email,
+        phone,
+        language,
+    }))
+}
+
+fn paid_until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PaidUntil>, D::Error> {
+    let body: Option<PaidUntilBody> = strict::object(deserializer)?;
+    Ok(body.map(|PaidUntilBody { from, to }| PaidUntil { from, to }))
 }
 
 fn id(path: &str, value: &str) -> Result<(), Problem> {
@@ -289,7 +259,7 @@ fn date(path: &str, value: &str) -> Result<(), Problem> {
     value
         .parse::<jiff::civil::Date>()
         .ok()
-        .filter(|_| value.len() == 10)
+        .filter(|date| date.to_string() == value)
         .map(|_| ())
         .ok_or_else(|| Problem::at(path, "not a date of the form YYYY-MM-DD"))
 }
@@ -301,8 +271,18 @@ mod tests {
     #[test]
     fn a_body_that_does_not_fit_is_refused_with_its_place() {
         for (body, path, word) in [
-            (r#"{"#, "", "not JSON"),
+            (r#"{"#, "", "too early"),
             (r#"{"service":{"id":7}}"#, "/service/id", "string"),
+            (r#"{"service":["7"]}"#, "/service", "an object"),
+            (r#"{"client":["Acme"]}"#, "/client", "an object"),
+            (r#"{"client":{"nmae":"Acme"}}"#, "/client/nmae", "unknown field"),
+            (r#"{"paid_until":["2026-01-01","2027-01-01"]}"#, "/paid_until", "an object"),
+            (r#"{"paid_until":{"from":"2026-01-01","until":"2027-01-01"}}"#, "/paid_until/until", "unknown field"),
+            (r#"{"product":["vps"]}"#, "/product", "an object"),
+            (r#"{"addons":{"id":"a"}}"#, "/addons", "a list of objects"),
+            (r#"{"addons":[{"id":"a"},["b",2]]}"#, "/addons/1", "an object"),
+            (r#"{"addons":[{"id":"a"},null]}"#, "/addons/1", "an object"),
+            (r#"{"product":{"id":"p","options":{"os":1,"os":2}}}"#, "/product/options/os", "more than once"),
             (r#"{"service":{"id":"7","ip":"x"}}"#, "/service/ip", "unknown field"),
             (r#"{"colour":1}"#, "/colour", "unknown field"),
             (r#"{"product":{"options":{}}}"#, "/product", "missing field"),
@@ -339,8 +319,18 @@ mod tests {
                 r#"{"service":{"id":"1"},"paid_until":{"from":"2027-01-01","to":"2027-01-01"}}"#,
                 "/paid_until/to",
             ),
+            (
+                Hook::Renew,
+                r#"{"service":{"id":"1"},"paid_until":{"from":"2026-01-01","to":"2027-W01-1"}}"#,
+                "/paid_until/to",
+            ),
             (Hook::Suspend, r#"{"service":{"id":"1"},"server":"s"}"#, "/server"),
             (Hook::Suspend, r#"{"service":{"id":"1"},"action":"a"}"#, "/action"),
+            (Hook::Suspend, r#"{"service":{"id":"1"},"product":{"id":"p"}}"#, "/product"),
+            (Hook::Status, r#"{"service":{"id":"1"},"password":"x"}"#, "/password"),
+            (Hook::Create, r#"{"service":{"id":"1"},"product":{"id":"p"},"reason":"x"}"#, "/reason"),
+            (Hook::Action, r#"{"service":{"id":"1"}}"#, "/action"),
+            (Hook::Action, r#"{"action":"a"}"#, "/service"),
             (Hook::Test, r#"{}"#, "/server"),
             (Hook::Test, r#"{"service":{"id":"1"},"server":"s"}"#, "/service"),
             (Hook::List, r#"{"service":{"id":"1"}}"#, "/service"),

@@ -13,6 +13,8 @@ mod events;
 mod headers;
 mod hooks;
 mod log;
+mod metrics;
+mod openapi;
 mod operations;
 mod present;
 mod query;
@@ -24,6 +26,8 @@ mod tail;
 
 #[cfg(test)]
 mod tests;
+
+pub use openapi::{document as openapi_document, text as openapi_text};
 
 use crate::config::Config;
 use crate::engine::Engine;

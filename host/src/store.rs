@@ -10,6 +10,7 @@ mod batch;
 mod begin;
 mod change;
 mod claim;
+mod depth;
 mod error;
 mod evidence;
 mod file;
@@ -48,6 +49,7 @@ use self::batch::Command;
 use self::file::Lock;
 use self::writer::Writer;
 use crate::seal::Sealer;
+use prometheus_client::metrics::histogram::Histogram;
 use sqlx::sqlite::SqlitePool;
 use std::fmt;
 use std::future::Future;
@@ -158,6 +160,16 @@ impl Store {
     /// Durable write transactions since it was opened.
     pub fn commits(&self) -> u64 {
         self.inner.writer.commits()
+    }
+
+    /// How long those took, in seconds. Shared: it goes on counting.
+    pub fn commit_times(&self) -> Histogram {
+        self.inner.writer.commit_times()
+    }
+
+    /// Parts of the module log that were dropped since it was opened, because nothing could be committed.
+    pub fn dropped(&self) -> u64 {
+        self.inner.writer.dropped()
     }
 
     /// Stores a new operation, claimed where [`NewOperation::claim`] asks for it and the service's order allows.

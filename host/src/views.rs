@@ -8,15 +8,21 @@ use crate::journal::{Kind, Stage};
 use crate::operation::State;
 use crate::problem::ProblemDocument;
 use crate::store::ServiceStatus;
+use crate::words;
 use billhook_plugin_api::{
     Action, FaultClass, Finding, Hook, ListedAccount, Measure, OptionValue, Secret, ServiceState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An operation as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Operation)]
 pub struct OperationView {
     /// `op_…`; sorts by time.
     pub id: String,
@@ -27,6 +33,7 @@ pub struct OperationView {
     /// In which life of the service, from 1.
     pub epoch: u32,
     /// What it does.
+    #[schema(value_type = words::Hook)]
     pub hook: Hook,
     /// Name of the provider's own hook, for `action`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +96,8 @@ pub struct OperationView {
 }
 
 /// One step of an operation's journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Step)]
 pub struct StepView {
     /// Unique within the operation.
     pub name: String,
@@ -108,9 +116,11 @@ pub struct StepView {
 }
 
 /// Why a hook, or an attempt of it, failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Fault)]
 pub struct FaultView {
     /// What kind of failure.
+    #[schema(value_type = words::FaultClass)]
     pub class: FaultClass,
     /// For the staff.
     pub staff: String,
@@ -123,7 +133,7 @@ pub struct FaultView {
 }
 
 /// The answer to a hook, and to `GET /v1/operations/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HookAnswer {
     /// The operation that answers; absent for a hook that only reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +149,8 @@ pub struct HookAnswer {
 }
 
 /// What a hook returned.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Result)]
 pub struct ResultView {
     /// The panel's id of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +163,7 @@ pub struct ResultView {
     pub username: Option<String>,
     /// Kept with the service.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub properties: Map<String, Value>,
     /// Credentials, or the word that says where they are; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,12 +182,14 @@ pub struct ResultView {
     pub pending: Option<String>,
     /// `status`: the billing word for what the panel shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::ServiceState>)]
     pub state: Option<ServiceState>,
     /// `status`: power of a machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<String>,
     /// `test`: what was looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<words::Finding>)]
     pub findings: Vec<Finding>,
     /// `console` and `login`: until when the link in `secrets` is good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,12 +199,15 @@ pub struct ResultView {
     pub kind: Option<String>,
     /// `usage`: what is measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<words::Measure>)]
     pub usage: Vec<Measure>,
     /// `list`: what the server has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<words::ListedAccount>>)]
     pub accounts: Option<Vec<ListedAccount>>,
     /// `options`: which values the setting may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<words::OptionValue>>)]
     pub options: Option<Vec<OptionValue>>,
     /// `action`: its own answer.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -207,8 +224,30 @@ pub enum SecretsView {
     Values(BTreeMap<String, Secret<String>>),
 }
 
+/// Written by hand: the values are texts that a description must mark.
+impl PartialSchema for SecretsView {
+    fn schema() -> RefOr<Schema> {
+        let values = ObjectBuilder::new()
+            .description(Some("By name, in clear: only on `hook.sock`, to the platform whose service it is."))
+            .additional_properties(Some(RefOr::Ref(Ref::from_schema_name(words::SecretText::name()))));
+        let word = RefOr::Ref(Ref::from_schema_name(SecretsWord::name()));
+        OneOfBuilder::new().item(word).item(values).description(Some("Credentials of a result.")).into()
+    }
+}
+
+impl ToSchema for SecretsView {
+    fn name() -> Cow<'static, str> {
+        "Secrets".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((SecretsWord::name().into_owned(), SecretsWord::schema()));
+        schemas.push((words::SecretText::name().into_owned(), words::SecretText::schema()));
+    }
+}
+
 /// Where the credentials of a result are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretsWord {
     /// Kept for the platform, and not shown on this socket.
@@ -222,7 +261,8 @@ pub enum SecretsWord {
 }
 
 /// Texts for people.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageView {
     /// For the staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,7 +273,8 @@ pub struct MessageView {
 }
 
 /// A hook that failed or was cancelled: a problem document with what is known of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Failure)]
 pub struct FailureView {
     /// Of the type `hook_failed` or `hook_cancelled`.
     #[serde(flatten)]
@@ -262,7 +303,8 @@ pub struct Page<T> {
 }
 
 /// One row of the module log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LogRow)]
 pub struct LogRowView {
     /// `op_…` of an operation, `rd_…` of a hook that only reads.
     pub id: String,
@@ -272,6 +314,7 @@ pub struct LogRowView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_id: Option<String>,
     /// Which hook.
+    #[schema(value_type = words::Hook)]
     pub hook: Hook,
     /// By which provider.
     pub provider: String,
@@ -294,7 +337,8 @@ pub struct LogRowView {
 }
 
 /// A whole entry of the module log, masked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LogEntry)]
 pub struct LogEntryView {
     /// Its row in the list.
     pub row: LogRowView,
@@ -313,7 +357,8 @@ pub struct LogEntryView {
 }
 
 /// One run of an operation, or the one of a hook that only reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptView {
     /// Rises with every run; 0 for a hook that only reads.
     pub run: u64,
@@ -331,7 +376,8 @@ pub struct AttemptView {
 }
 
 /// One request to a panel with its reply, or lack of one; masked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Exchange)]
 pub struct ExchangeView {
     /// Of this attempt.
     pub run: u64,
@@ -371,7 +417,8 @@ pub struct ExchangeView {
 }
 
 /// A line of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Note)]
 pub struct NoteView {
     /// Of this attempt.
     pub run: u64,
@@ -384,7 +431,8 @@ pub struct NoteView {
 }
 
 /// How far the running attempt is: an event of an operation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Progress)]
 pub struct ProgressView {
     /// Name of the step that is under way or in doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -404,8 +452,17 @@ impl ProgressView {
     }
 }
 
+/// Rows are missing from a stream: an event of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Gap)]
+pub struct GapView {
+    /// Why.
+    pub reason: String,
+}
+
 /// One entry of a service's timeline: its row of the module log, and what happened to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = TimelineEntry)]
 pub struct TimelineEntryView {
     /// Its row in the log.
     #[serde(flatten)]
@@ -428,7 +485,8 @@ pub struct TimelineEntryView {
 }
 
 /// What is known of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Service)]
 pub struct ServiceView {
     /// Whose.
     pub platform: String,
@@ -460,6 +518,7 @@ pub struct ServiceView {
     pub domain: Option<String>,
     /// Kept by its hooks.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub properties: Map<String, Value>,
     /// Names of the secrets that are kept, sealed, for its later hooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -500,8 +559,37 @@ pub struct ProviderView {
     pub facts: Option<ProviderFacts>,
 }
 
+/// Written by hand: the facts are there as a whole or not at all.
+impl PartialSchema for ProviderView {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = ProviderFacts::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.description = Some("A provider: loaded, or named by a server and not to be had.".to_owned());
+            object.required = vec!["name".to_owned(), "loaded".to_owned()];
+            for (name, own, text) in [
+                ("name", String::schema(), "Its name."),
+                ("loaded", bool::schema(), "Whether it is loaded; if it is, all that follows is there."),
+                ("reason", String::schema(), "Why it is not."),
+            ] {
+                object.properties.insert(name.to_owned(), words::described(own, text));
+            }
+        }
+        schema
+    }
+}
+
+impl ToSchema for ProviderView {
+    fn name() -> Cow<'static, str> {
+        "Provider".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        ProviderFacts::schemas(schemas);
+    }
+}
+
 /// What a loaded library says of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderFacts {
     /// For people.
     pub title: String,
@@ -510,10 +598,13 @@ pub struct ProviderFacts {
     /// Content hash of the library, in hex.
     pub sha256: String,
     /// Hooks that it has.
+    #[schema(value_type = Vec<words::Hook>)]
     pub hooks: Vec<Hook>,
     /// Those that set the same state again when repeated.
+    #[schema(value_type = Vec<words::Hook>)]
     pub convergent: Vec<Hook>,
     /// Its own hooks, sent as `action`.
+    #[schema(value_type = Vec<words::Action>)]
     pub actions: Vec<Action>,
     /// The journal version that it writes.
     pub journal_version: u32,
@@ -528,7 +619,8 @@ pub struct ProviderFacts {
 }
 
 /// A configured server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Server)]
 pub struct ServerView {
     /// Its name.
     pub name: String,
@@ -564,7 +656,8 @@ pub struct ServerView {
 }
 
 /// What was last seen of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sighting)]
 pub struct SightingView {
     /// When.
     pub at: String,
@@ -575,7 +668,8 @@ pub struct SightingView {
 }
 
 /// Who works on a server and who waits. `concurrency` of the server is its limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Lane)]
 pub struct LaneView {
     /// Attempts under way.
     pub running: u32,
@@ -590,7 +684,8 @@ pub struct LaneView {
 }
 
 /// So many exchanges in any stretch of time of this length.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Rate)]
 pub struct RateView {
     /// How many.
     pub count: u32,
@@ -599,7 +694,8 @@ pub struct RateView {
 }
 
 /// A server's circuit breaker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Breaker)]
 pub struct BreakerView {
     /// Where it stands.
     pub state: BreakerWord,
@@ -613,7 +709,7 @@ pub struct BreakerView {
 }
 
 /// Where a breaker stands, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerWord {
     /// The server is used.
@@ -625,7 +721,8 @@ pub enum BreakerWord {
 }
 
 /// A pause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Pause)]
 pub struct PauseView {
     /// Who asked for it.
     pub by: String,
@@ -634,7 +731,7 @@ pub struct PauseView {
 }
 
 /// Why an operation that could go on does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldWord {
     /// An admin holds the server's operations back.
@@ -644,7 +741,8 @@ pub enum HeldWord {
 }
 
 /// A configured product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Product)]
 pub struct ProductView {
     /// Its name, which billing sends.
     pub id: String,
@@ -655,7 +753,7 @@ pub struct ProductView {
 }
 
 /// How a daemon is that takes hooks; one that takes none answers with the problem `unavailable`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// The word.
     pub status: HealthWord,
@@ -667,7 +765,7 @@ pub struct Health {
 }
 
 /// How the daemon is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthWord {
     /// It takes hooks for every server.

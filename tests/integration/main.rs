@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of a test's own function")]
 
 mod at_once;
+mod bad_answers;
+mod bad_requests;
 mod commits;
 mod crash;
 mod doubt;
@@ -10,7 +12,9 @@ mod kill;
 mod known;
 mod lanes;
 mod lifecycle;
+mod limits;
 mod loader;
+mod openapi;
 mod reload;
 mod rootpanel;
 mod rootpanel_crash;

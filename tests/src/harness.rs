@@ -2,6 +2,9 @@
 //! became of it.
 
 pub mod artifacts;
+pub mod daemon;
+pub mod description;
+pub mod front;
 mod process;
 mod provider;
 mod rig;

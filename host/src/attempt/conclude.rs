@@ -75,9 +75,10 @@ impl Session {
                 inner.secrets.insert(secret.expose());
             }
         }
-        let result = result.map_err(|fault| self.masked_fault(inner, fault));
+        let result = result.map_err(|fault| self.masked_fault(inner, read_fault(fault)));
         let state = if result.is_ok() { State::Succeeded } else { State::Failed };
         let attempt = self.attempt(state, result.as_ref().err().cloned());
+        self.count(self.subject.hook(), &attempt);
         let evidence = self.evidence(inner, Some(attempt));
         Conclusion::Reading { result: Box::new(result), evidence }
     }
@@ -120,17 +121,21 @@ impl Session {
         let after_ms = finish.next_at.map(|at| at.saturating_sub(now));
         let poll_at = finish.service.as_ref().and_then(|change| change.poll_at.flatten());
         let attempt = self.attempt(state, finish.fault.clone());
+        self.count(operation.hook, &attempt);
         let evidence = self.evidence(inner, Some(attempt));
         let _parked = self.parked();
         match self.env.store.finish(finish, evidence).await {
-            Ok(true) => Conclusion::Operation {
-                state,
-                after_ms,
-                poll_at,
-                unsettled: inner.unsettled,
-                released: std::mem::take(&mut inner.released),
-                blocked_on: inner.blocked_on.take(),
-            },
+            Ok(true) => {
+                self.env.metrics.operation(operation.hook, &operation.provider, state);
+                Conclusion::Operation {
+                    state,
+                    after_ms,
+                    poll_at,
+                    unsettled: inner.unsettled,
+                    released: std::mem::take(&mut inner.released),
+                    blocked_on: inner.blocked_on.take(),
+                }
+            }
             Ok(false) => Conclusion::Void,
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, error = %error, "the outcome could not be stored");
@@ -285,6 +290,11 @@ impl Session {
         fault
     }
 
+    fn count(&self, hook: Hook, attempt: &Attempt) {
+        let end = attempt.end.as_deref().unwrap_or_default();
+        self.env.metrics.attempt(hook, &self.panel.provider.manifest.name, end, attempt.fault.as_ref());
+    }
+
     fn attempt(&self, state: State, fault: Option<Fault>) -> Attempt {
         let (owner, run) = self.owner();
         Attempt {
@@ -296,6 +306,15 @@ impl Session {
             fault,
         }
     }
+}
+
+/// A read has changed nothing, whatever was answered: what a plugin's table of codes holds to be in doubt is here no more
+/// than an answer that cannot be used.
+fn read_fault(mut fault: Fault) -> Fault {
+    if fault.class == FaultClass::InDoubt {
+        fault.class = FaultClass::PanelBug;
+    }
+    fault
 }
 
 /// One line for the log's list.

@@ -1,6 +1,7 @@
 use super::Desk;
 use crate::clock::SharedClock;
 use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
+use crate::metrics::Metrics;
 use crate::retry::RetryPolicy;
 use crate::store::{OperationId, Store};
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ pub struct Env {
     pub host_runtime: tokio::runtime::Handle,
     /// Makes equal masked values recognisable.
     pub prints: Fingerprinter,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Which names hold secrets.
     pub rules: Rules,
     /// When to try again.
@@ -90,6 +93,7 @@ impl Env {
             plugin_runtime,
             host_runtime: tokio::runtime::Handle::current(),
             prints,
+            metrics: Metrics::default(),
             rules: Rules::new(),
             policy,
             poll_interval,

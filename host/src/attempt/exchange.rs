@@ -67,6 +67,7 @@ impl Session {
         self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
         drop(parked);
+        self.env.metrics.exchange(&self.panel.provider.manifest.name, &exchange);
 
         let mut inner = self.inner.lock().await;
         let left = exchange.sent == wire::Sent::Maybe;

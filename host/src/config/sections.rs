@@ -68,8 +68,14 @@ fn socket(mut section: Section<'_>, folders: &Folders) -> SocketConfig {
         admin_group: section.optional("admin_group", reader::text),
         admin_mode: section.value("admin_mode", reader::socket_mode),
         max_body: section.value("max_body", reader::size),
+        max_head: section.value("max_head", head_size),
+        max_headers: section.value("max_headers", header_count),
         max_connections: section.value("max_connections", reader::count),
+        max_connections_per_user: section.value("max_connections_per_user", reader::count),
         idle_timeout: section.value("idle_timeout", reader::duration),
+        head_timeout: section.value("head_timeout", reader::duration),
+        body_timeout: section.value("body_timeout", reader::duration),
+        write_timeout: section.value("write_timeout", reader::duration),
     };
     if config.folder.as_os_str().len() > MAX_SOCKET_FOLDER_BYTES {
         let problem = format!("is longer than {MAX_SOCKET_FOLDER_BYTES} bytes, too long for the path of a socket");
@@ -77,6 +83,21 @@ fn socket(mut section: Section<'_>, folders: &Folders) -> SocketConfig {
     }
     section.finish();
     config
+}
+
+/// The HTTP parser reads in pieces of at least 8 KiB, and needs no room for megabytes of headers on each connection.
+fn head_size(raw: Raw) -> Result<usize, Problem> {
+    reader::size(raw).and_then(|bytes| match bytes {
+        8_192..=1_048_576 => Ok(bytes),
+        _ => Err(Problem::new("is not between 8KiB and 1MiB", "write a size between them, such as \"16KiB\"")),
+    })
+}
+
+fn header_count(raw: Raw) -> Result<u32, Problem> {
+    reader::count(raw).and_then(|count| match count {
+        8..=1_024 => Ok(count),
+        _ => Err(Problem::new("is not between 8 and 1024", "write a number between them, such as 64")),
+    })
 }
 
 fn store(mut section: Section<'_>, folders: &Folders) -> StoreConfig {

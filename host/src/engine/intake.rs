@@ -159,7 +159,12 @@ impl Engine {
         match accepted {
             Accepted::Moved => Ok(None),
             Accepted::Stored { run, cancelled, .. } => {
+                self.env.metrics.operation(hook, &panel.provider.manifest.name, State::Queued);
                 for id in &cancelled {
+                    // What is unfinished is of the provider that the service was on when this hook came.
+                    if let (Some(ended), Some(service)) = (earlier.iter().find(|earlier| earlier.id == id.0), service) {
+                        self.env.metrics.operation(ended.hook, &service.provider, State::Cancelled);
+                    }
                     self.changed(id);
                 }
                 match (run, permits) {

@@ -107,6 +107,9 @@ impl Engine {
                 .remedy("look at it again, then decide")
                 .about(id));
         }
+        if !is_running {
+            self.env.metrics.operation(operation.hook, &operation.provider, to);
+        }
         for scope in &release {
             self.unblock(scope).await;
         }

@@ -182,7 +182,9 @@ impl Engine {
             end_passed: None,
             now,
         };
-        self.env.store.finish(finish, Evidence::default()).await?;
+        if self.env.store.finish(finish, Evidence::default()).await? {
+            self.env.metrics.operation(operation.hook, &operation.provider, State::Attention);
+        }
         self.changed(&operation.id);
         self.wake(&operation.service);
         Ok(())

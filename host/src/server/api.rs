@@ -3,13 +3,13 @@
 use super::caller::Caller;
 use super::refusal::{Refusal, internal};
 use super::streams::Streams;
-use super::{catalog, events, hooks, log, operations, services, tail};
+use super::{catalog, events, hooks, log, metrics, openapi, operations, services, tail};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemType};
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,12 @@ impl Api {
 
 /// All paths. The caller is expected beside the request, see [`Caller`].
 pub(super) fn router(api: Arc<Api>) -> Router {
-    Router::new()
+    routes().router.fallback(no_path).method_not_allowed_fallback(no_method).with_state(api)
+}
+
+/// All paths with their handlers.
+pub(super) fn routes() -> Routes {
+    Routes::default()
         .route("/v1/hooks/{hook}", post(hooks::run))
         .route("/v1/operations", get(operations::list))
         .route("/v1/operations/{id}", get(operations::show))
@@ -74,11 +79,30 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/servers/{name}/pause", post(catalog::pause))
         .route("/v1/servers/{name}/resume", post(catalog::resume))
         .route("/v1/products", get(catalog::products))
+        .route("/v1/openapi.json", get(openapi::show))
         .route("/healthz", get(catalog::health))
         .route("/readyz", get(catalog::ready))
-        .fallback(no_path)
-        .method_not_allowed_fallback(no_method)
-        .with_state(api)
+        .route("/metrics", get(metrics::show))
+}
+
+/// A router that can tell its paths, so that none is left out of the description.
+#[derive(Default)]
+pub(super) struct Routes {
+    router: Router<Arc<Api>>,
+    paths: Vec<&'static str>,
+}
+
+impl Routes {
+    fn route(mut self, path: &'static str, methods: MethodRouter<Arc<Api>>) -> Self {
+        self.router = self.router.route(path, methods);
+        self.paths.push(path);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn paths(&self) -> &[&'static str] {
+        &self.paths
+    }
 }
 
 async fn no_path() -> Refusal {

@@ -4,9 +4,10 @@ use super::api::Api;
 use super::headers;
 use crate::problem::{Problem, ProblemType};
 use axum::body::Body;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 
 /// How much more than the limit is read and thrown away, in limits: a caller that is cut off while it sends may never
 /// come to read why.
@@ -16,7 +17,7 @@ const DRAIN: usize = 8;
 ///
 /// # Errors
 ///
-/// `unsupported_media_type`, `too_large`; `invalid_request` when it breaks off or is too slow; `unavailable` on a stop.
+/// `unsupported_media_type`, `too_large`, `request_timeout`; `invalid_request` when it breaks off; `unavailable` on a stop.
 pub(super) async fn json(api: &Api, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     if !headers::is_json(headers) {
         return Err(Problem {
@@ -27,19 +28,20 @@ pub(super) async fn json(api: &Api, headers: &HeaderMap, body: Body) -> Result<B
     }
     let config = api.engine.config();
     let settings = &config.socket;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    // Who asks first, or sends more than would be thrown away, is told before it sends.
+    let drained = if headers.contains_key(header::EXPECT) { 1 } else { DRAIN };
+    if announced > settings.max_body.saturating_mul(drained) {
+        return Err(too_large(settings.max_body));
+    }
     let bytes = tokio::select! {
         read = whole(body, settings.max_body) => read?,
-        () = api.engine.env().clock.sleep(settings.idle_timeout) => {
-            return Err(Problem::at("", "the body took too long to arrive"));
+        () = api.engine.env().clock.sleep(settings.body_timeout) => {
+            return Err(Problem::new(ProblemType::RequestTimeout, "the body took too long to arrive")
+                .remedy("send the request in one go"));
         }
         () = api.stopping.cancelled() => return Err(going_down()),
     };
-    // A list would be read as the members in their order, which nobody means.
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(
-            Problem::at("", "the body is a list, not an object").remedy("compare the body with docs/http-api.md")
-        );
-    }
     Ok(bytes)
 }
 
@@ -57,10 +59,14 @@ async fn whole(mut body: Body, most: usize) -> Result<Bytes, Problem> {
         }
     }
     if length > most {
-        return Err(Problem::new(ProblemType::TooLarge, format!("the body is longer than {most} bytes"))
-            .remedy("send less, or raise socket.max_body"));
+        return Err(too_large(most));
     }
     Ok(bytes.into())
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(ProblemType::TooLarge, format!("the body is longer than {most} bytes"))
+        .remedy("send less, or raise socket.max_body")
 }
 
 /// What a caller gets whose request was not taken because of a stop.

@@ -2,6 +2,7 @@
 
 use super::{accounts, headers};
 use crate::config::Config;
+use crate::metrics::Line;
 use crate::problem::{Problem, ProblemType};
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -21,6 +22,16 @@ pub(super) enum Socket {
     Hook,
     /// For admins.
     Admin,
+}
+
+impl Socket {
+    /// Its name in the metrics.
+    pub(super) const fn line(self) -> Line {
+        match self {
+            Self::Hook => Line::Hook,
+            Self::Admin => Line::Admin,
+        }
+    }
 }
 
 /// The peer of a connection.

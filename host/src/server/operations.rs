@@ -17,6 +17,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Newest first, without steps.
 pub(super) async fn list(
@@ -151,17 +152,23 @@ pub(super) async fn find(api: &Api, view: &View, id: String) -> Result<Operation
 }
 
 /// The body of `settle`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Settlement {
+pub(super) struct Settlement {
+    /// What is true.
+    #[schema(inline)]
     decision: Word,
+    /// For `exists`: its id on the panel.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
     remote_id: Option<String>,
+    /// For `give_up`.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 1000)]
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Word {
     Exists,
@@ -172,14 +179,10 @@ enum Word {
 fn settlement(bytes: &[u8]) -> Result<Decision, Problem> {
     // The reason is shown in one line of the log.
     const LONGEST_REASON: usize = 1_000;
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let body: Settlement = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { format!("/{path}") };
-        Problem::at(path, "not a decision as docs/http-api.md describes it")
+    let body: Settlement = crate::request::read(bytes).map_err(|problem| {
+        problem
             .remedy(r#"send {"decision":"exists","remote_id":"…"}, {"decision":"absent"} or {"decision":"give_up","reason":"…"}"#)
     })?;
-    reader.end().map_err(|_| Problem::at("", "something follows the JSON body"))?;
     match (body.decision, body.remote_id, body.reason) {
         (Word::Exists, Some(remote_id), None) => Ok(Decision::Exists { remote_id }),
         (Word::Exists, None, _) => Err(Problem::at("/remote_id", "`exists` needs the id on the panel")),

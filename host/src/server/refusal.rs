@@ -6,6 +6,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+/// The media type of a problem.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
 /// What a handler answers instead of a result.
 #[derive(Debug)]
 pub(super) struct Refusal(Box<Problem>);
@@ -19,7 +22,10 @@ impl From<Problem> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let document: ProblemDocument = self.0.document();
-        problem(document.status, &document)
+        let mut response = problem(document.status, &document);
+        // For the metrics.
+        response.extensions_mut().insert(self.0.kind);
+        response
     }
 }
 
@@ -37,6 +43,6 @@ pub(super) fn internal() -> Problem {
 fn problem(status: u16, body: &impl Serialize) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, axum::Json(body)).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     response
 }

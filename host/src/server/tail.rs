@@ -9,11 +9,11 @@ use super::streams::{self, Source, event, last_event_id};
 use crate::engine::unavailable;
 use crate::problem::Problem;
 use crate::store::{LogFilter, LogRow, ServiceKey};
+use crate::views::GapView;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::response::sse::Event;
-use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
@@ -138,5 +138,5 @@ impl Tail {
 
 /// Rows are missing here: the list has them.
 fn gap(reason: &str) -> Event {
-    event("gap", None, &json!({ "reason": reason }))
+    event("gap", None, &GapView { reason: reason.to_owned() })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// An operation's id: `op_` and a ULID, so that ids sort by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ impl fmt::Display for ServiceKey {
 }
 
 /// Where a service stands, in the words that admins read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStatus {
     /// Nothing is known to exist on the panel.
@@ -608,6 +609,19 @@ pub struct LogRow {
     pub started_at: u64,
     /// Unix milliseconds.
     pub ended_at: Option<u64>,
+}
+
+/// The unfinished operations of one server in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The server's name.
+    pub server: String,
+    /// Where they stand.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+    /// When the oldest was accepted, Unix milliseconds.
+    pub oldest_at: u64,
 }
 
 /// Which rows of the log. Everything that is set must match.

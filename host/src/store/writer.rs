@@ -8,13 +8,14 @@ use super::news::News;
 use super::traffic::Traffic;
 use super::{CommitTap, Moment, StoreError, error, evidence, words};
 use futures_util::TryStreamExt;
+use prometheus_client::metrics::histogram::Histogram;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row, SqliteConnection};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Commands that may wait: four full transactions. Beyond that a sender waits for room, and so do its callers.
@@ -25,6 +26,9 @@ const RIDERS_BYTES: usize = 1024 * 1024;
 
 /// Evidence that is kept while nothing can be committed; beyond that the newest is dropped, and counted.
 const RIDERS_MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Upper ends of the time that a commit takes, seconds: from a disk in memory to one that is dying.
+const SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
 /// Texts kept ready, and prepared by the connection. A busy host needs some dozens.
 const TEXTS: usize = 128;
@@ -67,6 +71,7 @@ pub struct Writer {
     commits: Arc<AtomicU64>,
     traffic: Arc<Traffic>,
     news: Arc<News>,
+    times: Histogram,
 }
 
 /// How the one writing connection is set up.
@@ -117,6 +122,7 @@ impl Writer {
             commits: Arc::default(),
             traffic: Arc::default(),
             news: Arc::default(),
+            times: Histogram::new(SECONDS),
         };
         let task = Task {
             db,
@@ -124,6 +130,7 @@ impl Writer {
             host,
             tap,
             commits: writer.commits.clone(),
+            times: writer.times.clone(),
             riders: writer.riders.clone(),
             crowded: writer.crowded.clone(),
             traffic: writer.traffic.clone(),
@@ -187,6 +194,16 @@ impl Writer {
         self.commits.load(Ordering::Acquire)
     }
 
+    /// How long they took.
+    pub fn commit_times(&self) -> Histogram {
+        self.times.clone()
+    }
+
+    /// Evidence that was dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.riders.lock().unwrap_or_else(PoisonError::into_inner).dropped
+    }
+
     /// Writes what waits, checkpoints, closes. What comes later is refused.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
@@ -212,6 +229,7 @@ struct Task {
     host: String,
     tap: Option<Arc<dyn CommitTap>>,
     commits: Arc<AtomicU64>,
+    times: Histogram,
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
     traffic: Arc<Traffic>,
@@ -368,9 +386,15 @@ impl Task {
         }
         let number = self.commits.load(Ordering::Acquire) + 1;
         self.tap(Moment::Before, number).await;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the disk does not follow a test's clock; nothing is decided by it"
+        )]
+        let began = Instant::now();
         let result = self.transact(batch).await;
         match &result {
             Ok(_) => {
+                self.times.observe(began.elapsed().as_secs_f64());
                 self.commits.store(number, Ordering::Release);
                 self.tap(Moment::After, number).await;
             }

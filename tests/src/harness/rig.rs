@@ -40,6 +40,10 @@ pub struct Setup {
     pub settings: Option<String>,
     /// Settings of the product, instead of the rig's own.
     pub product: Option<String>,
+    /// Lines of TOML for the sockets.
+    pub socket: String,
+    /// What the platform may send, as TOML; everything when absent.
+    pub hooks: Option<String>,
 }
 
 /// A fake panel, a folder with a configuration, and the clocks that move both.
@@ -177,6 +181,12 @@ impl<P: Provider> Rig<P> {
         self.write_config();
     }
 
+    /// Lets the server's entry name something that stands before its panel.
+    pub fn stand_behind(&mut self, base_url: String) {
+        self.elsewhere = Some((base_url, self.running.token().to_owned()));
+        self.write_config();
+    }
+
     /// Lets the server's entry name its own panel again.
     pub fn point_back(&mut self) {
         self.elsewhere = None;
@@ -194,6 +204,7 @@ impl<P: Provider> Rig<P> {
             r#"
 [socket]
 folder = "{folder}"
+{socket}
 
 [store]
 url = "sqlite://{folder}/billhook.db"
@@ -207,7 +218,7 @@ trust_built_with_host = true
 
 [platforms.{PLATFORM}]
 uids = [{uid}]
-hooks = "all"
+hooks = {hooks}
 
 [servers.panel]
 provider = "{provider}"
@@ -236,6 +247,8 @@ server = "panel"
             extra = self.setup.extra,
             server = self.setup.server,
             uid = self.setup.uid.unwrap_or(12345),
+            socket = self.setup.socket,
+            hooks = self.setup.hooks.as_deref().unwrap_or(r#""all""#),
         );
         let path = self.config_path();
         std::fs::write(&path, text).expect("the configuration is written");
