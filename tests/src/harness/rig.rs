@@ -183,7 +183,7 @@ impl<P: Provider> Rig<P> {
 
     /// Lets the server's entry name something that stands before its panel.
     pub fn stand_behind(&mut self, base_url: String) {
-        self.elsewhere = Some((base_url, self.running.token().to_owned()));
+        self.elsewhere = Some((base_url, P::secret(&self.running)));
         self.write_config();
     }
 
