@@ -133,7 +133,7 @@ pub fn servers_of_reply(reply: &Reply) -> Result<Vec<u64>, Fault> {
     if body["last_page"].as_u64().is_some_and(|last| last > 1) {
         return Err(Fault::panel_bug("the panel answered with a part of the user's servers"));
     }
-    match body["data"].take() {
+    match taken(&mut body) {
         Value::Array(rows) => rows.iter().map(|row| global_id(&row["id"])).collect(),
         _ => Err(no_data(reply)),
     }
@@ -291,9 +291,14 @@ fn body(reply: &Reply) -> Result<Value, Fault> {
     serde_json::from_slice(&reply.body).map_err(|_| fault::untrusted(reply.status, "nothing where data belongs"))
 }
 
+/// The `data` of an answer. What is no object has none; to index it for a change would be a panic.
+fn taken(body: &mut Value) -> Value {
+    body.get_mut("data").map(Value::take).unwrap_or_default()
+}
+
 /// The `data` of an answer that is one thing.
 fn data(reply: &Reply) -> Result<Value, Fault> {
-    match body(reply)?["data"].take() {
+    match taken(&mut body(reply)?) {
         data @ Value::Object(_) => Ok(data),
         _ => Err(no_data(reply)),
     }
