@@ -11,6 +11,7 @@ use billhook_tests::harness::front::{Conduct, EXCHANGE_TIMEOUT, Front, Handshake
 use billhook_tests::harness::{Host, PLATFORM, Rig, Setup, body};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::Value;
 use std::io::Write as _;
 use std::time::Duration;
 

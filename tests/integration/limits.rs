@@ -144,15 +144,22 @@ async fn who_takes_nothing_of_an_answer_is_left() {
     // More than the buffers between the two hold.
     let requests = "GET /v1/openapi.json HTTP/1.1\r\nHost: b\r\n\r\n".repeat(50);
     stream.write_all(requests.as_bytes()).await.unwrap();
-    let patience = house.rig.clock.monotonic() + Duration::from_secs(30);
-    house.rig.clock.until(|clock| clock.next_deadline().is_some_and(|at| at <= patience)).await;
+    let mut piece = [0; 12];
+    stream.read_exact(&mut piece).await.unwrap();
+    assert_eq!(&piece, b"HTTP/1.1 200");
 
-    house.rig.clock.advance(Duration::from_secs(30));
+    // When exactly the buffers are full is seen by nobody, so time goes on until the host has had enough.
+    let mut turns = 0;
+    while house.metric(r#"billhook_connections{socket="hook"}"#).await > 0.5 {
+        turns += 1;
+        assert!(turns < 10_000, "the host waits for ever");
+        house.rig.clock.advance(Duration::from_secs(30));
+    }
 
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text).await;
     let answers = String::from_utf8_lossy(&text).matches("HTTP/1.1 200").count();
-    assert!((1..50).contains(&answers), "{answers} answers");
+    assert!(answers < 49, "{answers} further answers");
     assert!(house.healthy().await);
     house.stop().await;
 }

@@ -86,12 +86,14 @@ async fn planted_secrets_are_nowhere_in_clear() {
     for hook in [Hook::Suspend, Hook::Unsuspend, Hook::Renew] {
         host.run(hook, "1007").await;
     }
-    // A hook that never reaches the panel, and one whose password stands where none belongs.
+    // A password where none belongs: in a text that is kept, and as a member that is refused.
     let mut odd = body(Hook::Suspend, "1007");
     odd["reason"] = json!(format!("the customer wrote: my password is {PASSWORD}"));
+    let id = host.send(Hook::Suspend, odd.clone()).await.unwrap();
+    host.drive(&id).await;
     odd["password"] = json!(PASSWORD);
-    let odd = host.send(Hook::Suspend, odd).await.unwrap();
-    host.drive(&odd).await;
+    let refused = host.send(Hook::Suspend, odd).await.unwrap_err();
+    assert!(refused.to_string().contains("password") && !format!("{refused:?}").contains(PASSWORD), "{refused:?}");
     let store = host.engine.env().store.clone();
     store.flush().await.unwrap();
 
