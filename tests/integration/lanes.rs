@@ -137,6 +137,7 @@ async fn a_server_that_does_not_answer_is_left_alone_and_uses_up_no_attempts() {
     };
     assert_eq!(fault.class, FaultClass::Unreachable);
     assert!(fault.staff.contains("left alone"), "{fault}");
+    host.engine.env().store.flush().await.unwrap();
     let (_, detail) = host.engine.env().store.log_detail(&id).await.unwrap().expect("it is in the log");
     assert!(detail.exchanges.is_empty());
 
