@@ -1,7 +1,6 @@
 //! The limits of the sockets, on a clock that is moved by hand: who is too slow, too many or takes nothing is sent away, and
 //! nobody else notices.
 
-use billhook::clock::Clock as _;
 use billhook::server::Server;
 use billhook_plugin_api::Hook;
 use billhook_tests::harness::daemon::{Answer, answer, own_uid};

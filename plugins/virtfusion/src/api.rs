@@ -329,6 +329,9 @@ fn server_data(reply: &Reply) -> Result<Value, Fault> {
 /// An id of the Global API is a number; the end users' API has texts in its place.
 fn global_id(id: &Value) -> Result<u64, Fault> {
     id.as_u64().ok_or_else(|| {
+        if id.is_number() {
+            return Fault::panel_bug("the panel's answer has an id that is out of range, at data.id");
+        }
         Fault::new(
             FaultClass::Auth,
             "wrong API: the id of a server is not a number, as with an end user's token; make a token of the Global API in \

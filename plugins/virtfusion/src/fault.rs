@@ -123,6 +123,7 @@ const TABLE: &[Row] = &[
         Proof::NoPage,
         "the server is locked by pending tasks, a build or Do Not Disturb mode",
     ),
+    row(408..=408, FaultClass::InDoubt, Proof::Never, "whoever stands before the panel lost patience"),
     row(429..=429, FaultClass::RateLimited, Proof::Always, "the API token's rate limit is reached"),
     row(503..=503, FaultClass::ConflictBusy, Proof::Never, "the panel or its hypervisor is in maintenance"),
     row(500..=599, FaultClass::InDoubt, Proof::Never, "the panel failed inside"),
@@ -135,6 +136,7 @@ pub fn of(reply: &Reply) -> Option<Fault> {
         (200..=299, Shape::Page) => return Some(untrusted(status, "what is no readable JSON")),
         (200..=299, _) => return None,
         (300..=399, _) => return Some(untrusted(status, "a redirect")),
+        (..200 | 600.., _) => return Some(untrusted(status, &format!("{status}, which is the status of no answer"))),
         // Whoever says so, it is not the API: this must never be read as "the server is gone".
         (404, Shape::Empty | Shape::Json(_) | Shape::Page) => {
             return Some(untrusted(status, "a 404 that is not the API's own"));
@@ -231,7 +233,8 @@ mod tests {
             (&[401], all(Auth, true)),
             (&[403], no_page(Permission)),
             (&[404], [Some((InDoubt, false)), Some((NotFound, true)), Some((InDoubt, false)), Some((InDoubt, false))]),
-            (&[405, 406, 408, 413, 419], all(PanelBug, false)),
+            (&[405, 406, 413, 419], all(PanelBug, false)),
+            (&[101, 199, 408, 600, 999], all(InDoubt, false)),
             (&[409], no_page(ConflictBusy)),
             (&[422], no_page(InvalidInput)),
             (&[423], no_page(ConflictBusy)),

@@ -15,11 +15,9 @@ use tokio_rustls::TlsAcceptor;
 /// What a connection meets.
 #[derive(Debug, Clone)]
 pub enum Conduct {
-    /// It is closed at once.
-    Shut,
-    /// It is reset at once.
+    /// It is reset when there is something to read.
     Reset,
-    /// Nobody reads from it.
+    /// There is something to read, and nobody does.
     Ignored,
     /// The request is read; these bytes are the answer, then the connection is closed.
     Says(Vec<u8>),
@@ -223,12 +221,14 @@ async fn cut(mut stream: TcpStream) {
 
 async fn plain(stream: TcpStream, plan: Option<Plan>, shared: &Shared) {
     match plan.as_ref().map(|plan| &plan.conduct) {
-        Some(Conduct::Shut) => shared.misbehaved.send_modify(|count| *count += 1),
+        // A client that is still connecting would have another kind of trouble.
         Some(Conduct::Reset) => {
+            let _ = stream.peek(&mut [0]).await;
             shared.misbehaved.send_modify(|count| *count += 1);
             reset(&stream);
         }
         Some(Conduct::Ignored) => {
+            let _ = stream.peek(&mut [0]).await;
             shared.misbehaved.send_modify(|count| *count += 1);
             std::future::pending::<()>().await;
         }
@@ -289,17 +289,20 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, plan: Option<Pl
             }
             let _ = stream.shutdown().await;
         }
-        Conduct::Shut | Conduct::Reset | Conduct::Ignored => {}
+        Conduct::Reset | Conduct::Ignored => {}
     }
 }
 
-/// Carries a request to the panel, and brings its whole answer, which closes its connection.
+/// Carries a request to the panel, and brings its whole answer, which closes its connection and says so: a client would keep
+/// the connection otherwise, and lose its next request to it.
 async fn pass_on(panel: SocketAddr, request: &str) -> Vec<u8> {
     let (line, rest) = request.split_once("\r\n").expect("a request");
     let mut stream = TcpStream::connect(panel).await.expect("the panel listens");
     stream.write_all(format!("{line}\r\nconnection: close\r\n{rest}").as_bytes()).await.expect("the panel reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("the panel answers");
+    let line_end = answer.iter().position(|&byte| byte == b'\n').expect("a status line") + 1;
+    answer.splice(line_end..line_end, *b"connection: close\r\n");
     answer
 }
 
