@@ -88,7 +88,7 @@ enum Command {
     /// Look at services and what happened to them
     #[command(subcommand)]
     Services(ServicesCommand),
-    /// Look at servers: whether they are ready, and who works on them
+    /// Look at servers, try them, hold their operations back
     #[command(subcommand)]
     Servers(ServersCommand),
     /// Show what the daemon has loaded, and what it refused

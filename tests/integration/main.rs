@@ -5,6 +5,7 @@
 mod at_once;
 mod bad_answers;
 mod bad_requests;
+mod canary;
 mod commits;
 mod crash;
 mod doubt;

@@ -14,7 +14,7 @@ const PASSWORD: &str = "pl4nted-Passw\"ord-Ü7&<x>/q+z";
 const VISIBLE: &str = "marker-that-is-no-secret-8c1f";
 
 /// The forms in which a value could stand somewhere.
-fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
     let standard = base64::engine::general_purpose::STANDARD_NO_PAD;
     let url: String = secret
         .bytes()
@@ -54,7 +54,7 @@ fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Every byte that the host left on the disk: files as they are, and every zstd frame in them unpacked.
-fn left_behind(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn left_behind(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -67,8 +67,8 @@ fn left_behind(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

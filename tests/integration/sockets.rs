@@ -394,7 +394,14 @@ async fn the_command_line_finds_follows_and_exports_what_happened() {
     let timeline = text(&daemon.cli(&["services", "timeline", "shop/1007"]));
     assert!(timeline.contains("create  succeeded  op_"), "{timeline}");
     assert!(text(&daemon.cli(&["servers", "show", "panel"])).starts_with("panel  ready"));
-    assert_eq!(daemon.cli(&["servers", "show", "none"]).status.code(), Some(2));
+    assert!(text(&daemon.cli(&["servers", "pause", "panel"])).starts_with("panel  paused"));
+    assert!(text(&daemon.cli(&["servers", "test", "panel"])).contains("ok"), "who looks at it need not wait");
+    assert!(text(&daemon.cli(&["servers", "resume", "panel"])).starts_with("panel  ready"));
+    for command in ["show", "pause", "resume", "test"] {
+        let refused = daemon.cli(&["servers", command, "none"]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("billhook servers list"), "{refused:?}");
+    }
     assert!(text(&daemon.cli(&["completions", "fish"])).contains("timeline"));
     daemon.stop();
 }

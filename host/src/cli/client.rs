@@ -23,6 +23,9 @@ use tokio::net::UnixStream;
 /// For what the daemon answers without asking a panel.
 pub(super) const SOON: Duration = Duration::from_secs(30);
 
+/// For what a panel is asked: an attempt of the daemon ends before, however slow the panel.
+pub(super) const PANEL: Duration = Duration::from_secs(300);
+
 /// A whole log entry with its bodies stays below this; more is no answer of a daemon.
 const MAX_REPLY_BYTES: usize = 256 << 20;
 

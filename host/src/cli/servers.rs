@@ -1,8 +1,8 @@
-//! `billhook servers`: whether they are ready, and who works on them.
+//! `billhook servers`: whether they are ready, who works on them, and whether anybody may.
 
 use super::answer::{Answer, Exit};
-use super::client::{Call, Client};
-use super::complaint::WrongUse;
+use super::client::{Call, Client, PANEL};
+use super::hook;
 use super::table::{Table, cell, coloured, fact, maybe, plain};
 use crate::views::{BreakerWord, Page, ServerView};
 use clap::Subcommand;
@@ -19,6 +19,21 @@ pub(super) enum ServersCommand {
         /// Its name in the configuration
         name: String,
     },
+    /// Try its address, credentials and rights now; an answer ends that it is left alone
+    Test {
+        /// Its name in the configuration
+        name: String,
+    },
+    /// Hold its operations back, until `resume`; what runs is not disturbed
+    Pause {
+        /// Its name in the configuration
+        name: String,
+    },
+    /// Let its operations go again, in order
+    Resume {
+        /// Its name in the configuration
+        name: String,
+    },
 }
 
 /// Carries the command out.
@@ -27,18 +42,27 @@ pub(super) enum ServersCommand {
 ///
 /// A daemon that is not there, or refuses.
 pub(super) async fn run(client: &Client, command: &ServersCommand) -> anyhow::Result<Answer> {
-    let reply = client.send(Call::get(&["v1", "servers"])).await?;
-    let servers = Page::<Value>::deserialize(&reply.json)?.items;
     match command {
-        ServersCommand::List => Ok(Answer::new(list_text(&servers)?, reply.json, Exit::Done)),
-        ServersCommand::Show { name } => {
-            let found = servers.into_iter().find(|server| server["name"] == name.as_str());
-            let server = found.ok_or_else(|| {
-                WrongUse::new(format!("no server {name} is configured"), "see `billhook servers list` for their names")
-            })?;
-            Ok(Answer::new(text(&server)?, server, Exit::Done))
+        ServersCommand::List => {
+            let reply = client.send(Call::get(&["v1", "servers"])).await?;
+            let servers = Page::<Value>::deserialize(&reply.json)?.items;
+            Ok(Answer::new(list_text(&servers)?, reply.json, Exit::Done))
+        }
+        ServersCommand::Show { name } => one(client, Call::get(&["v1", "servers", name])).await,
+        ServersCommand::Pause { name } => one(client, Call::post(&["v1", "servers", name, "pause"], Vec::new())).await,
+        ServersCommand::Resume { name } => {
+            one(client, Call::post(&["v1", "servers", name, "resume"], Vec::new())).await
+        }
+        ServersCommand::Test { name } => {
+            let call = Call::post(&["v1", "servers", name, "test"], Vec::new()).within(PANEL);
+            hook::answer(client.send(call).await?)
         }
     }
+}
+
+async fn one(client: &Client, call: Call) -> anyhow::Result<Answer> {
+    let reply = client.send(call).await?;
+    Ok(Answer::new(text(&reply.json)?, reply.json, Exit::Done))
 }
 
 fn list_text(servers: &[Value]) -> Result<String, serde_json::Error> {

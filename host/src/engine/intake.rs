@@ -41,6 +41,28 @@ impl Engine {
         body: HookBody,
         options: HookOptions,
     ) -> Result<OperationId, Problem> {
+        let Some(password) = body.password.clone() else {
+            return self.place(platform, hook, body, options).await;
+        };
+        let placed = self.place(platform, hook, body, options).await;
+        // Who puts the password into another member as well must not read it in what is said of that: platforms log it.
+        placed.map_err(|problem| {
+            let mut secrets = SecretSet::new();
+            secrets.insert(password.expose());
+            let masker = self.env.masker(&secrets);
+            let remedy = problem.remedy.map(|text| masker.text(&text));
+            let path = problem.path.map(|text| masker.text(&text));
+            Problem { detail: masker.text(&problem.detail), remedy, path, ..problem }
+        })
+    }
+
+    async fn place(
+        self: &Arc<Self>,
+        platform: &str,
+        hook: Hook,
+        body: HookBody,
+        options: HookOptions,
+    ) -> Result<OperationId, Problem> {
         body.check(hook)?;
         let service_id = match &body.service {
             Some(service) => service.id.clone(),

@@ -45,6 +45,6 @@ impl Engine {
             return Ok(());
         }
         Err(Problem::new(ProblemType::NotFound, format!("no server {server} is configured"))
-            .remedy("see GET /v1/servers for their names"))
+            .remedy("see `billhook servers list`, or GET /v1/servers, for their names"))
     }
 }

@@ -82,8 +82,9 @@ pub(super) async fn resume(
 }
 
 fn one_server(api: &Api, name: &str) -> Result<ServerView, Problem> {
-    present::server(&api.engine.in_force(), name, api.engine.lane(name))
-        .ok_or_else(|| Problem::new(ProblemType::NotFound, "no such server").remedy("see GET /v1/servers"))
+    present::server(&api.engine.in_force(), name, api.engine.lane(name)).ok_or_else(|| {
+        Problem::new(ProblemType::NotFound, "no such server").remedy("see `billhook servers list`, or GET /v1/servers")
+    })
 }
 
 /// Configured products.

@@ -19,6 +19,8 @@ pub enum Conduct {
     Reset,
     /// There is something to read, and nobody does.
     Ignored,
+    /// The request is read, and comes back whole as the complaint of a 422 with this content type.
+    Echoes(&'static str),
     /// The request is read; these bytes are the answer, then the connection is closed.
     Says(Vec<u8>),
     /// The same, and then it is reset.
@@ -261,6 +263,11 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, plan: Option<Pl
         pass_on(shared.panel, &request).await;
     }
     match conduct {
+        Conduct::Echoes(kind) => {
+            let _ = stream.write_all(&echo(kind, &request)).await;
+            let _ = stream.flush().await;
+            shared.misbehaved.send_modify(|count| *count += 1);
+        }
         Conduct::Says(bytes) | Conduct::SaysAndResets(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.flush().await;
@@ -291,6 +298,17 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, plan: Option<Pl
         }
         Conduct::Reset | Conduct::Ignored => {}
     }
+}
+
+fn echo(kind: &str, request: &str) -> Vec<u8> {
+    let body = match kind {
+        "application/json" => serde_json::json!({ "msg": request }).to_string(),
+        _ => format!("<html><pre>{}</pre></html>", request.replace('&', "&amp;").replace('<', "&lt;")),
+    };
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 422 No\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    [head, body].concat().into_bytes()
 }
 
 /// Carries a request to the panel, and brings its whole answer, which closes its connection and says so: a client would keep

@@ -1,19 +1,15 @@
 //! Tries the panels, through the daemon: it has their credentials, and its module log shows what was asked.
 
 use super::{Finding, Level};
-use crate::cli::client::{Call, Client, Reply};
+use crate::cli::client::{Call, Client, PANEL, Reply};
 use crate::config::Config;
 use crate::views::HookAnswer;
-use std::time::Duration;
-
-/// An attempt of the daemon ends before, however slow the panel.
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs `test` on every server.
 pub(super) async fn look(client: &Client, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in config.servers.keys() {
-        let call = Call::post(&["v1", "servers", name, "test"], Vec::new()).within(LONGEST);
+        let call = Call::post(&["v1", "servers", name, "test"], Vec::new()).within(PANEL);
         let place = format!("panel {name}");
         match client.send(call).await {
             Ok(reply) => findings.extend(said(&place, &reply)),
