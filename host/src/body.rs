@@ -5,7 +5,7 @@
 //! live beside it; a shipped dictionary is never changed.
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 use std::cell::RefCell;
 use std::io;
@@ -47,12 +47,17 @@ pub struct Packed {
     pub codec: u8,
     /// The packed text.
     pub bytes: Vec<u8>,
-    /// Length of the whole masked text in bytes, before it was cut.
-    pub original_len: u64,
-    /// SHA-256 of the whole masked text, before it was cut.
+    /// What the whole text was, where its middle was left out.
+    pub cut: Option<Whole>,
+}
+
+/// What is known of a text that is not kept whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// Length of the masked text in bytes.
+    pub length: u64,
+    /// SHA-256 of the masked text.
     pub sha256: [u8; 32],
-    /// Whether the middle was left out.
-    pub is_cut: bool,
 }
 
 /// Packs a masked text.
@@ -68,7 +73,8 @@ pub fn pack(text: &[u8], cap_bytes: usize) -> Packed {
         // Not being able to compress is no reason to lose a body.
         _ => (CODEC_PLAIN, kept.to_vec()),
     };
-    Packed { codec, bytes, original_len: text.len() as u64, sha256: Sha256::digest(text).into(), is_cut: cut.is_some() }
+    let cut = cut.as_ref().map(|_| Whole { length: text.len() as u64, sha256: Sha256::digest(text).into() });
+    Packed { codec, bytes, cut }
 }
 
 /// The stored text: what was given to [`pack`], or its head and tail.
@@ -236,7 +242,7 @@ mod tests {
     fn what_was_packed_comes_back() {
         for text in samples::bodies(3, 200) {
             let packed = pack(&text, NO_CAP);
-            assert_eq!((packed.original_len, packed.is_cut), (text.len() as u64, false));
+            assert_eq!(packed.cut, None);
             assert_eq!(unpack(packed.codec, &packed.bytes).expect("unpacked"), text);
         }
     }
@@ -256,21 +262,20 @@ mod tests {
         let packed = pack(&text, 1_000);
         let kept = String::from_utf8(unpack(packed.codec, &packed.bytes).expect("unpacked")).expect("text");
 
-        assert!(packed.is_cut && kept.len() <= 1_000, "{}", kept.len());
+        assert!(packed.cut.is_some() && kept.len() <= 1_000, "{}", kept.len());
         assert!(kept.starts_with("HEADxxx") && kept.ends_with("xxxTAIL"));
         let missing: usize =
             kept.split("‹cut: ").nth(1).and_then(|s| s.split(' ').next()?.parse().ok()).expect("a number");
         let marker = format!("\n‹cut: {missing} bytes›\n");
         assert_eq!(missing + kept.len() - marker.len(), text.len());
-        assert_eq!(packed.original_len, text.len() as u64);
-        assert_eq!(packed.sha256, <[u8; 32]>::from(Sha256::digest(&text)));
+        assert_eq!(packed.cut, Some(Whole { length: 10_008, sha256: Sha256::digest(&text).into() }));
     }
 
     #[test]
     fn a_body_of_exactly_the_cap_is_whole() {
         let text = b"x".repeat(1_000);
-        assert!(!pack(&text, 1_000).is_cut);
-        assert!(pack(&text, 999).is_cut);
+        assert!(pack(&text, 1_000).cut.is_none());
+        assert!(pack(&text, 999).cut.is_some());
     }
 
     #[test]
@@ -312,14 +317,14 @@ mod tests {
             let kept = unpack(packed.codec, &packed.bytes).expect("unpacked");
             prop_assert!(std::str::from_utf8(&kept).is_ok());
             prop_assert!(kept.len() <= cap.max(MARKER_ROOM));
-            prop_assert_eq!(packed.is_cut, text.len() > cap);
+            prop_assert_eq!(packed.cut.is_some(), text.len() > cap);
         }
 
         #[test]
         fn any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..2_000), cap in 0usize..2_500) {
             let packed = pack(&bytes, cap);
             let kept = unpack(packed.codec, &packed.bytes).expect("unpacked");
-            prop_assert!(packed.is_cut || kept == bytes);
+            prop_assert!(packed.cut.is_some() || kept == bytes);
         }
 
         #[test]

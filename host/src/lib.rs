@@ -5,6 +5,7 @@
 
 // Core.
 pub mod admission;
+mod hex;
 pub mod journal;
 pub mod lane;
 pub mod mask;

@@ -6,6 +6,7 @@ mod strict;
 pub use needs::{Member, Takes, takes};
 pub(crate) use strict::read;
 
+use crate::hex::hex;
 use crate::mask::Fingerprinter;
 use crate::problem::Problem;
 use crate::words;
@@ -185,8 +186,7 @@ impl HookBody {
             }
         }
         // serde_json's map is ordered by key, so equal contents give equal texts.
-        let digest = Sha256::digest(content.to_string().as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(content.to_string().as_bytes()))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::batch::Command;
 use super::kind::Kind;
-use super::model::{Evidence, Exchange, Reading};
+use super::model::{Evidence, Reading};
 use super::words;
 use crate::body;
-use serde_json::json;
+use crate::hex::hex;
+use serde_json::{Value, json};
 
 /// A reading hook in the log.
 pub const READING: &str = "
@@ -38,13 +39,15 @@ FROM r
 WHERE true
 ON CONFLICT DO NOTHING";
 
-/// A packed body.
+/// The packed bodies of an exchange.
 pub const BODY: &str = "
-INSERT INTO body (owner, run, seq, side, codec, bytes, length, sha256, cut)
+INSERT INTO body (owner, run, seq, request_codec, request, request_cut, reply_codec, reply, reply_cut)
 WITH {r}
-SELECT v ->> 'owner', v ->> 'run', v ->> 'seq', v ->> 'side', v ->> 'codec',
-    substr($1, (v ->> 'b') + (v ->> '$.bytes[0]') + 1, v ->> '$.bytes[1]'), v ->> 'length',
-    substr($1, (v ->> 'b') + (v ->> '$.hash[0]') + 1, v ->> '$.hash[1]'), v ->> 'cut'
+SELECT v ->> 'owner', v ->> 'run', v ->> 'seq',
+    v ->> '$.request.codec', substr($1, (v ->> 'b') + (v ->> '$.request.bytes[0]') + 1, v ->> '$.request.bytes[1]'),
+    v ->> '$.request.cut',
+    v ->> '$.reply.codec', substr($1, (v ->> 'b') + (v ->> '$.reply.bytes[0]') + 1, v ->> '$.reply.bytes[1]'),
+    v ->> '$.reply.cut'
 FROM r
 WHERE true
 ON CONFLICT DO NOTHING";
@@ -77,8 +80,14 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
         });
         command.row(Kind::Exchange, &row);
         command.tells_of(&exchange.owner);
-        body(command, exchange, "request", exchange.request_body.as_deref(), body_cap);
-        body(command, exchange, "reply", exchange.reply_body.as_deref(), body_cap);
+        let request = body(command, exchange.request_body.as_deref(), body_cap);
+        let reply = body(command, exchange.reply_body.as_deref(), body_cap);
+        if request.is_some() || reply.is_some() {
+            let row = json!({
+                "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq, "request": request, "reply": reply,
+            });
+            command.row(Kind::Body, &row);
+        }
     }
     for note in &evidence.notes {
         command.row(Kind::Note, &json!(note));
@@ -86,16 +95,11 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
     }
 }
 
-fn body(command: &mut Command, exchange: &Exchange, side: &str, text: Option<&str>, cap: usize) {
-    let Some(text) = text else { return };
-    let packed = body::pack(text.as_bytes(), cap);
+fn body(command: &mut Command, text: Option<&str>, cap: usize) -> Option<Value> {
+    let packed = body::pack(text?.as_bytes(), cap);
     let bytes = command.bytes(&packed.bytes);
-    let hash = command.bytes(&packed.sha256);
-    let row = json!({
-        "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq, "side": side, "codec": packed.codec,
-        "bytes": bytes, "hash": hash, "length": packed.original_len, "cut": packed.is_cut,
-    });
-    command.row(Kind::Body, &row);
+    let cut = packed.cut.map(|whole| json!({ "length": whole.length, "sha256": hex(&whole.sha256) }).to_string());
+    Some(json!({ "codec": packed.codec, "bytes": bytes, "cut": cut }))
 }
 
 /// Adds the log row of a reading hook.

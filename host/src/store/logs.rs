@@ -20,10 +20,9 @@ const ATTEMPTS: &str = "
 SELECT owner, run, started_at, ended_at, end, fault FROM attempt WHERE owner = $1 ORDER BY run";
 const EXCHANGES: &str = "
 SELECT e.owner, e.run, e.seq, step, purpose, method, url, left, status, failure, started_at, duration_us, request_headers,
-    reply_headers, q.codec AS request_codec, q.bytes AS request_body, p.codec AS reply_codec, p.bytes AS reply_body
+    reply_headers, request_codec, request AS request_body, reply_codec, reply AS reply_body
 FROM exchange e
-    LEFT JOIN body q ON q.owner = e.owner AND q.run = e.run AND q.seq = e.seq AND q.side = 'request'
-    LEFT JOIN body p ON p.owner = e.owner AND p.run = e.run AND p.seq = e.seq AND p.side = 'reply'
+    LEFT JOIN body b ON b.owner = e.owner AND b.run = e.run AND b.seq = e.seq
 WHERE e.owner = $1 ORDER BY e.run, e.seq";
 const NOTES: &str = "SELECT owner, run, at, kind, text FROM note WHERE owner = $1 ORDER BY number";
 

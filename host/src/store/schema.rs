@@ -5,7 +5,8 @@ use super::model::StoreFacts;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 
 /// One text per version; the first makes the tables.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The version that this host knows.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
@@ -28,7 +29,14 @@ pub async fn migrate(db: &mut SqliteConnection) -> Result<StoreFacts, StoreError
     if found > KNOWN {
         return Err(StoreError::NewerSchema { found, known: KNOWN });
     }
-    for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
+    bring(db, found, KNOWN).await?;
+    facts(db, &engine).await
+}
+
+/// Carries out what leads from one version to another.
+async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), StoreError> {
+    let of = |error: sqlx::Error| StoreError::of(&error);
+    for (version, text) in (1..=to).zip(MIGRATIONS).skip(from as usize) {
         let mut change = db.begin_with("BEGIN IMMEDIATE").await.map_err(of)?;
         change.execute(text).await.map_err(of)?;
         if version == 1 {
@@ -39,7 +47,7 @@ pub async fn migrate(db: &mut SqliteConnection) -> Result<StoreFacts, StoreError
         sqlx::query(update).bind(version).execute(&mut *change).await.map_err(of)?;
         change.commit().await.map_err(of)?;
     }
-    facts(db, &engine).await
+    Ok(())
 }
 
 async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, StoreError> {
@@ -98,11 +106,41 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_not_ours_to_serve_is_refused() {
         assert!(matches!(
-            after("UPDATE store SET schema = 3").await,
-            Err(StoreError::NewerSchema { found: 3, known: 2 })
+            after("UPDATE store SET schema = 4").await,
+            Err(StoreError::NewerSchema { found: 4, known: 3 })
         ));
         assert!(matches!(after("UPDATE store SET state = 'retired'").await, Err(StoreError::Retired { .. })));
         assert_eq!(after("UPDATE store SET state = 'recovering', generation = 3").await.unwrap().generation, 3);
+    }
+
+    #[tokio::test]
+    async fn bodies_of_an_earlier_build_are_kept() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        crate::store::file::prepare(&path).unwrap();
+        let mut db = crate::store::writer::connect(&path).await.unwrap();
+        bring(&mut db, 0, 2).await.unwrap();
+        db.execute(
+            "INSERT INTO body (owner, run, seq, side, codec, bytes, length, sha256, cut) VALUES
+                ('op_1', 1, 1, 'request', 0, x'41', 1, x'00', 0), ('op_1', 1, 1, 'reply', 1, x'4243', 9000, x'ab01', 1),
+                ('op_1', 1, 2, 'reply', 0, x'44', 1, x'00', 0)",
+        )
+        .await
+        .unwrap();
+
+        migrate(&mut db).await.unwrap();
+
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT json_array(seq, request_codec, hex(request), request_cut, reply_codec, hex(reply), reply_cut)
+             FROM body ORDER BY seq",
+        )
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
+        assert_eq!(
+            rows,
+            [r#"[1,0,"41",null,1,"4243","{\"length\":9000,\"sha256\":\"ab01\"}"]"#, r#"[2,null,"",null,0,"44",null]"#,]
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Whom the wire trusts. There is no configuration that trusts everybody.
 
+use crate::hex::hex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,10 +110,6 @@ impl ServerCertVerifier for PinnedCertificate {
 #[error("its certificate has SHA-256 {}, which is not pin_sha256", hex(found))]
 struct PinMismatch {
     found: [u8; 32],
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why trust could not be set up.

@@ -1,4 +1,5 @@
 use super::artifacts;
+use super::front::EXCHANGE_TIMEOUT;
 use super::provider::{PanelOf, Provider, RunningOf};
 use crate::clock::ManualClock as PanelManualClock;
 use crate::panel::{Running, World};
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -94,7 +96,10 @@ fn plugins<P: Provider>() -> PathBuf {
         let folder = temp_folder();
         private(folder.path());
         let library = folder.path().join(P::LIBRARY);
-        std::fs::copy(artifacts::path(P::LIBRARY), &library).expect("the plugin is copied");
+        // A host hashes the whole file at every start, and most of it is for a debugger.
+        let mut strip = Command::new("strip");
+        strip.arg("--strip-debug").arg("-o").arg(&library).arg(artifacts::path(P::LIBRARY));
+        assert!(strip.status().expect("strip runs; it comes with a C compiler").success());
         private(&library);
         folder
     });
@@ -224,6 +229,7 @@ hooks = {hooks}
 provider = "{provider}"
 base_url = "{base_url}"
 allow_http = true
+create_timeout = "{timeout}s"
 settings = {{ {own}{more} }}
 {server}
 
@@ -240,6 +246,7 @@ server = "panel"
             folder = folder.display(),
             plugins = plugins::<P>().display(),
             provider = P::NAME,
+            timeout = EXCHANGE_TIMEOUT.as_secs(),
             own = P::settings(&self.running, &token.display().to_string()),
             more = self.setup.settings.as_ref().map(|more| format!(", {more}")).unwrap_or_default(),
             product = self.setup.product.as_deref().unwrap_or(P::PRODUCT),
@@ -339,9 +346,14 @@ impl Host {
 
     /// Moves time until the operation is final or needs a person.
     pub async fn drive(&self, id: &OperationId) -> Operation {
+        let mut stalled = self.stalled.clone();
+        let patience_from_now = || billhook::clock::Clock::monotonic(&self.clock) + EXCHANGE_TIMEOUT;
+        let mut patience = patience_from_now();
         loop {
             let mut activity = self.engine.activity();
-            let mut stalled = self.stalled.clone();
+            if stalled.has_changed().unwrap_or(false) {
+                patience = patience_from_now();
+            }
             let is_stalled = *stalled.borrow_and_update() > 0;
             // Idle before the look: what is seen then stays so until time moves.
             let is_idle = self.engine.is_idle();
@@ -354,7 +366,9 @@ impl Host {
                     panic!("{id} is {}, and nothing is left to wait for", operation.state);
                 };
                 self.advance_to(at);
-            } else if is_stalled {
+            } else if is_stalled && self.clock.next_deadline().is_some_and(|at| at <= patience) {
+                // No further than the time that whoever is held has: the panel hears late that it was left, and by then
+                // the host may be asking again, which must not be cut short.
                 if let Some(at) = self.clock.next_deadline() {
                     self.advance_to(at);
                 }
@@ -362,7 +376,7 @@ impl Host {
             } else {
                 tokio::select! {
                     _ = activity.changed() => {}
-                    _ = stalled.changed() => {}
+                    _ = stalled.changed() => patience = patience_from_now(),
                 }
             }
         }

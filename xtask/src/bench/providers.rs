@@ -25,15 +25,35 @@ pub(super) struct Provider {
 }
 
 /// All of them.
-pub(super) const PROVIDERS: &[Provider] = &[Provider {
-    package: "billhook-virtfusion",
-    library: "libvirtfusion.so",
-    name: "virtfusion",
-    panel: "fake-virtfusion",
-    panel_args: &["--listen", "127.0.0.1:0", "--build-ms", "0", "--token-file", "{folder}/token"],
-    server: "token = { file = \"{folder}/token\" }",
-    product: "package_id = 1\nhypervisor_group_id = 1\nos_template_id = 10",
-}];
+pub(super) const PROVIDERS: &[Provider] = &[
+    Provider {
+        package: "billhook-virtfusion",
+        library: "libvirtfusion.so",
+        name: "virtfusion",
+        panel: "fake-virtfusion",
+        panel_args: &["--listen", "127.0.0.1:0", "--build-ms", "0", "--token-file", "{folder}/token"],
+        server: "token = { file = \"{folder}/token\" }",
+        product: "package_id = 1\nhypervisor_group_id = 1\nos_template_id = 10",
+    },
+    Provider {
+        package: "billhook-rootpanel",
+        library: "librootpanel.so",
+        name: "rootpanel",
+        panel: "fake-rootpanel",
+        panel_args: &[
+            "--listen",
+            "127.0.0.1:0",
+            "--install-ms",
+            "0",
+            "--balance",
+            "100000.00",
+            "--apikey-file",
+            "{folder}/token",
+        ],
+        server: "login = \"reseller\"\napikey = { file = \"{folder}/token\" }",
+        product: "tarifid = 12\nperiod = 1\nosid = 7",
+    },
+];
 
 /// Creates with one caller and with eight: so many that a fake panel has room for all of them.
 const CREATES: [(usize, usize); 2] = [(1, 16), (8, 64)];

@@ -221,9 +221,9 @@ fn resources(results: &Results, targets: &mut Vec<Target>) {
     }
     let row = results.row.as_ref();
     let log = |row: &Row| LOG_TABLES.iter().filter_map(|name| row.tables.get(*name)).sum();
-    let name = "disk for a hook with bodies of 1.6 + 3.6 KB";
-    add(name.into(), row.map(|row| one(row.bytes)), 2_000.0, "B", Kind::Must);
-    add(format!("{name}: of it the log's tables"), row.map(|row| one(log(row))), 2_000.0, "B", Kind::Goal);
+    let name = "disk for a hook with bodies of 1.6 + 3.6 KB that the dictionary does not know";
+    add(name.into(), row.map(|row| one(row.bytes)), 4_500.0, "B", Kind::Goal);
+    add(format!("{name}: of it the log's tables"), row.map(|row| one(log(row))), 2_700.0, "B", Kind::Goal);
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! What rides along, and how it is read.
 
 use super::samples::*;
+use crate::body::samples;
 use crate::operation::State;
 use crate::store::model::*;
 use billhook_plugin_api::{Fault, Hook};
+use sqlx::Connection as _;
 
 fn exchange(owner: &str, seq: u32) -> Exchange {
     Exchange {
@@ -113,4 +115,60 @@ async fn a_long_body_is_cut_and_stays_readable() {
 
     let body = detail.exchanges[0].reply_body.as_deref().unwrap();
     assert!(body.len() <= 64 * 1024 && body.contains("cut"), "{}", body.len());
+}
+
+/// An exchange as a panel's is: bodies of the kind and the lengths that are usual, and ids as long as real ones.
+fn usual(owner: &str, seed: u64) -> Exchange {
+    let text = |bytes: Vec<u8>| Some(String::from_utf8(bytes).unwrap());
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Exchange {
+        url: "https://panel-1.example.net/api/v1/servers/7000/suspend".into(),
+        duration_us: 150_000 + seed,
+        request_headers: vec![
+            header("accept", "application/json"),
+            header("authorization", "‹masked:9f2c41d0›"),
+            header("content-type", "application/json"),
+        ],
+        reply_headers: vec![
+            header("content-type", "application/json"),
+            header("date", "Sat, 01 Jan 2028 00:00:00 GMT"),
+            header("x-ratelimit-remaining", "119"),
+        ],
+        request_body: text(samples::hook_body(seed)),
+        reply_body: text(samples::server_body(seed)),
+        ..exchange(owner, 1)
+    }
+}
+
+#[tokio::test]
+async fn a_hook_leaves_at_most_two_kilobytes_in_the_log() {
+    const HOOKS: u64 = 400;
+    let (place, store) = store().await;
+    for n in 0..HOOKS {
+        let name = format!("01J{n:023}");
+        running(&store, &name, &n.to_string()).await;
+        let owner = format!("op_{name}");
+        let evidence = Evidence {
+            attempts: vec![attempt(&owner, None)],
+            exchanges: vec![usual(&owner, 10_000 + n)],
+            ..Evidence::default()
+        };
+        store.finish(finish(&name, 1, State::Succeeded), evidence).await.unwrap();
+    }
+    store.close().await;
+
+    let mut connection = sqlx::SqliteConnection::connect(&place.url()).await.unwrap();
+    let sizes: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT coalesce(m.tbl_name, s.name), sum(s.pgsize)
+         FROM dbstat s LEFT JOIN sqlite_schema m ON m.name = s.name GROUP BY 1 ORDER BY 2 DESC",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+
+    let logs = ["log", "attempt", "exchange", "body", "note", "unindexed", "log_words_data"];
+    let bytes: i64 = sizes.iter().filter(|(name, _)| logs.contains(&name.as_str())).map(|(_, bytes)| bytes).sum();
+    let each = bytes / i64::try_from(HOOKS).unwrap();
+    println!("{each} bytes of the log a hook; all tables: {sizes:?}");
+    assert!((1_000..=2_000).contains(&each), "{each} bytes: {sizes:?}");
 }
