@@ -106,21 +106,30 @@ impl Engine {
     }
 
     /// The operation once it is final or needs a person, or as it stands when `wait` has passed.
-    pub async fn wait(&self, id: &OperationId, wait: Duration) -> Result<Operation, Problem> {
+    pub async fn wait(self: &Arc<Self>, placed: Placed, wait: Duration) -> Result<Operation, Problem> {
+        let Placed { id, watched } = placed;
+        let mut is_new = watched.is_some();
         // Watch before looking: a change between the look and the wait would otherwise be missed.
-        let mut watched = Watched { engine: self, id, changes: Some(self.watch(id)) };
+        let mut watched = watched.unwrap_or_else(|| self.watched(&id));
         let mut sleep = self.env.clock.sleep(wait.min(self.config().limits.wait_max));
         loop {
-            let operation = self.operation(id).await;
-            match &operation {
-                Ok(found) if !found.state.is_final() && found.state != crate::operation::State::Attention => {}
-                _ => return operation,
+            // One that was stored a moment ago stands where it stood: its first change is worth the first look.
+            if !std::mem::take(&mut is_new) {
+                let operation = self.operation(&id).await;
+                match &operation {
+                    Ok(found) if !found.state.is_final() && found.state != crate::operation::State::Attention => {}
+                    _ => return operation,
+                }
             }
             tokio::select! {
                 () = watched.changed() => {}
-                () = &mut sleep => return self.operation(id).await,
+                () = &mut sleep => return self.operation(&id).await,
             }
         }
+    }
+
+    fn watched(self: &Arc<Self>, id: &OperationId) -> Watched {
+        Watched { engine: Arc::clone(self), id: id.clone(), changes: Some(self.watch(id)) }
     }
 
     /// Changes of an operation, as a counter.
@@ -185,14 +194,28 @@ impl Engine {
     }
 }
 
+/// The operation that answers for a hook.
+pub struct Placed {
+    /// Its id.
+    pub id: OperationId,
+    /// Its changes from its first moment on; none where the operation was there before.
+    watched: Option<Watched>,
+}
+
+impl From<OperationId> for Placed {
+    fn from(id: OperationId) -> Self {
+        Self { id, watched: None }
+    }
+}
+
 /// A watch that is taken away again, also when its caller hangs up.
-struct Watched<'a> {
-    engine: &'a Engine,
-    id: &'a OperationId,
+struct Watched {
+    engine: Arc<Engine>,
+    id: OperationId,
     changes: Option<watch::Receiver<u64>>,
 }
 
-impl Watched<'_> {
+impl Watched {
     async fn changed(&mut self) {
         if let Some(changes) = &mut self.changes {
             // The sender lives as long as a receiver does.
@@ -201,10 +224,10 @@ impl Watched<'_> {
     }
 }
 
-impl Drop for Watched<'_> {
+impl Drop for Watched {
     fn drop(&mut self) {
         self.changes = None;
-        self.engine.forget_watch(self.id);
+        self.engine.forget_watch(&self.id);
     }
 }
 

@@ -15,6 +15,7 @@ mod error;
 mod evidence;
 mod file;
 mod finish;
+mod hand;
 mod journals;
 mod kind;
 mod logs;
@@ -50,6 +51,7 @@ use self::file::Lock;
 use self::writer::Writer;
 use crate::seal::Sealer;
 use prometheus_client::metrics::histogram::Histogram;
+use sqlx::Connection;
 use sqlx::sqlite::SqlitePool;
 use std::fmt;
 use std::future::Future;
@@ -124,13 +126,15 @@ impl Store {
     pub async fn open(url: &str, sealer: Sealer, options: StoreOptions) -> Result<Self, StoreError> {
         let path = file::path_of(url)?;
         file::prepare(&path)?;
-        let lock = Arc::new(Lock::take(&path).await?);
+        let lock = Lock::take(&path).await?;
         let failed = |error: sqlx::Error| StoreError::Open { path: path.clone(), why: error.to_string() };
         let mut db = writer::connect(&path).await.map_err(failed)?;
         let facts = schema::migrate(&mut db).await?;
+        db.close().await.map_err(failed)?;
+        let db = hand::open(&path).map_err(|error| StoreError::Open { path: path.clone(), why: error.to_string() })?;
         let reader = reader::connect(&path, options.readers).await.map_err(failed)?;
         let host = schema::new_id()?;
-        let writer = Writer::start(db, &path, host.clone(), options.tap, lock);
+        let writer = Writer::start(db, &path, host.clone(), options.tap, lock)?;
         let inner = Arc::new(Inner { writer, reader, sealer, body_cap: options.body_cap, facts, host });
         // Ends by itself; with the store at the latest.
         tokio::spawn(backlog::index(Arc::downgrade(&inner)));
@@ -227,7 +231,7 @@ impl Store {
         step::answer(&self.inner.writer.decide(step::command(&write, &self.inner.sealer)?).await?)
     }
 
-    /// Ends an attempt. `false`: another claim has the operation; the evidence is kept all the same.
+    /// Ends an attempt. The evidence is kept even where another claim has the operation.
     ///
     /// In a final state the secrets of its steps go, and what it had passed may go on (or ends, with
     /// [`Finish::end_passed`]). A remote id that another live service of the panel has is not stored.
@@ -235,7 +239,7 @@ impl Store {
     /// # Errors
     ///
     /// See [`accept`](Self::accept).
-    pub async fn finish(&self, finish: Finish, evidence: Evidence) -> Result<bool, StoreError> {
+    pub async fn finish(&self, finish: Finish, evidence: Evidence) -> Result<Finished, StoreError> {
         // Secrets of a service are sealed for its place, which only the operation's row knows.
         let service = match finish.service.as_ref().is_some_and(|change| !change.secrets.is_empty()) {
             true => self.service_of(&finish.id).await?,
@@ -243,7 +247,7 @@ impl Store {
         };
         let inner = &self.inner;
         let command = finish::command(&finish, service.as_ref(), &evidence, &inner.sealer, inner.body_cap)?;
-        self.says_yes(command).await
+        Ok(finish::answer(&inner.writer.decide(command).await?))
     }
 
     /// Carries out a person's decision, and notes it in the log. `false`: the operation has moved.

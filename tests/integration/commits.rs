@@ -52,7 +52,7 @@ async fn neighbours_share_their_commits() {
             for _ in 0..ROUNDS {
                 for hook in [Hook::Suspend, Hook::Unsuspend] {
                     let id = host.send(hook, body(hook, service)).await.unwrap();
-                    let done = host.engine.wait(&id, std::time::Duration::from_secs(3_600)).await.unwrap();
+                    let done = host.engine.wait(id.into(), std::time::Duration::from_secs(3_600)).await.unwrap();
                     assert_eq!(done.state, State::Succeeded, "{done:#?}");
                 }
             }

@@ -196,7 +196,7 @@ async fn a_hung_panel_never_delays_another() {
     let mut order = body(Hook::Create, "elsewhere");
     order["product"]["id"] = json!("second");
     let id = host.send(Hook::Create, order).await.unwrap();
-    let ended = host.engine.wait(&id, Duration::from_secs(120)).await.unwrap();
+    let ended = host.engine.wait(id.into(), Duration::from_secs(120)).await.unwrap();
 
     assert_eq!(ended.state, State::Succeeded, "{ended:#?}");
     let sight = host.engine.lane("panel").unwrap();

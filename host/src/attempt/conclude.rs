@@ -5,7 +5,7 @@ use super::session::{Conclusion, Ended, Inner, Session, Stop, Subject, undo_faul
 use crate::journal::{self, Sent};
 use crate::operation::{Effects, State};
 use crate::panel::millis;
-use crate::store::{Attempt, Finish, Operation, Service, ServiceChange, ServiceStatus};
+use crate::store::{Attempt, Finish, Finished, Operation, Service, ServiceChange, ServiceStatus};
 use crate::verdict::{self, Circumstances, End, Verdict};
 use billhook_plugin_api::protocol::{Answer, Outcome};
 use billhook_plugin_api::{Fault, FaultClass, Hook, Secret};
@@ -125,10 +125,11 @@ impl Session {
         let evidence = self.evidence(inner, Some(attempt));
         let _parked = self.parked();
         match self.env.store.finish(finish, evidence).await {
-            Ok(true) => {
+            Ok(Finished::Stored { others }) => {
                 self.env.metrics.operation(operation.hook, &operation.provider, state);
                 Conclusion::Operation {
                     state,
+                    others,
                     after_ms,
                     poll_at,
                     unsettled: inner.unsettled,
@@ -136,7 +137,7 @@ impl Session {
                     blocked_on: inner.blocked_on.take(),
                 }
             }
-            Ok(false) => Conclusion::Void,
+            Ok(Finished::LeaseLost) => Conclusion::Void,
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, error = %error, "the outcome could not be stored");
                 Conclusion::Void

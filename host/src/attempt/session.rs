@@ -69,6 +69,8 @@ pub enum Conclusion {
     Operation {
         /// The next state.
         state: State,
+        /// Something else of the service was unfinished when this was stored.
+        others: bool,
         /// For `waiting`: milliseconds from now.
         after_ms: Option<u64>,
         /// When to read the service after something pending, Unix milliseconds.

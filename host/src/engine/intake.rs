@@ -1,7 +1,7 @@
 //! A hook arrives: it is one that is known, a new operation, or refused.
 
 use super::resolve::Target;
-use super::{Engine, unavailable};
+use super::{Engine, Placed, unavailable};
 use crate::admission::{self, Admission, Arriving, Earlier, Known, Life, Refusal};
 use crate::mask::SecretSet;
 use crate::operation::State;
@@ -40,7 +40,7 @@ impl Engine {
         hook: Hook,
         body: HookBody,
         options: HookOptions,
-    ) -> Result<OperationId, Problem> {
+    ) -> Result<Placed, Problem> {
         let Some(password) = body.password.clone() else {
             return self.place(platform, hook, body, options).await;
         };
@@ -62,7 +62,7 @@ impl Engine {
         hook: Hook,
         body: HookBody,
         options: HookOptions,
-    ) -> Result<OperationId, Problem> {
+    ) -> Result<Placed, Problem> {
         body.check(hook)?;
         let service_id = match &body.service {
             Some(service) => service.id.clone(),
@@ -82,7 +82,7 @@ impl Engine {
                 self.env.store.earlier(&key, options.key.as_deref()).await.map_err(unavailable)?;
             let admission = admit(hook, &body, &options, &fingerprint, service.as_ref(), by_key.as_ref(), &earlier);
             match admission {
-                Admission::Join(id) => return Ok(OperationId(id)),
+                Admission::Join(id) => return Ok(OperationId(id).into()),
                 Admission::Refuse(refusal) => return Err(refused(&refusal)),
                 Admission::Repeat(id) => {
                     let target = self.resolve(hook, &body, service.as_ref())?;
@@ -91,14 +91,14 @@ impl Engine {
                         .await?
                     {
                         self.wake(&key);
-                        return Ok(OperationId(id));
+                        return Ok(OperationId(id).into());
                     }
                 }
                 Admission::New => {
                     let target = self.resolve(hook, &body, service.as_ref())?;
                     let new = (hook, &body, &options, fingerprint.as_str());
-                    if let Some(id) = self.insert(&key, new, service.as_ref(), &earlier, target, &traveller).await? {
-                        return Ok(id);
+                    if let Some(placed) = self.insert(&key, new, service.as_ref(), &earlier, target, &traveller).await? {
+                        return Ok(placed);
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl Engine {
         earlier: &[Earlier],
         target: Target,
         traveller: &Traveller,
-    ) -> Result<Option<OperationId>, Problem> {
+    ) -> Result<Option<Placed>, Problem> {
         let Target { panel, product, settings } = target;
         let id = OperationId(format!("op_{}", self.ulid()));
         let epoch = next_epoch(service);
@@ -174,13 +174,14 @@ impl Engine {
             summary: format!("{}: accepted", action.unwrap_or(hook.as_str())),
             now: self.env.clock.unix_ms(),
         };
+        let claimed = permits.is_some().then(|| new.clone());
         let accepted = {
             let _parked = traveller.park();
             self.env.store.accept(new).await.map_err(unavailable)?
         };
         match accepted {
             Accepted::Moved => Ok(None),
-            Accepted::Stored { run, cancelled, .. } => {
+            Accepted::Stored { seq, run, cancelled } => {
                 self.env.metrics.operation(hook, &panel.provider.manifest.name, State::Queued);
                 for id in &cancelled {
                     // What is unfinished is of the provider that the service was on when this hook came.
@@ -189,11 +190,14 @@ impl Engine {
                     }
                     self.changed(id);
                 }
-                match (run, permits) {
-                    (Some(_), Some((permits, _))) => self.spawn_claimed(id.clone(), key.clone(), panel, permits),
+                let watched = Some(self.watched(&id));
+                match (run, permits, claimed) {
+                    (Some(run), Some((permits, _)), Some(new)) => {
+                        self.spawn_claimed(new.taken(seq, run, service.cloned()), panel, permits);
+                    }
                     _ => self.wake(key),
                 }
-                Ok(Some(id))
+                Ok(Some(Placed { id, watched }))
             }
         }
     }

@@ -8,7 +8,9 @@ use crate::attempt::{self, Conclusion, Subject};
 use crate::operation::State;
 use crate::order::{self, Claim};
 use crate::panel::{Panel, millis};
-use crate::store::{ClaimMark, Evidence, Finish, Operation, OperationId, Service, ServiceKey, StoreError, Traveller};
+use crate::store::{
+    ClaimMark, Evidence, Finish, Finished, Operation, OperationId, Service, ServiceKey, StoreError, Taken, Traveller,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +148,8 @@ impl Engine {
             // It moved meanwhile; whoever moved it woke the service.
             return Ok(());
         }
-        self.run_claimed(operation.id.clone(), operation.service.clone(), panel, permits, traveller).await;
+        let Some(taken) = self.env.store.taken(&operation.id).await? else { return Ok(()) };
+        self.run_claimed(taken, panel, permits, traveller).await;
         Ok(())
     }
 
@@ -182,7 +185,7 @@ impl Engine {
             end_passed: None,
             now,
         };
-        if self.env.store.finish(finish, Evidence::default()).await? {
+        if matches!(self.env.store.finish(finish, Evidence::default()).await?, Finished::Stored { .. }) {
             self.env.metrics.operation(operation.hook, &operation.provider, State::Attention);
         }
         self.changed(&operation.id);
@@ -191,31 +194,25 @@ impl Engine {
     }
 
     /// Runs an operation that was claimed on acceptance.
-    pub(super) fn spawn_claimed(
-        self: &Arc<Self>,
-        id: OperationId,
-        key: ServiceKey,
-        panel: Arc<Panel>,
-        permits: Permits,
-    ) {
+    pub(super) fn spawn_claimed(self: &Arc<Self>, taken: Taken, panel: Arc<Panel>, permits: Permits) {
         let engine = Arc::clone(self);
         let busy = Busy::begin(&self.activity);
         let traveller = self.env.store.enter();
         self.tasks.spawn(async move {
-            engine.run_claimed(id, key, panel, permits, traveller).await;
+            engine.run_claimed(taken, panel, permits, traveller).await;
             drop(busy);
         });
     }
 
     async fn run_claimed(
         self: &Arc<Self>,
-        id: OperationId,
-        key: ServiceKey,
+        taken: Taken,
         panel: Arc<Panel>,
         permits: Permits,
         traveller: Traveller,
     ) {
-        let conclusion = match self.attempt(&id, &panel, traveller).await {
+        let (id, key) = (taken.operation.id.clone(), taken.operation.service.clone());
+        let conclusion = match self.attempt(taken, &panel, traveller).await {
             Ok(conclusion) => conclusion,
             Err(error) => {
                 tracing::error!(operation.id = %id, error = %error, "the store failed before an attempt");
@@ -228,12 +225,11 @@ impl Engine {
 
     async fn attempt(
         &self,
-        id: &OperationId,
+        taken: Taken,
         panel: &Arc<Panel>,
         traveller: Traveller,
     ) -> Result<Conclusion, StoreError> {
-        let store = &self.env.store;
-        let Some((operation, mut call, service)) = store.taken(id).await? else { return Ok(Conclusion::Void) };
+        let Taken { operation, mut call, service } = taken;
         // What the platform said of the service holds for this hook; what the host knows of it is read anew.
         let mut view = plugin_service(&operation.service, Some(&service), operation.epoch);
         if let Some(said) = call.service.take() {
@@ -242,7 +238,7 @@ impl Engine {
             view.domain = said.domain.or(view.domain);
         }
         call.service = Some(view);
-        let journal = if operation.run > 1 { store.journal(id).await? } else { Vec::new() };
+        let journal = if operation.has_steps { self.env.store.journal(&operation.id).await? } else { Vec::new() };
         let subject = Subject::Operation { operation: Box::new(operation), service: Box::new(service), journal };
         let deadline = self.config().attempt.deadline;
         Ok(attempt::run(&self.env, panel, subject, &call, deadline, Some(traveller)).await)
@@ -251,7 +247,7 @@ impl Engine {
     /// Follows what became of an attempt on the panel: the service goes on, those who wait hear of it.
     async fn follow(self: &Arc<Self>, id: &OperationId, key: ServiceKey, panel: &Panel, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Operation { state, after_ms, poll_at, unsettled, released, blocked_on } => {
+            Conclusion::Operation { state, others, after_ms, poll_at, unsettled, released, blocked_on } => {
                 if unsettled {
                     let until = self.env.clock.monotonic().saturating_add(Duration::from_millis(panel.settle_ms()));
                     lock(&self.unsettled).insert(key.clone(), until);
@@ -273,6 +269,8 @@ impl Engine {
                         // Something may be allowed to pass it.
                         self.wake(&key);
                     }
+                    // Nothing waits for it; what comes from now on looks for itself.
+                    _ if state.is_final() && !others => {}
                     _ => self.wake(&key),
                 }
                 if let Some(at) = poll_at {

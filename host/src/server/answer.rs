@@ -3,10 +3,10 @@
 use super::api::Api;
 use super::caller::View;
 use super::{present, refusal};
-use crate::engine::unavailable;
+use crate::engine::{Placed, unavailable};
 use crate::operation::State;
 use crate::problem::{Problem, ProblemType};
-use crate::store::{Operation, OperationId, SecretsState};
+use crate::store::{Operation, SecretsState};
 use crate::views::{FailureView, HookAnswer, MessageView, OperationView, SecretsView, SecretsWord};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,13 +15,14 @@ use billhook_plugin_api::{Fault, FaultClass, Hook};
 use std::time::Duration;
 
 /// The operation once it has ended, needs a person, `wait` has passed, or the host goes down.
-pub(super) async fn wait(api: &Api, id: &OperationId, wait: Duration) -> Result<Operation, Problem> {
+pub(super) async fn wait(api: &Api, placed: Placed, wait: Duration) -> Result<Operation, Problem> {
+    let id = placed.id.clone();
     if wait.is_zero() {
-        return api.engine.operation(id).await;
+        return api.engine.operation(&id).await;
     }
     tokio::select! {
-        operation = api.engine.wait(id, wait) => operation,
-        () = api.stopping.cancelled() => api.engine.operation(id).await,
+        operation = api.engine.wait(placed, wait) => operation,
+        () = api.stopping.cancelled() => api.engine.operation(&id).await,
     }
 }
 
@@ -29,7 +30,9 @@ pub(super) async fn wait(api: &Api, id: &OperationId, wait: Duration) -> Result<
 pub(super) async fn view(api: &Api, view: &View, operation: &Operation) -> Result<OperationView, Problem> {
     let store = &api.engine.env().store;
     let mut shown = present::operation(operation, api.now());
-    present::with_steps(&mut shown, &store.journal(&operation.id).await.map_err(unavailable)?);
+    if operation.has_steps {
+        present::with_steps(&mut shown, &store.journal(&operation.id).await.map_err(unavailable)?);
+    }
     if matches!(operation.state, State::Running | State::Waiting)
         && let Some(text) = store.last_progress(&operation.id, operation.run).await.map_err(unavailable)?
     {

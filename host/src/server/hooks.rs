@@ -46,12 +46,13 @@ pub(super) async fn run(
         return read(&api, &view, platform, hook, body).await;
     }
     let engine = Arc::clone(&api.engine);
-    let id = api.detached(async move { engine.accept(&platform, hook, body, options).await }).await??;
+    let placed = api.detached(async move { engine.accept(&platform, hook, body, options).await }).await??;
+    let id = placed.id.clone();
     if let Caller::Admin(actor) = &*caller {
         tracing::info!(operation.id = %id, %hook, %actor, "an admin sent a hook");
     }
     let answered = async {
-        let operation = answer::wait(&api, &id, wait).await?;
+        let operation = answer::wait(&api, placed, wait).await?;
         answer::of_hook(&api, &view, &operation).await
     };
     let response = answered.await.map_err(|problem| unread(problem, &id))?;

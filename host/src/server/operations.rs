@@ -73,7 +73,7 @@ pub(super) async fn show(
     query.finish()?;
     // Whose it is comes first: another's is not waited for.
     let operation = find(&api, &view, id).await?;
-    let operation = answer::wait(&api, &operation.id, wait).await?;
+    let operation = answer::wait(&api, operation.id.clone().into(), wait).await?;
     Ok(answer::of_resource(&api, &view, &operation).await?)
 }
 

@@ -9,7 +9,7 @@ use crate::config::{Config, Database, PlatformConfig, PlatformHooks};
 use crate::engine::{Engine, EngineOptions};
 use crate::operation::{Effects, State};
 use crate::store::{
-    Accepted, ClaimMark, Evidence, Finish, NewOperation, OperationId, ServiceChange, ServiceKey, ServiceStatus,
+    Accepted, ClaimMark, Evidence, Finish, Finished, NewOperation, OperationId, ServiceChange, ServiceKey, ServiceStatus,
 };
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
@@ -154,7 +154,8 @@ impl House {
             summary: "create: over".into(),
             now: START_MS,
         };
-        assert!(self.engine.env().store.finish(finish, Evidence::default()).await.unwrap());
+        let end = self.engine.env().store.finish(finish, Evidence::default()).await.unwrap();
+        assert!(matches!(end, Finished::Stored { .. }));
         id
     }
 }

@@ -2,10 +2,12 @@
 
 use super::batch::{Command, Guard};
 use super::kind::Kind;
-use super::model::{Accepted, NewOperation, OperationId};
+use super::model::{Accepted, NewOperation, Operation, OperationId, SecretsState, Service, ServiceStatus, Taken};
 use super::writer::Fate;
 use super::{StoreError, seals, words};
+use crate::operation::{Effects, State};
 use crate::seal::Sealer;
+use billhook_plugin_api::Hook;
 use serde_json::json;
 
 /// The version, the key, and whether the service's one active place is free. `a` is the sequence number, `b` says that it
@@ -25,9 +27,8 @@ SELECT {kind}, v ->> 'n', word, coalesce(version, 0) + 1,
           AND o.state IN ('queued', 'running', 'waiting', 'attention')
           AND NOT (o.touched = 0 AND o.state <> 'running' AND o.id IN (SELECT value FROM json_each(v, '$.cancels')))
           AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT value FROM json_each(v, '$.passes')))),
-    (SELECT json_group_array(o.id) FROM operation o
-     WHERE o.id IN (SELECT value FROM json_each(v, '$.cancels'))
-       AND o.platform = v ->> 'platform' AND o.service_id = v ->> 'service_id'
+    (SELECT json_group_array(o.id) FROM json_each(v, '$.cancels') AS c CROSS JOIN operation o ON o.id = c.value
+     WHERE o.platform = v ->> 'platform' AND o.service_id = v ->> 'service_id'
        AND o.touched = 0 AND o.state IN ('queued', 'waiting', 'attention'))
 FROM judged
 WHERE true
@@ -38,13 +39,13 @@ pub const CANCEL: &[&str] = &[
     "WITH {won}
      UPDATE operation SET cancel_asked = 1, updated_at = v ->> 'now'
      FROM won, json_each(v, '$.ids') AS c
-     WHERE operation.id = c.value AND operation.platform = v ->> 'platform' AND operation.service_id = v ->> 'service_id'
+     WHERE operation.id = c.value AND +operation.platform = v ->> 'platform' AND +operation.service_id = v ->> 'service_id'
        AND touched = 0 AND state = 'running'",
     "WITH {won}
      UPDATE operation
      SET state = 'cancelled', active = 0, next_at = NULL, finished_at = v ->> 'now', updated_at = v ->> 'now'
      FROM won, json_each(v, '$.ids') AS c
-     WHERE operation.id = c.value AND operation.platform = v ->> 'platform' AND operation.service_id = v ->> 'service_id'
+     WHERE operation.id = c.value AND +operation.platform = v ->> 'platform' AND +operation.service_id = v ->> 'service_id'
        AND touched = 0 AND state IN ('queued', 'waiting', 'attention')",
 ];
 
@@ -156,4 +157,86 @@ pub fn answer(fate: &Fate) -> Result<Accepted, StoreError> {
     let cancelled = fate.detail.as_deref().map(serde_json::from_str::<Vec<OperationId>>).transpose();
     let cancelled = cancelled.map_err(|error| StoreError::Rejected(error.to_string()))?.unwrap_or_default();
     Ok(Accepted::Stored { seq: fate.a, run: (fate.b != 0).then_some(1), cancelled })
+}
+
+impl NewOperation {
+    /// What [`Store::taken`](super::Store::taken) reads after this was stored as claimed (`seq`, `run`) and decided on `before`,
+    /// so that it need not be read.
+    pub fn taken(self, seq: u64, run: u64, before: Option<Service>) -> Taken {
+        let is_create = self.hook == Hook::Create;
+        let service = match before {
+            Some(before) => Service {
+                version: seq,
+                client_id: self.client_id.or(before.client_id),
+                username: self.username.or(before.username),
+                domain: self.domain.or(before.domain),
+                provider: if is_create { self.provider.clone() } else { before.provider },
+                server: if is_create { self.server.clone() } else { before.server },
+                panel: if is_create && before.remote_id.is_none() { self.panel.clone() } else { before.panel },
+                product: if is_create { self.product.clone() } else { before.product },
+                updated_at: self.now,
+                ..before
+            },
+            None => Service {
+                key: self.service.clone(),
+                epoch: self.epoch,
+                version: seq,
+                status: ServiceStatus::Empty,
+                provider: self.provider.clone(),
+                server: self.server.clone(),
+                panel: self.panel.clone(),
+                product: self.product.clone(),
+                remote_id: None,
+                client_id: self.client_id,
+                username: self.username,
+                domain: self.domain,
+                properties: serde_json::Map::new(),
+                secrets: std::collections::BTreeMap::new(),
+                paid_until: None,
+                ends_at: None,
+                poll_at: None,
+                pending: None,
+                unsettled_ms: 0,
+                created_at: self.now,
+                updated_at: self.now,
+            },
+        };
+        let claim = self.claim.as_ref();
+        let operation = Operation {
+            id: self.id,
+            service: self.service,
+            epoch: self.epoch,
+            seq,
+            hook: self.hook,
+            action: self.action,
+            key: self.key,
+            fingerprint: self.fingerprint,
+            state: State::Running,
+            effects: Effects { touched: claim.is_some_and(|claim| claim.touches), doubted: false },
+            active: true,
+            passed_by: None,
+            provider: self.provider,
+            server: self.server,
+            panel: self.panel,
+            product: self.product,
+            renew_to: self.renew_to,
+            library: claim.map(|claim| claim.library.clone()),
+            journal_version: claim.map_or(0, |claim| claim.journal_version),
+            shown: self.shown,
+            attempts: 1,
+            run,
+            next_at: None,
+            cancel_asked: false,
+            expires_at: self.expires_at,
+            fault: None,
+            reason: None,
+            outcome: None,
+            secrets_state: SecretsState::None,
+            has_steps: false,
+            created_at: self.now,
+            updated_at: self.now,
+            finished_at: None,
+        };
+        Taken { operation, call: self.call, service }
+    }
 }

@@ -1,7 +1,7 @@
-//! One transaction: what waits, as one query text and a few bound values.
+//! One transaction: what waits, as a few values to bind.
 //!
 //! A command is prepared by whoever sends it: rows as JSON text, large or sealed values as bytes beside them. Here they
-//! are only laid together. A row's members are read by `json_each`, its bytes by `substr` of the one blob at
+//! are only laid together. A row's members are read by `jsonb_each`, its bytes by `substr` of the one blob at
 //! the offset of its command plus its own.
 
 use super::kind::{Kind, MOVED};
@@ -221,13 +221,13 @@ impl Batch {
         self.rows.iter().all(Option::is_none)
     }
 
-    /// Which statements it needs, as [`text`](super::kind::text) takes it.
+    /// Which statements it needs, by [`needs`](super::kind::Statement::needs).
     pub fn mask(&self) -> u64 {
         let kinds = self.rows.iter().enumerate().filter(|(_, rows)| rows.is_some());
         kinds.map(|(kind, _)| 1 << kind).sum::<u64>() | if self.moved.is_empty() { 0 } else { MOVED }
     }
 
-    /// The values to bind, in the order of [`text`](super::kind::text): the blob, the moved operations, the rows of each kind.
+    /// The values to bind, see [`FIRST_ROWS`](super::kind::FIRST_ROWS): the blob, the moved operations, the rows of each kind.
     pub fn values(self) -> (Vec<u8>, String, Vec<Option<String>>) {
         let moved = serde_json::Value::from(self.moved).to_string();
         let rows = self.rows.into_iter().map(|rows| rows.map(|rows| rows + "]"));

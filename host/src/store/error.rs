@@ -67,18 +67,36 @@ pub enum StoreError {
 impl StoreError {
     /// What a failure of the database means to whoever asked.
     pub(super) fn of(error: &sqlx::Error) -> Self {
-        if is_local(error) { Self::Rejected(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+        let code = match error {
+            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()),
+            _ => None,
+        };
+        Self::by_code(code, error.to_string())
+    }
+
+    /// The same of one that was written to by hand.
+    pub(super) fn of_write(error: &rusqlite::Error) -> Self {
+        Self::by_code(code(error), error.to_string())
+    }
+
+    fn by_code(code: Option<i32>, text: String) -> Self {
+        if code.is_some_and(is_of_the_request) { Self::Rejected(text) } else { Self::Unavailable(text) }
     }
 }
 
 /// Whether the failure lies in what was asked, so that others in the same transaction may succeed without it.
-pub(super) fn is_local(error: &sqlx::Error) -> bool {
-    /// SQLITE_ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE: the primary code is the low byte.
-    const LOCAL: [u32; 5] = [1, 18, 19, 20, 25];
+pub(super) fn is_local(error: &rusqlite::Error) -> bool {
+    code(error).is_some_and(is_of_the_request)
+}
+
+fn code(error: &rusqlite::Error) -> Option<i32> {
     match error {
-        sqlx::Error::Database(error) => {
-            error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| LOCAL.contains(&(code & 0xff)))
-        }
-        _ => false,
+        rusqlite::Error::SqliteFailure(error, _) => Some(error.extended_code),
+        _ => None,
     }
+}
+
+/// SQLITE_ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE: the primary code is the low byte.
+fn is_of_the_request(code: i32) -> bool {
+    [1, 18, 19, 20, 25].contains(&(code & 0xff))
 }

@@ -3,16 +3,21 @@
 use super::batch::Command;
 use super::kind::Kind;
 use super::model::Evidence;
-use super::model::{Finish, ServiceKey};
+use super::model::{Finish, Finished, ServiceKey};
+use super::writer::Fate;
 use super::{StoreError, change, evidence, seals, words};
 use crate::seal::Sealer;
 use serde_json::json;
 
-/// The statements. What is not final keeps its place among the service's operations.
+/// The statements. What is not final keeps its place among the service's operations. `a` says whether others are unfinished.
 pub const SQL: &[&str] = &[
     "{fate}
      WITH {r}
-     SELECT {kind}, v ->> 'n', iif(o.run IS v ->> 'run' AND o.state = 'running', 'yes', 'lease_lost'), 0, 0, NULL
+     SELECT {kind}, v ->> 'n', iif(o.run IS v ->> 'run' AND o.state = 'running', 'yes', 'lease_lost'),
+         EXISTS (SELECT 1 FROM operation other
+                 WHERE other.platform = o.platform AND other.service_id = o.service_id
+                   AND other.state IN ('queued', 'running', 'waiting', 'attention') AND other.id <> o.id),
+         0, NULL
      FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
      WHERE true
      {answer}",
@@ -90,4 +95,12 @@ pub fn command(
     }
     evidence::rows(&mut command, evidence, body_cap);
     Ok(command)
+}
+
+/// What became of it.
+pub fn answer(fate: &Fate) -> Finished {
+    match fate.word.as_str() {
+        "yes" => Finished::Stored { others: fate.a != 0 },
+        _ => Finished::LeaseLost,
+    }
 }

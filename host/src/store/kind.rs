@@ -1,12 +1,12 @@
 //! The statements of a transaction, and their order.
 //!
-//! Each kind of row has its statements; a text holds those whose rows are there. Deciding statements write a *fate* for
+//! Each kind of row has its statements; those run whose rows are there. Deciding statements write a *fate* for
 //! each command into a table of the connection, and the statements after them work on the rows that won.
 //! In the constants, `{r}` is the table of the rows, `{won}` that of the rows that won, `{fate}` the head of a
 //! deciding statement and `{answer}` its end.
 
 use super::{accept, again, begin, change, claim, evidence, finish, pauses, rescue, secrets, steer, step, words};
-use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 /// A kind of row. The order is that of the statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,49 +135,40 @@ const MOVES: [&str; 3] = [
 /// The first parameter of rows. Before it: `$1` the blob, `$2` this opening of the store, `$3` the moved operations.
 pub const FIRST_ROWS: usize = 4;
 
-/// Kinds that mostly come together, by the one that brings the others.
-const TOGETHER: [(&[Kind], &[Kind]); 4] = [
-    (&[Kind::Step], &[Kind::StepRelease, Kind::StepRemote]),
-    (&[Kind::Begin], &[Kind::BeginTake]),
-    (&[Kind::Finish], &[Kind::FinishService]),
-    (EVIDENCE, EVIDENCE),
-];
-const EVIDENCE: &[Kind] = &[Kind::Attempt, Kind::Exchange, Kind::Body, Kind::Note];
-
-/// The mask with the kinds that mostly come along: a statement without rows costs less than one more text to prepare.
-pub fn rounded(mask: u64) -> u64 {
-    let bits = |kinds: &[Kind]| kinds.iter().map(|kind| 1 << *kind as usize).sum::<u64>();
-    TOGETHER.iter().filter(|(any, _)| mask & bits(any) != 0).fold(mask, |mask, (_, all)| mask | bits(all))
+/// A statement of a transaction.
+pub struct Statement {
+    /// It runs when the batch has one of these; see [`Batch::mask`](super::batch::Batch::mask).
+    pub needs: u64,
+    /// What is bound is named by number, see [`FIRST_ROWS`].
+    pub text: String,
 }
 
-/// The whole transaction for the kinds in `mask`.
-pub fn text(mask: u64) -> String {
-    let mut text = String::from("DELETE FROM fate;\nBEGIN IMMEDIATE;\n");
-    let wanted = ORDER.iter().filter(|(kind, _)| mask & (1 << *kind as usize) != 0);
-    for (kind, statements) in wanted {
-        for statement in *statements {
-            text.push_str(&filled(*kind, statement));
-            text.push_str(";\n");
-        }
-    }
-    if mask & MOVED != 0 {
-        for statement in MOVES {
-            let _ = writeln!(text, "{};", statement.replace("{place value}", &PLACE.replace("{id}", "value")));
-        }
-    }
-    text + "COMMIT"
+/// All of them, in the order in which they run.
+pub fn statements() -> &'static [Statement] {
+    static STATEMENTS: LazyLock<Vec<Statement>> = LazyLock::new(|| {
+        let ordered = ORDER.iter().flat_map(|(kind, texts)| {
+            texts.iter().map(|text| Statement { needs: 1 << *kind as usize, text: filled(*kind, text) })
+        });
+        let moves = MOVES.iter().map(|text| {
+            let text = text.replace("{place value}", &PLACE.replace("{id}", "value"));
+            Statement { needs: MOVED, text }
+        });
+        ordered.chain(moves).collect()
+    });
+    &STATEMENTS
 }
 
 fn filled(kind: Kind, statement: &str) -> String {
     let rows = FIRST_ROWS + kind as usize;
     let of = kind.decided_by() as usize;
+    // In SQLite's own form of JSON, so that a row's members are found without reading its text again for each of them.
     statement
-        .replace("{r}", &format!("r (v) AS MATERIALIZED (SELECT value FROM json_each(${rows}))"))
+        .replace("{r}", &format!("r (v) AS MATERIALIZED (SELECT value FROM jsonb_each(${rows}))"))
         // A cross join keeps its order in SQLite: for each row its fate, never for each fate all rows.
         .replace(
             "{won}",
             &format!(
-                "won (v, a, b) AS MATERIALIZED (SELECT value, a, b FROM json_each(${rows}) CROSS JOIN fate
+                "won (v, a, b) AS MATERIALIZED (SELECT value, a, b FROM jsonb_each(${rows}) CROSS JOIN fate
                  ON fate.kind = {of} AND fate.n = value ->> 'n' WHERE word IN ('yes', 'taken'))"
             ),
         )
@@ -189,6 +180,12 @@ fn filled(kind: Kind, statement: &str) -> String {
         .replace("{place passed}", &PLACE.replace("{id}", "o.id"))
 }
 
+/// Whether a step of a plan reads all operations that a service ever had.
+#[cfg(test)]
+pub fn reads_a_history(step: &str) -> bool {
+    step.contains("INDEX operation_seq (platform=? AND service_id=?)") && !step.contains("COVERING")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,7 +193,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, Row};
 
     /// Rows of a command and what is derived from them, and a table of one row; everything else is a table that grows.
-    const SMALL: [&str; 15] = [
+    const SMALL: [&str; 16] = [
         "r",
         "won",
         "judged",
@@ -211,6 +208,7 @@ mod tests {
         "line",
         "layer",
         "json_each",
+        "jsonb_each",
         "backlog",
     ];
 
@@ -221,9 +219,7 @@ mod tests {
         file::prepare(&path).unwrap();
         let mut db = writer::connect(&path).await.unwrap();
         schema::migrate(&mut db).await.unwrap();
-        let ordered = ORDER.iter().flat_map(|(kind, texts)| texts.iter().map(|text| filled(*kind, text)));
-        let moves = MOVES.iter().map(|text| text.replace("{place value}", &PLACE.replace("{id}", "value")));
-        for text in ordered.chain(moves) {
+        for Statement { text, .. } in statements() {
             let plan =
                 sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
             for row in plan {
@@ -232,6 +228,7 @@ mod tests {
                 let grows = scanned
                     .is_some_and(|table| !SMALL.contains(&table) && table != "CONSTANT" && !table.starts_with('('));
                 assert!(!grows, "{step}\n{text}");
+                assert!(!reads_a_history(&step), "{step}\n{text}");
             }
         }
     }

@@ -196,6 +196,8 @@ pub struct Operation {
     pub outcome: Option<Value>,
     /// What became of the result's secrets.
     pub secrets_state: SecretsState,
+    /// Whether its journal has anything in it.
+    pub has_steps: bool,
     /// Unix milliseconds.
     pub created_at: u64,
     /// Unix milliseconds.
@@ -284,6 +286,30 @@ pub enum Accepted {
     },
     /// The service or the key has moved since it was read: read and decide again.
     Moved,
+}
+
+/// All that an attempt begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// As claimed.
+    pub operation: Operation,
+    /// What its plugin gets, in clear.
+    pub call: HookCall,
+    /// Its service.
+    pub service: Service,
+}
+
+/// What became of [`Finish`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Stored. `others` says whether something else of the service was unfinished in that very commit; what came later has
+    /// seen this one's end.
+    Stored {
+        /// See there.
+        others: bool,
+    },
+    /// Another claim has the operation.
+    LeaseLost,
 }
 
 /// A failed operation asked for again by the platform.

@@ -35,7 +35,8 @@ pub(super) use service_columns;
 pub(super) const SERVICE: &str =
     concat!("SELECT ", service_columns!(), " FROM service s WHERE s.platform = $1 AND s.service_id = $2");
 
-/// One row for each operation that admission needs, or one for all when there is none; the service stands in each.
+/// One row for each operation that admission needs, or one for all when there is none; the service stands in each. Each
+/// part has an index of its own: a service may have thousands of operations behind it.
 pub(super) const EARLIER: &str = concat!(
     "SELECT ",
     service_columns!(),
@@ -45,13 +46,21 @@ pub(super) const EARLIER: &str = concat!(
          SELECT 0 AS named, o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product,
              o.renew_to
          FROM operation o
-         WHERE o.platform = $1 AND o.service_id = $2 AND (
-             o.state IN ('queued', 'running', 'waiting', 'attention')
-             OR (o.epoch = (SELECT epoch FROM service WHERE platform = $1 AND service_id = $2)
-                 AND o.hook IN ('create', 'renew'))
-             OR o.seq = (SELECT max(seq) FROM operation WHERE platform = $1 AND service_id = $2)
-             OR o.seq = (SELECT max(seq) FROM operation WHERE platform = $1 AND service_id = $2
-                         AND hook = 'terminate' AND state = 'succeeded'))
+         WHERE o.id IN (
+             SELECT id FROM operation
+             WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+             UNION ALL
+             SELECT id FROM operation
+             WHERE platform = $1 AND service_id = $2 AND hook IN ('create', 'renew')
+               AND epoch = (SELECT epoch FROM service WHERE platform = $1 AND service_id = $2)
+             UNION ALL
+             SELECT id FROM (
+                 SELECT id FROM operation WHERE platform = $1 AND service_id = $2 ORDER BY seq DESC LIMIT 1)
+             UNION ALL
+             SELECT id FROM (
+                 SELECT id FROM operation
+                 WHERE platform = $1 AND service_id = $2 AND hook = 'terminate' AND state = 'succeeded'
+                 ORDER BY seq DESC LIMIT 1))
          UNION ALL
          SELECT 1, k.id, k.seq, k.epoch, k.hook, k.state, k.touched, k.doubted, k.fingerprint, k.product, k.renew_to
          FROM operation k WHERE k.platform = $1 AND k.key = $3) AS found

@@ -2,16 +2,15 @@
 
 use super::batch::{Batch, Command, MAX_COMMANDS, Pass};
 use super::file::Lock;
-use super::kind;
+use super::hand::{FATES, Fates, Hand};
 use super::model::Evidence;
 use super::news::News;
 use super::traffic::Traffic;
 use super::{CommitTap, Moment, StoreError, error, evidence, words};
-use futures_util::TryStreamExt;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row, SqliteConnection};
-use std::collections::{HashMap, VecDeque};
+use sqlx::{ConnectOptions, SqliteConnection};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,9 +28,6 @@ const RIDERS_MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Upper ends of the time that a commit takes, seconds: from a disk in memory to one that is dying.
 const SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
-
-/// Texts kept ready, and prepared by the connection. A busy host needs some dozens.
-const TEXTS: usize = 128;
 
 /// What the deciding statement said of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +70,9 @@ pub struct Writer {
     times: Histogram,
 }
 
-/// How the one writing connection is set up.
-pub fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
+/// A connection to a store that nobody serves from yet: makes the tables, and brings them up to date.
+pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
         .foreign_keys(false)
@@ -85,35 +81,25 @@ pub fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
-        .pragma("cache_size", "-16000")
         .pragma("temp_store", "MEMORY")
-        .pragma("journal_size_limit", "67108864")
         .pragma("mmap_size", "0")
-        .statement_cache_capacity(TEXTS)
-        .thread_name(|_| "store-writer".to_owned())
-        .disable_statement_logging()
-}
-
-/// Opens it.
-pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let mut db = options(path).connect().await?;
-    let fates = "CREATE TEMP TABLE IF NOT EXISTS fate (
-        kind INTEGER NOT NULL, n INTEGER NOT NULL, word TEXT NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, detail TEXT,
-        PRIMARY KEY (kind, n)) STRICT, WITHOUT ROWID";
-    sqlx::query(fates).execute(&mut db).await?;
+        .disable_statement_logging();
+    let mut db = options.connect().await?;
+    sqlx::query(FATES).execute(&mut db).await?;
     Ok(db)
 }
 
 impl Writer {
-    /// Starts the task. It ends when this is dropped, after writing what waits; `lock` is given back when the
-    /// connection is closed.
+    /// Starts the task with the connection to the file at `path`; `host` is this opening of the store. It ends when this is
+    /// dropped, after writing what waits; `lock` is given back when the connection is closed.
     pub fn start(
-        db: SqliteConnection,
+        db: rusqlite::Connection,
         path: &Path,
         host: String,
         tap: Option<Arc<dyn CommitTap>>,
-        lock: Arc<Lock>,
-    ) -> Self {
+        lock: Lock,
+    ) -> Result<Self, StoreError> {
+        let hand = Hand::start(db, path.to_owned(), host, lock)?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = Self {
             sender,
@@ -125,9 +111,7 @@ impl Writer {
             times: Histogram::new(SECONDS),
         };
         let task = Task {
-            db,
-            path: path.into(),
-            host,
+            hand,
             tap,
             commits: writer.commits.clone(),
             times: writer.times.clone(),
@@ -135,15 +119,13 @@ impl Writer {
             crowded: writer.crowded.clone(),
             traffic: writer.traffic.clone(),
             news: writer.news.clone(),
-            texts: HashMap::new(),
             queue: VecDeque::new(),
             // Whether an earlier opening left words is seen by a move, not worth a question at the start.
             worded: words::WORTH_MOVING / 2,
-            _lock: lock,
         };
         // Joined by `close`; dropped handles end it by closing its channel.
         tokio::spawn(task.run(receiver));
-        writer
+        Ok(writer)
     }
 
     /// Writes the command; returns after the commit that holds it.
@@ -224,9 +206,7 @@ struct Pending {
 }
 
 struct Task {
-    db: SqliteConnection,
-    path: Box<Path>,
-    host: String,
+    hand: Hand,
     tap: Option<Arc<dyn CommitTap>>,
     commits: Arc<AtomicU64>,
     times: Histogram,
@@ -234,11 +214,9 @@ struct Task {
     crowded: Arc<Notify>,
     traffic: Arc<Traffic>,
     news: Arc<News>,
-    texts: HashMap<u64, Arc<str>>,
     queue: VecDeque<Pending>,
     /// About how many rows have words that wait to be indexed.
     worded: usize,
-    _lock: Arc<Lock>,
 }
 
 impl Task {
@@ -283,9 +261,7 @@ impl Task {
         }
         // What rides along has waited for a commit that does not come any more.
         self.pass().await;
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.db).await;
-        let _ = self.db.close().await;
-        drop(self._lock);
+        self.hand.close().await;
         if let Some(done) = leaving {
             let _ = done.send(());
         }
@@ -294,9 +270,8 @@ impl Task {
     /// Moves the words that wait into the index. Nobody waits for it, and it may be lost: then they are moved another time.
     async fn index(&mut self) {
         self.worded = 0;
-        if let Err(failure) = sqlx::raw_sql(words::MOVE).execute(&mut self.db).await {
+        if let Err(failure) = self.hand.run(words::MOVE).await {
             tracing::warn!(error = %failure, "words of the log could not be indexed; searches read them where they are");
-            self.recover(&failure).await;
         }
     }
 
@@ -332,7 +307,7 @@ impl Task {
             Err(failure) => {
                 let (asked, riders): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|pending| pending.reply.is_some());
                 for pending in asked {
-                    answer(pending, Err(StoreError::of(&failure)));
+                    answer(pending, Err(StoreError::of_write(&failure)));
                 }
                 if !error::is_local(&failure) {
                     self.ride_later(riders);
@@ -356,12 +331,12 @@ impl Task {
             let [pending] = alone;
             match result {
                 Ok(fates) => self.deliver(vec![pending], fates),
-                Err(failure) => answer(pending, Err(StoreError::of(&failure))),
+                Err(failure) => answer(pending, Err(StoreError::of_write(&failure))),
             }
         }
     }
 
-    fn deliver(&mut self, chosen: Vec<Pending>, mut fates: HashMap<usize, Fate>) {
+    fn deliver(&mut self, chosen: Vec<Pending>, mut fates: Fates) {
         self.worded += chosen.iter().map(|pending| pending.command.worded()).sum::<usize>();
         self.news.tell(chosen.iter().map(|pending| &pending.command));
         let mut again = Vec::new();
@@ -376,13 +351,13 @@ impl Task {
         }
     }
 
-    async fn commit(&mut self, chosen: &[Pending]) -> Result<HashMap<usize, Fate>, sqlx::Error> {
+    async fn commit(&mut self, chosen: &[Pending]) -> rusqlite::Result<Fates> {
         let mut batch = Batch::default();
         for (number, pending) in chosen.iter().enumerate() {
             batch.add(number, &pending.command);
         }
         if batch.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Fates::new());
         }
         let number = self.commits.load(Ordering::Acquire) + 1;
         self.tap(Moment::Before, number).await;
@@ -391,14 +366,11 @@ impl Task {
             reason = "the disk does not follow a test's clock; nothing is decided by it"
         )]
         let began = Instant::now();
-        let result = self.transact(batch).await;
-        match &result {
-            Ok(_) => {
-                self.times.observe(began.elapsed().as_secs_f64());
-                self.commits.store(number, Ordering::Release);
-                self.tap(Moment::After, number).await;
-            }
-            Err(failure) => self.recover(failure).await,
+        let result = self.hand.transact(batch).await;
+        if result.is_ok() {
+            self.times.observe(began.elapsed().as_secs_f64());
+            self.commits.store(number, Ordering::Release);
+            self.tap(Moment::After, number).await;
         }
         result
     }
@@ -406,45 +378,6 @@ impl Task {
     async fn tap(&self, moment: Moment, number: u64) {
         if let Some(tap) = &self.tap {
             tap.commit(moment, number).await;
-        }
-    }
-
-    async fn transact(&mut self, batch: Batch) -> Result<HashMap<usize, Fate>, sqlx::Error> {
-        let mask = kind::rounded(batch.mask());
-        if self.texts.len() >= TEXTS {
-            self.texts.clear();
-        }
-        let text = self.texts.entry(mask).or_insert_with(|| kind::text(mask).into()).clone();
-        let (bytes, moved, rows) = batch.values();
-        // Assembled from constants by the kinds that are present; all data is bound.
-        let mut query = sqlx::query(AssertSqlSafe(text)).bind(bytes).bind(self.host.clone()).bind(moved);
-        for rows in rows {
-            query = query.bind(rows);
-        }
-        let mut fates = HashMap::new();
-        #[expect(deprecated, reason = "the only way to run several statements with bound values as one text")]
-        let mut results = query.fetch_many(&mut self.db);
-        while let Some(result) = results.try_next().await? {
-            if let Either::Right(row) = result {
-                let number: i64 = row.try_get(0)?;
-                let (a, b): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
-                let fate =
-                    Fate { word: row.try_get(1)?, a: a.unsigned_abs(), b: b.unsigned_abs(), detail: row.try_get(4)? };
-                fates.insert(usize::try_from(number).unwrap_or(usize::MAX), fate);
-            }
-        }
-        Ok(fates)
-    }
-
-    /// Leaves the connection without a transaction, or with a new connection.
-    async fn recover(&mut self, failure: &sqlx::Error) {
-        // The failure may have rolled it back already; that there is nothing to roll back is no news.
-        let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
-        if !matches!(failure, sqlx::Error::Database(_)) {
-            match connect(&self.path).await {
-                Ok(db) => self.db = db,
-                Err(error) => tracing::error!(%error, "the store cannot be opened again"),
-            }
         }
     }
 }
@@ -469,7 +402,7 @@ pub fn evidence_command(evidence: &Evidence, body_cap: usize) -> Command {
 mod tests {
     use super::*;
     use crate::store::model::Note;
-    use crate::store::{file, schema};
+    use crate::store::{file, hand, schema};
 
     fn notes(text: &str) -> Command {
         let note = Note { owner: "op_1".into(), run: 1, at: 1, kind: "note".into(), text: text.into() };
@@ -481,13 +414,12 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("db");
         file::prepare(&path).unwrap();
-        let lock = Arc::new(Lock::take(&path).await.unwrap());
-        let mut db = connect(&path).await.unwrap();
-        schema::migrate(&mut db).await.unwrap();
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut db).await.unwrap();
-        let limit = format!("PRAGMA max_page_count = {}", pages + 20);
-        sqlx::query(AssertSqlSafe(limit)).execute(&mut db).await.unwrap();
-        let writer = Writer::start(db, &path, "host".into(), None, lock);
+        let lock = Lock::take(&path).await.unwrap();
+        schema::migrate(&mut connect(&path).await.unwrap()).await.unwrap();
+        let db = hand::open(&path).unwrap();
+        let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        db.query_row(&format!("PRAGMA max_page_count = {}", pages + 20), [], |_| Ok(())).unwrap();
+        let writer = Writer::start(db, &path, "host".into(), None, lock).unwrap();
 
         let long = "x".repeat(1_000_000);
         writer.ride(notes("rider"));

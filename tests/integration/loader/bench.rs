@@ -150,7 +150,7 @@ impl Host {
     pub async fn create(&self, server: &str, service: &str) -> OperationId {
         let body = json!({ "service": { "id": service }, "product": { "id": server } }).to_string();
         let body = HookBody::parse(body.as_bytes()).unwrap();
-        self.engine.accept(PLATFORM, Hook::Create, body, HookOptions::default()).await.unwrap()
+        self.engine.accept(PLATFORM, Hook::Create, body, HookOptions::default()).await.unwrap().id
     }
 
     /// Lets everything under way come to rest without moving time.

@@ -150,7 +150,7 @@ impl Host {
                     Err(problem) => Err(problem),
                 };
                 match accepted {
-                    Ok(id) => Answer::Accepted { operation: id.0 },
+                    Ok(placed) => Answer::Accepted { operation: placed.id.0 },
                     Err(problem) => Answer::Refused { problem: problem.to_string() },
                 }
             }

@@ -333,7 +333,7 @@ impl Host {
     pub async fn send_with(&self, hook: Hook, body: Value, key: Option<&str>) -> Result<OperationId, Problem> {
         let body = HookBody::parse(body.to_string().as_bytes())?;
         let options = HookOptions { key: key.map(str::to_owned), expires_at: None };
-        self.engine.accept(PLATFORM, hook, body, options).await
+        Ok(self.engine.accept(PLATFORM, hook, body, options).await?.id)
     }
 
     /// Sends a hook on a service and drives it to its end.

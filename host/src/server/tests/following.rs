@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::{Entry, Kind, Stage};
-use crate::store::{Note, Reading, Steer, StepWrite};
+use crate::store::{Finished, Note, Reading, Steer, StepWrite};
 use axum::Router;
 use std::collections::VecDeque;
 
@@ -150,7 +150,8 @@ impl House {
             summary: "create: done, 4711".into(),
             now: START_MS + 2,
         };
-        assert!(self.engine.env().store.finish(finish, Evidence::default()).await.unwrap());
+        let end = self.engine.env().store.finish(finish, Evidence::default()).await.unwrap();
+        assert!(matches!(end, Finished::Stored { .. }));
     }
 }
 

@@ -26,7 +26,7 @@ async fn a_store_has_one_host() {
 async fn a_store_keeps_its_name() {
     let (place, store) = store().await;
     let facts = store.facts().clone();
-    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 3, 32));
+    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 4, 32));
     store.close().await;
     assert_eq!(place.open().await.facts(), &facts);
 }
@@ -75,7 +75,7 @@ async fn no_secret_stands_in_the_files() {
     store.write_step(write).await.unwrap();
     let change = ServiceChange { secrets: secret("root", marks[3]), ..ServiceChange::default() };
     let end = Finish { secrets: secret("p", marks[2]), service: Some(change), ..finish("1", 1, State::Succeeded) };
-    assert!(store.finish(end, Evidence::default()).await.unwrap());
+    assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
 
     let bytes = || -> Vec<u8> {
         let files = std::fs::read_dir(place.path().parent().unwrap()).unwrap();

@@ -141,7 +141,7 @@ async fn whoever_lost_the_lease_writes_nothing_but_evidence() {
     let evidence = Evidence { notes: vec![note.clone()], ..Evidence::default() };
     let change = ServiceChange { status: Some(ServiceStatus::Active), ..ServiceChange::default() };
     let late = Finish { service: Some(change), secrets: secret("a", "b"), ..finish("1", 1, State::Succeeded) };
-    assert!(!store.finish(late, evidence).await.unwrap());
+    assert_eq!(store.finish(late, evidence).await.unwrap(), Finished::LeaseLost);
 
     assert!(store.journal(&id("1")).await.unwrap().is_empty());
     assert_eq!(store.scope("s").await.unwrap(), (0, None));
@@ -258,7 +258,7 @@ async fn a_remote_id_belongs_to_one_live_service_of_a_panel() {
     let change =
         ServiceChange { remote_id: Some("7".into()), status: Some(ServiceStatus::Active), ..ServiceChange::default() };
     let end = Finish { service: Some(change), ..finish("2", 1, State::Succeeded) };
-    assert!(store.finish(end, Evidence::default()).await.unwrap());
+    assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
     let service = store.service(&key("42")).await.unwrap().unwrap();
     assert_eq!((service.remote_id, service.status), (None, ServiceStatus::Active));
 }
@@ -292,7 +292,7 @@ async fn neighbours_share_a_commit() {
     assert!(join_all(accepts).await.iter().all(|answer| matches!(answer, Ok(Accepted::Stored { run: Some(1), .. }))));
     let after = store.commits();
     let ends = (0..64).map(|n| store.finish(finish(&n.to_string(), 1, State::Succeeded), Evidence::default()));
-    assert!(join_all(ends).await.iter().all(|answer| matches!(answer, Ok(true))));
+    assert!(join_all(ends).await.iter().all(|answer| matches!(answer, Ok(Finished::Stored { .. }))));
 
     assert!(after <= 4, "{after}");
     assert!(store.commits() - after <= 4, "{}", store.commits());
@@ -309,7 +309,7 @@ async fn a_step_and_the_end_after_it_share_a_commit_in_their_order() {
     let (written, ended) =
         tokio::join!(store.write_step(done("1", 1, "server", json!(7))), store.finish(end, Evidence::default()));
 
-    assert_eq!((written.unwrap(), ended.unwrap()), (Written::Yes, true));
+    assert_eq!((written.unwrap(), ended.unwrap()), (Written::Yes, Finished::Stored { others: false }));
     assert_eq!(store.commits() - before, 1);
 }
 

@@ -28,10 +28,68 @@ async fn an_accepted_operation_reads_back_whole() {
     assert_eq!((&read.shown, read.expires_at, &read.renew_to), (&new.shown, new.expires_at, &new.renew_to));
     let taken = store.taken(&id("1")).await.unwrap().unwrap();
     let service = store.service(&key("42")).await.unwrap().unwrap();
-    assert_eq!(taken, (read, new.call, service.clone()));
+    assert_eq!(taken, Taken { operation: read, call: new.call, service: service.clone() });
     assert_eq!((service.version, service.status, service.epoch), (1, ServiceStatus::Empty, 1));
     assert_eq!((service.client_id.as_deref(), service.panel.as_str()), (Some("77"), "https://vf1"));
     assert_eq!(service.username.as_deref(), Some("acme\u{fffd}\\u0000"), "NUL would have cut it");
+}
+
+#[tokio::test]
+async fn what_is_accepted_claimed_is_taken_without_a_read() {
+    let (_place, store) = store().await;
+    let (mut before, mut epoch) = (None, 1);
+    for (name, what, change) in [
+        ("1", Hook::Create, ServiceChange::default()),
+        ("2", Hook::Create, ServiceChange { remote_id: Some("7".into()), ..ServiceChange::default() }),
+        ("3", Hook::Create, ServiceChange { secrets: secret("root", "s3cret"), ..ServiceChange::default() }),
+        ("4", Hook::Suspend, ServiceChange { gone: true, ..ServiceChange::default() }),
+        ("5", Hook::Create, ServiceChange::default()),
+    ] {
+        let new = NewOperation {
+            service_version: before.as_ref().map(|service: &Service| service.version),
+            epoch,
+            hook: what,
+            key: (name != "4").then(|| format!("key-{name}")),
+            username: (name == "3").then(|| "acme".into()),
+            product: format!("vps-{name}"),
+            server: format!("server-{name}"),
+            panel: format!("https://panel-{name}"),
+            renew_to: (name == "2").then(|| "2027-01-01".into()),
+            expires_at: (name == "2").then_some(NOW + 9),
+            claim: Some(ClaimMark { touches: name == "4", ..mark() }),
+            now: NOW + u64::from(epoch),
+            ..new(name, "42")
+        };
+        let accepted = store.accept(new.clone()).await.unwrap();
+        let Accepted::Stored { seq, run: Some(run), .. } = accepted else { panic!("{name}: {accepted:?}") };
+
+        let read = store.taken(&id(name)).await.unwrap().unwrap();
+        assert_eq!(new.taken(seq, run, before), read, "{name}");
+
+        let end = Finish { service: Some(change), ..finish(name, run, State::Succeeded) };
+        assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
+        before = store.service(&key("42")).await.unwrap();
+        epoch = before.as_ref().unwrap().epoch;
+    }
+}
+
+#[tokio::test]
+async fn an_end_tells_whether_others_wait() {
+    let (_place, store) = store().await;
+    running(&store, "1", "42").await;
+    running(&store, "2", "43").await;
+    let suspend = NewOperation { service_version: Some(1), hook: Hook::Suspend, ..new("3", "42") };
+
+    // Also where it arrives in the very commit of the end.
+    let (accepted, end) = tokio::join!(
+        store.accept(suspend),
+        store.finish(finish("1", 1, State::Succeeded), Evidence::default())
+    );
+
+    assert!(matches!(accepted.unwrap(), Accepted::Stored { run: None, .. }));
+    assert_eq!(end.unwrap(), Finished::Stored { others: true });
+    let end = store.finish(finish("2", 1, State::Succeeded), Evidence::default()).await.unwrap();
+    assert_eq!(end, Finished::Stored { others: false }, "what others have does not count");
 }
 
 #[tokio::test]
@@ -67,7 +125,7 @@ async fn a_hook_goes_from_claim_over_a_step_to_its_end() {
         outcome: Some(json!({ "remote_id": "7" })),
         ..finish("1", 1, State::Succeeded)
     };
-    assert!(store.finish(end, Evidence::default()).await.unwrap());
+    assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
 
     let read = store.operation(&id("1")).await.unwrap().unwrap();
     assert_eq!((read.state, read.active, read.finished_at), (State::Succeeded, false, Some(NOW + 3)));
@@ -128,7 +186,7 @@ async fn secrets_of_a_result_go_when_acknowledged_or_old() {
     for (name, service) in [("1", "41"), ("2", "42")] {
         running(&store, name, service).await;
         let end = Finish { secrets: secret("p", "x"), ..finish(name, 1, State::Succeeded) };
-        assert!(store.finish(end, Evidence::default()).await.unwrap());
+        assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
     }
 
     assert!(store.acknowledge(&id("1"), NOW).await.unwrap());
@@ -186,7 +244,7 @@ async fn a_failed_operation_is_asked_for_again_with_new_content() {
     let read = store.operation(&id("1")).await.unwrap().unwrap();
     assert_eq!((read.state, read.attempts, read.finished_at, read.run), (State::Queued, 0, None, 1));
     assert_eq!((read.shown, read.product.as_str(), read.fingerprint.as_str()), (json!("new"), "vps-big", "second"));
-    assert_eq!(store.taken(&id("1")).await.unwrap().map(|(_, call, _)| call), Some(again.call));
+    assert_eq!(store.taken(&id("1")).await.unwrap().map(|taken| taken.call), Some(again.call));
     assert_eq!(store.service(&key("42")).await.unwrap().unwrap().version, 2);
     assert_eq!(store.log_detail("op_1").await.unwrap().unwrap().0.state, State::Queued);
 }

@@ -126,7 +126,7 @@ async fn admission_sees_what_still_matters() {
         if state.is_final() {
             let gone = (what == Hook::Terminate).then(|| ServiceChange { gone: true, ..ServiceChange::default() });
             let end = Finish { service: gone, ..finish(name, 1, state) };
-            assert!(store.finish(end, Evidence::default()).await.unwrap(), "{name}");
+            assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false }, "{name}");
         }
     }
 
@@ -151,7 +151,7 @@ async fn what_is_not_there_is_none() {
     assert!(store.journal(&id("1")).await.unwrap().is_empty());
     assert!(!store.acknowledge(&id("1"), NOW).await.unwrap());
     assert!(!store.steer(steer("1", State::Failed, 1, State::Queued)).await.unwrap());
-    assert!(!store.finish(finish("1", 1, State::Failed), Evidence::default()).await.unwrap());
+    assert_eq!(store.finish(finish("1", 1, State::Failed), Evidence::default()).await.unwrap(), Finished::LeaseLost);
     assert_eq!(store.begin(begin("1", 1, "x")).await.unwrap(), Begun::LeaseLost);
     assert_eq!(store.write_step(done("1", 1, "x", 1.into())).await.unwrap(), Written::LeaseLost);
     assert!(!store.change_service(&key("1"), 1, ServiceChange::default(), NOW).await.unwrap());
