@@ -51,7 +51,7 @@ pub struct Engine {
     agenda: Agenda,
     lanes: Arc<Lanes>,
     /// Those who wait for a change of an operation.
-    watchers: Mutex<HashMap<OperationId, watch::Sender<u64>>>,
+    watchers: Mutex<HashMap<OperationId, watch::Sender<Sight>>>,
     /// Operations that wait for a scope, by its key.
     blocked: Mutex<HashMap<String, Vec<ServiceKey>>>,
     /// Operations that may run before their time, once.
@@ -122,7 +122,11 @@ impl Engine {
                 }
             }
             tokio::select! {
-                () = watched.changed() => {}
+                sight = watched.changed() => {
+                    if let Sight(Some(last)) = sight {
+                        return Ok(*last);
+                    }
+                }
                 () = &mut sleep => return self.operation(&id).await,
             }
         }
@@ -132,9 +136,8 @@ impl Engine {
         Watched { engine: Arc::clone(self), id: id.clone(), changes: Some(self.watch(id)) }
     }
 
-    /// Changes of an operation, as a counter.
-    pub fn watch(&self, id: &OperationId) -> watch::Receiver<u64> {
-        lock(&self.watchers).entry(id.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
+    fn watch(&self, id: &OperationId) -> watch::Receiver<Sight> {
+        lock(&self.watchers).entry(id.clone()).or_insert_with(|| watch::channel(Sight::default()).0).subscribe()
     }
 
     /// Sorts by the clock's time.
@@ -155,7 +158,14 @@ impl Engine {
 
     fn changed(&self, id: &OperationId) {
         if let Some(sender) = lock(&self.watchers).get(id) {
-            sender.send_modify(|count| *count += 1);
+            sender.send_replace(Sight::default());
+        }
+    }
+
+    /// Its end is durable: those who wait need not read it.
+    fn ended(&self, id: &OperationId, last: Box<Operation>) {
+        if let Some(sender) = lock(&self.watchers).get(id) {
+            sender.send_replace(Sight(Some(last)));
         }
     }
 
@@ -212,15 +222,19 @@ impl From<OperationId> for Placed {
 struct Watched {
     engine: Arc<Engine>,
     id: OperationId,
-    changes: Option<watch::Receiver<u64>>,
+    changes: Option<watch::Receiver<Sight>>,
 }
 
+/// What is seen when an operation changes: how it ended, or that it is worth a look.
+#[derive(Clone, Default)]
+struct Sight(Option<Box<Operation>>);
+
 impl Watched {
-    async fn changed(&mut self) {
-        if let Some(changes) = &mut self.changes {
-            // The sender lives as long as a receiver does.
-            let _ = changes.changed().await;
-        }
+    async fn changed(&mut self) -> Sight {
+        let Some(changes) = &mut self.changes else { return Sight::default() };
+        // The sender lives as long as a receiver does.
+        let _ = changes.changed().await;
+        changes.borrow_and_update().clone()
     }
 }
 

@@ -123,12 +123,15 @@ impl Session {
         let attempt = self.attempt(state, finish.fault.clone());
         self.count(operation.hook, &attempt);
         let evidence = self.evidence(inner, Some(attempt));
+        let has_steps = operation.has_steps || !inner.journal.is_empty();
+        let last = state.is_final().then(|| Box::new(finish.ended(operation, has_steps)));
         let _parked = self.parked();
         match self.env.store.finish(finish, evidence).await {
             Ok(Finished::Stored { others }) => {
                 self.env.metrics.operation(operation.hook, &operation.provider, state);
                 Conclusion::Operation {
                     state,
+                    last,
                     others,
                     after_ms,
                     poll_at,

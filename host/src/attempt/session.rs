@@ -69,6 +69,8 @@ pub enum Conclusion {
     Operation {
         /// The next state.
         state: State,
+        /// The operation, if this was its end.
+        last: Option<Box<Operation>>,
         /// Something else of the service was unfinished when this was stored.
         others: bool,
         /// For `waiting`: milliseconds from now.

@@ -97,7 +97,8 @@ impl Engine {
                 Admission::New => {
                     let target = self.resolve(hook, &body, service.as_ref())?;
                     let new = (hook, &body, &options, fingerprint.as_str());
-                    if let Some(placed) = self.insert(&key, new, service.as_ref(), &earlier, target, &traveller).await? {
+                    if let Some(placed) = self.insert(&key, new, service.as_ref(), &earlier, target, &traveller).await?
+                    {
                         return Ok(placed);
                     }
                 }

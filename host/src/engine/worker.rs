@@ -204,13 +204,7 @@ impl Engine {
         });
     }
 
-    async fn run_claimed(
-        self: &Arc<Self>,
-        taken: Taken,
-        panel: Arc<Panel>,
-        permits: Permits,
-        traveller: Traveller,
-    ) {
+    async fn run_claimed(self: &Arc<Self>, taken: Taken, panel: Arc<Panel>, permits: Permits, traveller: Traveller) {
         let (id, key) = (taken.operation.id.clone(), taken.operation.service.clone());
         let conclusion = match self.attempt(taken, &panel, traveller).await {
             Ok(conclusion) => conclusion,
@@ -223,12 +217,7 @@ impl Engine {
         self.follow(&id, key, &panel, conclusion).await;
     }
 
-    async fn attempt(
-        &self,
-        taken: Taken,
-        panel: &Arc<Panel>,
-        traveller: Traveller,
-    ) -> Result<Conclusion, StoreError> {
+    async fn attempt(&self, taken: Taken, panel: &Arc<Panel>, traveller: Traveller) -> Result<Conclusion, StoreError> {
         let Taken { operation, mut call, service } = taken;
         // What the platform said of the service holds for this hook; what the host knows of it is read anew.
         let mut view = plugin_service(&operation.service, Some(&service), operation.epoch);
@@ -247,7 +236,7 @@ impl Engine {
     /// Follows what became of an attempt on the panel: the service goes on, those who wait hear of it.
     async fn follow(self: &Arc<Self>, id: &OperationId, key: ServiceKey, panel: &Panel, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Operation { state, others, after_ms, poll_at, unsettled, released, blocked_on } => {
+            Conclusion::Operation { state, last, others, after_ms, poll_at, unsettled, released, blocked_on } => {
                 if unsettled {
                     let until = self.env.clock.monotonic().saturating_add(Duration::from_millis(panel.settle_ms()));
                     lock(&self.unsettled).insert(key.clone(), until);
@@ -262,7 +251,10 @@ impl Engine {
                 for scope in released {
                     self.unblock(&scope).await;
                 }
-                self.changed(id);
+                match last {
+                    Some(last) => self.ended(id, last),
+                    None => self.changed(id),
+                }
                 match (state, after_ms) {
                     (State::Waiting, Some(after_ms)) => {
                         self.agenda.put(Duration::from_millis(after_ms), Errand::Advance(key.clone()));

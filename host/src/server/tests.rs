@@ -9,7 +9,8 @@ use crate::config::{Config, Database, PlatformConfig, PlatformHooks};
 use crate::engine::{Engine, EngineOptions};
 use crate::operation::{Effects, State};
 use crate::store::{
-    Accepted, ClaimMark, Evidence, Finish, Finished, NewOperation, OperationId, ServiceChange, ServiceKey, ServiceStatus,
+    Accepted, ClaimMark, Evidence, Finish, Finished, NewOperation, OperationId, ServiceChange, ServiceKey,
+    ServiceStatus,
 };
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};

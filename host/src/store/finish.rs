@@ -3,7 +3,7 @@
 use super::batch::Command;
 use super::kind::Kind;
 use super::model::Evidence;
-use super::model::{Finish, Finished, ServiceKey};
+use super::model::{Finish, Finished, Operation, SecretsState, ServiceKey};
 use super::writer::Fate;
 use super::{StoreError, change, evidence, seals, words};
 use crate::seal::Sealer;
@@ -95,6 +95,29 @@ pub fn command(
     }
     evidence::rows(&mut command, evidence, body_cap);
     Ok(command)
+}
+
+impl Finish {
+    /// The operation as it reads when this has ended it, so that it need not be read; `has_steps` as in
+    /// [`Operation::has_steps`].
+    pub fn ended(&self, operation: &Operation, has_steps: bool) -> Operation {
+        Operation {
+            state: self.state,
+            next_at: self.next_at,
+            attempts: self.attempts,
+            effects: self.effects,
+            fault: self.fault.clone(),
+            reason: self.reason.clone(),
+            outcome: self.outcome.clone(),
+            secrets_state: if self.secrets.is_empty() { operation.secrets_state } else { SecretsState::Kept },
+            has_steps,
+            active: false,
+            cancel_asked: false,
+            finished_at: Some(self.now),
+            updated_at: self.now,
+            ..operation.clone()
+        }
+    }
 }
 
 /// What became of it.

@@ -35,7 +35,7 @@ async fn an_accepted_operation_reads_back_whole() {
 }
 
 #[tokio::test]
-async fn what_is_accepted_claimed_is_taken_without_a_read() {
+async fn what_is_accepted_claimed_is_taken_and_ended_without_a_read() {
     let (_place, store) = store().await;
     let (mut before, mut epoch) = (None, 1);
     for (name, what, change) in [
@@ -66,8 +66,17 @@ async fn what_is_accepted_claimed_is_taken_without_a_read() {
         let read = store.taken(&id(name)).await.unwrap().unwrap();
         assert_eq!(new.taken(seq, run, before), read, "{name}");
 
-        let end = Finish { service: Some(change), ..finish(name, run, State::Succeeded) };
+        let end = Finish {
+            service: Some(change),
+            secrets: if name == "3" { secret("root", "s3cret") } else { [].into() },
+            outcome: (name == "2").then(|| json!({ "remote_id": "7", "properties": { "n": [1, 2.5, null] } })),
+            fault: (name == "4").then(|| Fault::plugin_bug("odd").for_customer("sorry")),
+            reason: (name == "4").then(|| "a person gave it up".into()),
+            ..finish(name, run, if name == "4" { State::Failed } else { State::Succeeded })
+        };
+        let ended = end.ended(&read.operation, false);
         assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
+        assert_eq!(store.operation(&id(name)).await.unwrap(), Some(ended), "{name}");
         before = store.service(&key("42")).await.unwrap();
         epoch = before.as_ref().unwrap().epoch;
     }
@@ -81,10 +90,8 @@ async fn an_end_tells_whether_others_wait() {
     let suspend = NewOperation { service_version: Some(1), hook: Hook::Suspend, ..new("3", "42") };
 
     // Also where it arrives in the very commit of the end.
-    let (accepted, end) = tokio::join!(
-        store.accept(suspend),
-        store.finish(finish("1", 1, State::Succeeded), Evidence::default())
-    );
+    let (accepted, end) =
+        tokio::join!(store.accept(suspend), store.finish(finish("1", 1, State::Succeeded), Evidence::default()));
 
     assert!(matches!(accepted.unwrap(), Accepted::Stored { run: None, .. }));
     assert_eq!(end.unwrap(), Finished::Stored { others: true });

@@ -126,7 +126,11 @@ async fn admission_sees_what_still_matters() {
         if state.is_final() {
             let gone = (what == Hook::Terminate).then(|| ServiceChange { gone: true, ..ServiceChange::default() });
             let end = Finish { service: gone, ..finish(name, 1, state) };
-            assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false }, "{name}");
+            assert_eq!(
+                store.finish(end, Evidence::default()).await.unwrap(),
+                Finished::Stored { others: false },
+                "{name}"
+            );
         }
     }
 
