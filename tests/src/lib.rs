@@ -10,4 +10,5 @@ pub mod crash_host;
 pub mod harness;
 pub mod panel;
 pub mod rootpanel;
+pub mod solidcp;
 pub mod virtfusion;
