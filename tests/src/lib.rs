@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod crash_host;
 pub mod harness;
+pub mod outside;
 pub mod panel;
 pub mod rootpanel;
 pub mod solidcp;
