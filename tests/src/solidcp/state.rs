@@ -11,7 +11,6 @@ const FIRST_SPACE: i32 = 801;
 const FIRST_MACHINE: i32 = 753;
 const FIRST_ROW: i32 = 314;
 
-pub(super) const ACTIVE: i32 = 1;
 pub(super) const SUSPENDED: i32 = 2;
 pub(super) const CANCELLED: i32 = 3;
 

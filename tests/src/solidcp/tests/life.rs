@@ -147,7 +147,8 @@ async fn overlapping_allocations_take_each_others_addresses() {
     let second = bench.space_of(second, 11).await;
     bench.panel().arm(Plan::on("POST", "AllocatePackageIPAddresses", Fault::Hang { effect: true }));
 
-    let held = bench.try_call("AllocatePackageIPAddresses", &allocation(first, 1));
+    let parameters = allocation(first, 1);
+    let held = bench.try_call("AllocatePackageIPAddresses", &parameters);
     let other = async {
         bench.panel().wait_stalled().await;
         let taken = bench.result("AllocatePackageIPAddresses", &allocation(second, 1)).await;
