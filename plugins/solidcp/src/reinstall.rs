@@ -1,0 +1,91 @@
+//! `reinstall`: the machine's system anew, from the product's template.
+
+use crate::api::machines::{self, Stage};
+use crate::create;
+use crate::panel::{self, Owned};
+use crate::secrets;
+use crate::settings::OnFailure;
+use billhook_plugin_api::{Change, Cx, Fault, Find, Secret, Time, every, within};
+use serde::{Deserialize, Serialize};
+
+/// The machine before it was installed anew.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Before {
+    item: i64,
+    /// The hypervisor's id of it; it makes a new machine.
+    guid: String,
+}
+
+/// Installs the system, once, and waits until the machine is made.
+pub async fn run(cx: &Cx, owned: Owned<'_>, chosen: Option<&Secret<String>>) -> Result<Change, Fault> {
+    let product = owned.product;
+    product.check()?;
+    if let Some(chosen) = chosen {
+        secrets::check(chosen)?;
+    }
+    let new: Secret<String> = cx
+        .step("password")
+        .sealed()
+        .record(|| async move { chosen.cloned().map_or_else(secrets::password, Ok) })
+        .await?;
+    cx.secret(new.expose()).await?;
+    let password = new.expose().as_str();
+
+    cx.progress(5, "starting the installation");
+    let item: i64 = cx
+        .step("reinstall")
+        .given(move || async move {
+            owned.active(cx).await?;
+            let id = owned.item_id(cx).await?;
+            let missing = || Fault::not_found(format!("the panel has no machine {id} any more"));
+            let item = panel::find_item(cx, id).await?.ok_or_else(missing)?;
+            panel::idle(&item)?;
+            if !item.may_reinstall {
+                return Err(Fault::invalid_input("the plan or the product does not allow this machine a reinstallation"));
+            }
+            if item.template_path.is_empty() {
+                return Err(Fault::panel_bug(
+                    "the panel has lost the path of the machine's template, and would install the old one: reinstall it there",
+                ));
+            }
+            // The panel refuses a template that it does not have without a word; so ask before anything is lost.
+            let templates = machines::templates_reply(&cx.http(machines::templates(owned.id)?).await?)?;
+            if !templates.iter().any(|template| template.file.eq_ignore_ascii_case(&product.os_template)) {
+                return Err(Fault::invalid_input(format!("the panel's library has no template {}", product.os_template)));
+            }
+            Ok(Before { item: id, guid: item.guid })
+        })
+        .find(move |before: Before| async move {
+            Ok(match panel::find_item(cx, before.item).await? {
+                // In between there may be none.
+                None => Find::Found(before.item),
+                Some(item) if item.stage != Stage::Ready || item.guid != before.guid => Find::Found(before.item),
+                Some(_) => Find::Unknown(format!(
+                    "nothing shows that the machine {} was installed anew: if it was, say that it exists; if not, give up \
+                     and send the hook again",
+                    before.item
+                )),
+            })
+        })
+        .adopt(move |_| async move { owned.item_id(cx).await.map(Find::Found) })
+        .run(move |before, send| async move {
+            let (reply, _) = panel::read_item(cx, before.item).await?;
+            let request = machines::reinstall(&reply, before.item, &product.os_template, password)?;
+            machines::reinstall_reply(&send.call(request).await?)?;
+            Ok(before.item)
+        })
+        .await?;
+
+    cx.progress(20, "the system is being installed");
+    let limit = u64::from(product.provisioning_limit_min).mins();
+    cx.wait_until("reinstalled", every(15.secs()), within(limit), || async move {
+        if panel::find_item(cx, item).await?.is_none_or(|item| item.stage == Stage::Deleting) {
+            return Ok(false);
+        }
+        create::made(cx, item, "reinstall", OnFailure::Keep).await
+    })
+    .await?;
+    let mut change = Change::done();
+    change.secrets.insert("root_password".to_owned(), new);
+    Ok(change)
+}
