@@ -35,8 +35,8 @@ mod sight;
 mod state;
 mod value;
 mod view;
-mod wsdl;
 mod write;
+mod wsdl;
 mod xml;
 
 #[cfg(test)]

@@ -322,13 +322,7 @@ fn plan(id: i32, (user_id, space_id): (i32, i32), node_id: i32, name: &str) -> P
 
 fn address(space_id: i32, host: i32, vlan: i32) -> PoolAddress {
     let net = if vlan == 0 { "203.0.113" } else { "198.51.100" };
-    PoolAddress {
-        id: host - 4,
-        space_id,
-        external: format!("{net}.{host}"),
-        gateway: format!("{net}.1"),
-        vlan,
-    }
+    PoolAddress { id: host - 4, space_id, external: format!("{net}.{host}"), gateway: format!("{net}.1"), vlan }
 }
 
 /// One machine of this size, with all that may be asked of it.
@@ -352,7 +346,11 @@ fn quotas(cores: i32, ram_mb: i32, disk_gb: i32, addresses: i32) -> BTreeMap<Str
         "ResetAlowed",
         "ReinstallAllowed",
     ];
-    sizes.into_iter().chain(allowed.map(|name| (name, 1))).map(|(name, value)| (format!("VPS2012.{name}"), value)).collect()
+    sizes
+        .into_iter()
+        .chain(allowed.map(|name| (name, 1)))
+        .map(|(name, value)| (format!("VPS2012.{name}"), value))
+        .collect()
 }
 
 fn reseller_quotas() -> BTreeMap<String, i32> {

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::config::{Config, Knobs, Node, Plan};
 use super::ledger::{Call, Effect};
 use super::rules::{self, Accepted, Asked};
+use super::schema::{SCHEMA, Version};
 use super::sight::{self, Customer, MachineView, SpaceView, UserView};
 use super::state::World;
 use super::write::Style;
 use super::{api, check, faults};
 use crate::clock::PanelClock;
+use crate::outside;
 use crate::panel::{self, Answer, Done, Fault, Inspection, Place, Request};
 
 /// A handle on a panel; clones share it. Every look first lets the panel's work come true up to its clock.
@@ -45,6 +47,23 @@ impl Panel {
     /// The addresses of a reseller's space that it has not given on.
     pub fn free_addresses(&self, space_id: i32) -> usize {
         self.with(|world| world.rows_of(space_id).count())
+    }
+
+    /// What an outside judge says of every request so far, by the schemas of the contract; nothing where those are not at
+    /// hand.
+    pub fn complaints(&self) -> Vec<String> {
+        let version = self.with(|world| world.version);
+        let mut complaints = Vec::new();
+        for call in self.ledger() {
+            let (Some(body), Some(operation)) = (&call.body, SCHEMA.operation(&call.path, version)) else { continue };
+            // One shape of a request serves all versions, which is that of the later ones.
+            let schema = match operation.service {
+                "esServers" if version >= Version::V1_5_2 => "esServers-1.5.2",
+                service => service,
+            };
+            complaints.extend(outside::complaints(&format!("solidcp/xsd/{schema}.xsd"), [&**body]));
+        }
+        complaints
     }
 
     /// Says that this many services are wanted at a time.
@@ -99,6 +118,43 @@ impl Panel {
             if let Some(machine) = world.machine_mut(id) {
                 machine.lost = true;
             }
+        });
+    }
+
+    /// Puts an empty space of a user there, as staff would; gives its id.
+    pub fn seed_space(&self, user_id: i32, plan_id: i32, name: &str) -> i32 {
+        self.with(|world| world.seed_space(user_id, plan_id, name.to_owned()))
+    }
+
+    /// Gives a space to another user, as staff would.
+    pub fn move_space(&self, id: i32, user_id: i32) {
+        self.with(|world| {
+            if let Some(package) = world.package_mut(id) {
+                package.user_id = user_id;
+            }
+        });
+    }
+
+    /// Gives a space another plan, as staff would.
+    pub fn set_plan(&self, id: i32, plan_id: i32) {
+        self.with(|world| {
+            if let Some(package) = world.package_mut(id) {
+                package.plan_id = plan_id;
+            }
+        });
+    }
+
+    /// Removes a space with all that is in it, and a user, as staff would.
+    pub fn remove(&self, space_id: i32, user_id: i32) {
+        self.with(|world| {
+            let now_ms = world.now_ms;
+            if let Some(package) = world.package_mut(space_id) {
+                package.deletion = Some(now_ms);
+            }
+            if let Some(user) = world.user_mut(user_id) {
+                user.deletion = Some(now_ms);
+            }
+            world.progress(now_ms);
         });
     }
 

@@ -67,7 +67,8 @@ impl World {
 
     /// The numbers of one quota, as an object.
     pub(super) fn quota_value(&self, package: &Package, name: &str) -> Data {
-        let (id, kind) = QUOTAS.iter().find(|(found, _, _)| *found == name).map_or((0, 0), |(_, id, kind)| (*id, *kind));
+        let (id, kind) =
+            QUOTAS.iter().find(|(found, _, _)| *found == name).map_or((0, 0), |(_, id, kind)| (*id, *kind));
         let (allocated, used) = (self.allocated(package, name), self.used(package.id, name));
         Data::object([
             ("QuotaAllocatedValue", Data::from(allocated)),
@@ -83,7 +84,12 @@ impl World {
     }
 
     /// By how much a space sells more than it has if this plan is sold too; only where anybody counts.
-    pub(super) fn oversold(&self, space_id: i32, plan_id: i32, instead_of: Option<i32>) -> Vec<(&'static str, i32, i32)> {
+    pub(super) fn oversold(
+        &self,
+        space_id: i32,
+        plan_id: i32,
+        instead_of: Option<i32>,
+    ) -> Vec<(&'static str, i32, i32)> {
         let Some(space) = self.package(space_id).filter(|_| self.knobs.checks_space) else { return Vec::new() };
         let mut over = Vec::new();
         for (name, id, kind) in QUOTAS {

@@ -91,7 +91,8 @@ pub(super) fn place(request: &Request, version: Version) -> Option<Place> {
     }
     let (action, _) = action(request);
     let name = action.as_deref().map(|action| action.trim_matches('"').rsplit('/').next().unwrap_or_default());
-    let operation = name.and_then(|name| SCHEMA.operation(name, version)).filter(|found| found.service == target.service);
+    let operation =
+        name.and_then(|name| SCHEMA.operation(name, version)).filter(|found| found.service == target.service);
     let path = name.filter(|name| !name.is_empty()).unwrap_or("none").to_owned();
     Some(Place { path, is_read: operation.is_none_or(|operation| operation.is_read) })
 }
@@ -172,7 +173,8 @@ impl Inspector<'_> {
 
     fn operation(&self, action: Option<&str>, service: &str) -> Result<&'static Operation, String> {
         let action = action.ok_or("none")?;
-        let quoted = action.strip_prefix('"').and_then(|action| action.strip_suffix('"')).ok_or("one without quotes")?;
+        let quoted =
+            action.strip_prefix('"').and_then(|action| action.strip_suffix('"')).ok_or("one without quotes")?;
         let name = quoted.strip_prefix(NAMESPACE).and_then(|rest| rest.strip_prefix('/')).ok_or(action)?;
         let found = SCHEMA.operation(name, self.world.version).filter(|operation| operation.service == service);
         found.ok_or_else(|| action.to_owned())
@@ -186,8 +188,7 @@ impl Inspector<'_> {
         if decoded.iter().filter(|byte| **byte == b':').count() > 1 {
             self.bug("a password with a colon, of which only the first piece is read");
         }
-        let ascii: String =
-            decoded.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect();
+        let ascii: String = decoded.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect();
         let mut pieces = ascii.split(':');
         let (username, password) = (pieces.next()?, pieces.next()?);
         let user = self.world.user_named(username)?;

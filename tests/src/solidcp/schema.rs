@@ -124,8 +124,8 @@ impl Schema {
             let (parameters, result) = rest.split_once(") ").expect("an operation has a result");
             let parameters = schema.fields(parameters);
             let result = schema.field(&format!("{name}Result"), result);
-            let is_read = name.starts_with("Get")
-                || matches!(name, "UserExists" | "AuthenticateUser" | "GenerateMacAddress");
+            let is_read =
+                name.starts_with("Get") || matches!(name, "UserExists" | "AuthenticateUser" | "GenerateMacAddress");
             schema.operations.insert(name, Operation { service, name, parameters, result, is_read });
         }
         schema

@@ -196,6 +196,12 @@ impl World {
             created_at_call: 0,
         });
         let Some(plan_id) = seed.plan_id else { return (user_id, 0, 0) };
+        let id = self.seed_space(user_id, plan_id, seed.space_name);
+        let Some(name) = seed.machine else { return (user_id, id, 0) };
+        (user_id, id, self.seed_machine(id, name))
+    }
+
+    pub(super) fn seed_space(&mut self, user_id: i32, plan_id: i32, name: String) -> i32 {
         let (parent_id, node_id) = self.plan(plan_id).map_or((0, 0), |plan| (plan.space_id, plan.node_id));
         let id = self.next_package_id();
         self.packages.push(Package {
@@ -205,7 +211,7 @@ impl World {
             node_id,
             plan_id,
             status: 1,
-            name: seed.space_name,
+            name,
             comments: String::new(),
             purchased: self.instant(self.now_ms),
             changed_ms: self.now_ms,
@@ -215,14 +221,14 @@ impl World {
             created_at_call: 0,
         });
         self.assign_by_quota(id, 0);
-        let Some(name) = seed.machine else { return (user_id, id, 0) };
-        (user_id, id, self.seed_machine(id, name))
+        id
     }
 
     fn seed_machine(&mut self, package_id: i32, name: String) -> i32 {
         let id = self.next_machine_id();
         let (guid, password) = (self.guid(), self.secret("vm"));
-        let allowed = ["StartTurnOffAllowed", "PauseResumeAllowed", "RebootAllowed", "ResetAllowed", "ReinstallAllowed"];
+        let allowed =
+            ["StartTurnOffAllowed", "PauseResumeAllowed", "RebootAllowed", "ResetAllowed", "ReinstallAllowed"];
         let mut flags: std::collections::BTreeMap<_, _> = allowed.map(|flag| (flag, true)).into();
         flags.insert("ExternalNetworkEnabled", true);
         let vlan = self.rows_of(package_id).find_map(|row| Some(self.address(row.address_id)?.vlan));

@@ -46,8 +46,7 @@ impl Style<'_> {
     /// Whatever stands in a body.
     pub(super) fn envelope(&self, status: u16, headers: &str, body: &str) -> Answer {
         let space = if self.is_1_2 { SOAP_1_2 } else { SOAP_1_1 };
-        let headers =
-            if headers.is_empty() { String::new() } else { format!("<soap:Header>{headers}</soap:Header>") };
+        let headers = if headers.is_empty() { String::new() } else { format!("<soap:Header>{headers}</soap:Header>") };
         let text = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?><soap:Envelope xmlns:soap=\"{space}\" xmlns:xsi=\"{INSTANCE}\" \
              xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\">{headers}<soap:Body>{body}</soap:Body></soap:Envelope>"

@@ -21,7 +21,8 @@ pub(super) fn respond(world: &mut World, call: u64, asked: &Asked) -> Reply {
         }
         // Nobody asks who wants to know.
         "GetPackageIPAddresses" => {
-            let rows: Vec<&Row> = rows(world, id, given.flag("recursive")).into_iter().filter(|_| is_external).collect();
+            let rows: Vec<&Row> =
+                rows(world, id, given.flag("recursive")).into_iter().filter(|_| is_external).collect();
             let page = rows.iter().skip(asked.offset()).take(asked.limit());
             let items = page.map(|row| world.package_address(row, true)).collect();
             read(Data::object([("Items", Data::List(items)), ("Count", Data::from(rows.len()))]))
@@ -133,11 +134,8 @@ fn deallocate(world: &mut World, asked: &Asked) -> Reply {
         return failure([code]);
     }
     let named = asked.given.ints("addressId").ok_or(NO_OBJECT)?;
-    let free: Vec<i32> = world
-        .rows_of(id)
-        .filter(|row| named.contains(&row.id) && row.item_id == 0)
-        .map(|row| row.address_id)
-        .collect();
+    let free: Vec<i32> =
+        world.rows_of(id).filter(|row| named.contains(&row.id) && row.item_id == 0).map(|row| row.address_id).collect();
     for address in &free {
         world.give_address(*address, parent_id, 0);
     }

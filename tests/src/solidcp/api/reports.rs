@@ -30,13 +30,8 @@ const NESTED: &[(&str, &str)] = &[
     ("Username", "string"),
 ];
 
-const ITEMS: &[(&str, &str)] = &[
-    ("ItemID", "int"),
-    ("ItemName", "string"),
-    ("PackageID", "int"),
-    ("TypeName", "string"),
-    ("GroupName", "string"),
-];
+const ITEMS: &[(&str, &str)] =
+    &[("ItemID", "int"), ("ItemName", "string"), ("PackageID", "int"), ("TypeName", "string"), ("GroupName", "string")];
 
 const BANDWIDTH: &[(&str, &str)] = &[
     ("GroupID", "int"),
@@ -107,18 +102,19 @@ pub(super) fn respond(world: &World, asked: &Asked) -> Reply {
         }
         "GetPackageBandwidth" => {
             let mega = |bytes: i64| Data::from((bytes / MEGABYTE).to_string());
-            let rows = world.knobs.traffic.iter().filter(|(space, ..)| *space == id).map(|(_, name, sent, received)| {
-                vec![
-                    Data::from(1),
-                    Data::from(&**name),
-                    mega(*sent),
-                    mega(*received),
-                    mega(sent + received),
-                    Data::from(*sent),
-                    Data::from(*received),
-                    Data::from(sent + received),
-                ]
-            });
+            let rows =
+                world.knobs.traffic.iter().filter(|(space, ..)| *space == id).map(|(_, name, sent, received)| {
+                    vec![
+                        Data::from(1),
+                        Data::from(&**name),
+                        mega(*sent),
+                        mega(*received),
+                        mega(sent + received),
+                        Data::from(*sent),
+                        Data::from(*received),
+                        Data::from(sent + received),
+                    ]
+                });
             read(Data::Set(vec![Table { columns: BANDWIDTH, rows: rows.collect() }]))
         }
         "GetPackageDiskspace" => {

@@ -223,8 +223,7 @@ fn update(world: &mut World, asked: &Asked, given: &Members, is_whole: bool) -> 
     }
     let (role, status) = (role(given), status(given));
     let Some(user) = world.user_mut(id) else { return read(0) };
-    (user.role, user.status, user.is_peer, user.is_demo) =
-        (role, status, given.flag("IsPeer"), given.flag("IsDemo"));
+    (user.role, user.status, user.is_peer, user.is_demo) = (role, status, given.flag("IsPeer"), given.flag("IsDemo"));
     user.html_mail = given.flag("HtmlMail");
     if !is_whole {
         user.login_status = 0;

@@ -34,11 +34,9 @@ async fn a_machine_walks_from_order_to_running_and_its_record_lies_at_the_end() 
 
 #[tokio::test]
 async fn jobs_fail_die_and_stall_as_told() {
-    for (mishap, after_look) in [
-        (Mishap::Fails, ("Error", false)),
-        (Mishap::Dies, ("Error", false)),
-        (Mishap::Stalls, ("InProgress", true)),
-    ] {
+    for (mishap, after_look) in
+        [(Mishap::Fails, ("Error", false)), (Mishap::Dies, ("Error", false)), (Mishap::Stalls, ("InProgress", true))]
+    {
         let bench = Bench::with(|config| config.knobs.installations = vec![mishap]);
         let (_, space) = bench.space().await;
         bench.result("CreateNewVirtualMachine", &order(space, "h1007.vm.example.test", 0)).await;
@@ -288,7 +286,10 @@ async fn an_order_is_refused_with_every_reason_at_once() {
         (&|text: String| text.replace("<int>60", "<int>30"), "VPS_QUOTA_TEMPLATE_DISK_MINIMAL_SIZE"),
         (&|text: String| text.replace("<CpuCores>2", "<CpuCores>8"), "VPS_QUOTA_EXCEEDED_CPU"),
         (&|text: String| text.replace("<RamSize>4096", "<RamSize>16"), "VPS_QUOTA_WRONG_RAM_HV"),
-        (&|text: String| text.replace("<DvdDriveInstalled>false", "<DvdDriveInstalled>true"), "VPS_QUOTA_EXCEEDED_DVD_ENABLED"),
+        (
+            &|text: String| text.replace("<DvdDriveInstalled>false", "<DvdDriveInstalled>true"),
+            "VPS_QUOTA_EXCEEDED_DVD_ENABLED",
+        ),
     ] {
         let found = codes(there(order(change))).await;
         assert_eq!(found[0].split(':').next(), Some(code), "{found:?}");
