@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(ok(off(&host, stage::owned())), Change::done());
         host.next_operation();
         assert_eq!(ok(off(&host, stage::owned())), Change::noop());
-        assert_eq!((stage.world().spaces[&801].status, stage.world().machines[&753].state.as_str()), (2, "Off"));
+        assert_eq!(stage.world().spaces[&801].status, 2);
+        assert_eq!(stage.world().machines[&753].state, "Off");
         host.next_operation();
         assert_eq!(ok(on(&host)), Change::done());
         host.next_operation();
