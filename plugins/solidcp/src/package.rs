@@ -2,7 +2,7 @@
 
 use crate::api::machines::{self, Item};
 use crate::api::packages;
-use crate::panel::{self, ADDRESSES, AT_ONCE, Doing, Owned, PLAN_ID};
+use crate::panel::{self, ADDRESSES, Doing, Owned, PLAN_ID};
 use crate::place;
 use crate::settings::Product;
 use billhook_plugin_api::{Addon, Change, Cx, Fault, Find, Texts};
@@ -114,8 +114,9 @@ fn target<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, Target> {
 }
 
 fn set_plan<'f>(cx: &'f Cx, owned: Owned<'f>, plan: i64) -> Doing<'f, ()> {
-    // A larger plan can bring addresses with it.
-    Box::pin(cx.step("plan").scope(ADDRESSES).settle(AT_ONCE).ensure(move |send| async move {
+    // A larger plan can bring addresses with it. The call carries the space's status too: one that comes late would undo
+    // a suspension, so that a lost one is waited out.
+    Box::pin(cx.step("plan").scope(ADDRESSES).ensure(move |send| async move {
         let package = owned.read(cx).await?;
         if package.plan == plan {
             return Ok(());
