@@ -51,7 +51,7 @@ const NUMBERS: &[Number] = &[
     number(-104, -104, Permission, Refused, "the API login's account is suspended: activate it on the panel"),
     number(-105, -105, Permission, Refused, "the API login's account is cancelled: activate it on the panel"),
     number(-106, -106, Permission, Refused, "the API login's account is a demo: take the mark away on the panel"),
-    number(-107, -108, Permission, Refused, "the API login needs to be a reseller or an administrator"),
+    number(-108, -107, Permission, Refused, "the API login needs to be a reseller or an administrator"),
     number(-110, -109, Auth, Refused, "user name or password is wrong"),
     number(-111, -111, InvalidInput, Refused, "the panel does not take this user name"),
     number(-113, -112, Permission, Refused, "the API login has not enough rights: it must be a reseller, and own it"),

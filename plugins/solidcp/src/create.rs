@@ -75,10 +75,10 @@ pub async fn run(panel: &SolidCp, cx: &Cx, request: Create<Product>) -> Result<A
     mark(cx, order, &place, owner.id, space).await?;
 
     cx.progress(30, "allocating addresses");
-    let owned = allocate(cx, space, &product).await?;
+    allocate(cx, space, product.ipv4).await?;
 
     cx.progress(35, "ordering the machine");
-    let item = make_machine(cx, order, space, &owned, passwords.machine.expose()).await?;
+    let item = make_machine(cx, order, space, passwords.machine.expose()).await?;
 
     cx.progress(40, "the machine is being made");
     if let Err(fault) = wait_until_made(cx, item, &product).await {
@@ -279,9 +279,9 @@ fn mark<'f>(cx: &'f Cx, order: Order<'f>, place: &'f Place, user: i64, space: i6
 
 /// Takes as many addresses as are missing. The panel may have given the space its addresses when it was made, and then
 /// refuses more.
-fn allocate<'f>(cx: &'f Cx, space: i64, product: &'f Product) -> Doing<'f, Vec<Address>> {
-    let wanted = usize::try_from(product.ipv4).unwrap_or(usize::MAX);
-    Box::pin(async move {
+fn allocate(cx: &Cx, space: i64, wanted: u32) -> Doing<'_, ()> {
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    Box::pin(
         cx.step("addresses")
             .scope(ADDRESSES)
             .given(move || async move { Ok(addresses_of(cx, space).await?.len()) })
@@ -301,32 +301,17 @@ fn allocate<'f>(cx: &'f Cx, space: i64, product: &'f Product) -> Doing<'f, Vec<A
                 }
                 let missing = i64::try_from(missing).unwrap_or(i64::MAX);
                 addresses::allocate_reply(&send.call(addresses::allocate(space, missing)?).await?)
-            })
-            .await?;
-        let owned = addresses_of(cx, space).await?;
-        if owned.len() < wanted {
-            return Err(Fault::new(
-                FaultClass::Capacity,
-                format!("the hosting space {space} has {} of {wanted} addresses", owned.len()),
-            ));
-        }
-        Ok(owned)
-    })
+            }),
+    )
 }
 
 /// Orders the machine. The panel refuses a second one of its name in the space.
-fn make_machine<'f>(
-    cx: &'f Cx,
-    order: Order<'f>,
-    space: i64,
-    owned: &'f [Address],
-    password: &'f str,
-) -> Doing<'f, i64> {
+fn make_machine<'f>(cx: &'f Cx, order: Order<'f>, space: i64, password: &'f str) -> Doing<'f, i64> {
     Box::pin(cx.step("machine").scope(ADDRESSES).settle(AT_ONCE).ensure(move |send| async move {
         if let Some(item) = find_ours(cx, order, space).await? {
             return Ok(item);
         }
-        let (vlan, chosen) = on_one_vlan(owned, order.product.ipv4)?;
+        let (vlan, chosen) = on_one_vlan(&addresses_of(cx, space).await?, order.product.ipv4)?;
         let quotas = packages::context_reply(&cx.http(packages::context(space)?).await?)?;
         let request = machines::create(new_machine(order, space, &quotas, vlan, &chosen, password))?;
         match machines::create_reply(&send.call(request).await?) {
@@ -361,7 +346,7 @@ fn on_one_vlan(owned: &[Address], wanted: u32) -> Result<(i64, Vec<i64>), Fault>
         owned.iter().map(|address| address.vlan).find(|vlan| free(*vlan).count() >= wanted).ok_or_else(|| {
             Fault::new(
                 FaultClass::Capacity,
-                "the hosting space has not enough free addresses on one VLAN: a machine can be on one only",
+                "the hosting space has not enough free addresses on one VLAN, which a machine needs: assign more on the panel",
             )
         })?;
     let is_mixed = owned.iter().any(|address| address.vlan != vlan);
@@ -753,7 +738,7 @@ mod tests {
 
                 let failed = fault(run(&host, &more));
 
-                assert_eq!(failed.code.as_deref(), Some(PROVISIONING_FAILED), "{call}");
+                assert_eq!(failed.code.as_deref(), Some(PROVISIONING_FAILED), "{call} {done} {failed}");
                 let world = stage.world();
                 assert_eq!((world.machines.len(), world.spaces.len(), world.users.len()), (0, 3, 2), "{call}");
             }

@@ -2,7 +2,7 @@
 
 use crate::api::machines::{self, Item};
 use crate::api::packages;
-use crate::panel::{self, ADDRESSES, AT_ONCE, Doing, Owned, PLAN_ID};
+use crate::panel::{self, ADDRESSES, Doing, Owned, PLAN_ID};
 use crate::place;
 use crate::settings::Product;
 use billhook_plugin_api::{Addon, Change, Cx, Fault, Find, Texts};
@@ -114,8 +114,9 @@ fn target<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, Target> {
 }
 
 fn set_plan<'f>(cx: &'f Cx, owned: Owned<'f>, plan: i64) -> Doing<'f, ()> {
-    // A larger plan can bring addresses with it.
-    Box::pin(cx.step("plan").scope(ADDRESSES).settle(AT_ONCE).ensure(move |send| async move {
+    // A larger plan can bring addresses with it. The call carries the space's status too: one that comes late would undo
+    // a suspension, so that a lost one is waited out.
+    Box::pin(cx.step("plan").scope(ADDRESSES).ensure(move |send| async move {
         let package = owned.read(cx).await?;
         if package.plan == plan {
             return Ok(());
@@ -192,4 +193,113 @@ pub async fn order_addons(cx: &Cx, owned: Owned<'_>, addons: &[Addon]) -> Result
             .await?;
     }
     Ok(Change::done())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Break, Stage, changes, fault, ok, to_end};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{ChangePackage, FaultClass, OrderAddons, Provider};
+    use serde_json::Value;
+
+    fn run(host: &ScriptedHost, more: &Value) -> Ended<Change> {
+        let request = ChangePackage { service: stage::owned(), product: stage::product(more.clone()) };
+        host.run(async |cx| stage::provider().change_package(cx, request).await)
+    }
+
+    fn larger() -> Value {
+        json!({ "plans": [21, 12], "cpu_cores": 4, "memory_mb": 8192, "disk_gb": 80 })
+    }
+
+    #[test]
+    fn a_larger_plan_comes_before_the_machine_and_a_smaller_one_after_it() {
+        let smaller = json!({ "plans": [12], "cpu_cores": 1, "memory_mb": 2048, "disk_gb": 60 });
+        for (more, order) in [
+            (larger(), ["UpdatePackageLiteral", "UpdateVirtualMachineResource"]),
+            (smaller, ["UpdateVirtualMachineResource", "UpdatePackageLiteral"]),
+        ] {
+            let stage = Stage::with_machine();
+            let host = stage.host();
+
+            let change = ok(run(&host, &more));
+
+            assert_eq!(changes(&host), order);
+            assert_eq!(change.properties[PLAN_ID], json!(12), "the plan of the machine's own space");
+            assert_eq!(change.message.staff, None);
+            let world = stage.world();
+            assert_eq!((world.spaces[&801].plan, world.spaces[&801].comments.as_str()), (12, "billhook:shop:10042:1"));
+            assert_eq!(json!(world.machines[&753].memory), more["memory_mb"]);
+            assert_eq!(json!(world.machines[&753].cores), more["cpu_cores"]);
+        }
+    }
+
+    #[test]
+    fn what_is_so_already_is_not_sent() {
+        let host = Stage::with_machine().host();
+        let change = ok(run(&host, &json!({})));
+        assert!(change.noop && changes(&host).is_empty());
+    }
+
+    #[test]
+    fn every_change_that_breaks_in_every_way_is_settled_by_reading() {
+        for call in ["UpdatePackageLiteral", "UpdateVirtualMachineResource"] {
+            for how in BREAKS {
+                let stage = Stage::with_machine();
+                stage.breaks(call, how);
+                let host = stage.host();
+                ok(to_end(|| run(&host, &larger())));
+                let world = stage.world();
+                assert_eq!((world.spaces[&801].plan, world.machines[&753].memory), (12, 8192), "{call} {how:?}");
+                assert_eq!(world.machines[&753].disks, [80]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_never_shrinks_and_further_disks_stay() {
+        let stage = Stage::with_machine();
+        stage.world().machines.get_mut(&753).unwrap().disks = vec![60, 500];
+        let change = ok(run(&stage.host(), &json!({ "disk_gb": 40, "memory_mb": 8192 })));
+        assert_eq!(stage.world().machines[&753].disks, [60, 500]);
+        assert!(change.message.staff.unwrap().contains("none smaller"));
+    }
+
+    #[test]
+    fn a_plan_of_another_space_does_not_move_the_machine() {
+        let host = Stage::with_machine().host();
+        let refused = fault(run(&host, &json!({ "plans": [21] })));
+        assert_eq!(refused.class, FaultClass::InvalidInput);
+        assert!(refused.staff.contains("space 5") && changes(&host).is_empty(), "{refused}");
+    }
+
+    #[test]
+    fn a_plan_that_does_not_fit_changes_nothing_and_says_what_is_missing() {
+        const BODY: &str = r#"<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><UpdatePackageLiteralResponse><UpdatePackageLiteralResult><Result>-305</Result></UpdatePackageLiteralResult></UpdatePackageLiteralResponse></s:Body></s:Envelope>"#;
+        let stage = Stage::with_machine();
+        stage.breaks("UpdatePackageLiteral", Break::Says { done: false, status: 200, body: BODY });
+        let host = stage.host();
+        let refused = fault(run(&host, &larger()));
+        assert_eq!((refused.class, refused.refused), (FaultClass::Quota, true));
+        assert_eq!(changes(&host), ["UpdatePackageLiteral"]);
+    }
+
+    fn order(host: &ScriptedHost, id: &str) -> Ended<Change> {
+        let addons = vec![Addon { id: id.into(), quantity: 2 }];
+        let request = OrderAddons { service: stage::owned(), product: stage::product(json!({})), addons };
+        host.run(async |cx| stage::provider().order_addons(cx, request).await)
+    }
+
+    #[test]
+    fn an_addon_is_added_once_however_its_call_breaks() {
+        for how in BREAKS {
+            let stage = Stage::with_machine();
+            stage.world().addons.push((39, 90, 2));
+            stage.breaks("AddPackageAddonById", how);
+            let host = stage.host();
+            assert_eq!(ok(to_end(|| order(&host, "90"))), Change::done());
+            assert_eq!(stage.world().addons.len(), 2, "{how:?}");
+        }
+        assert_eq!(fault(order(&Stage::with_machine().host(), "disk")).class, FaultClass::InvalidInput);
+    }
 }

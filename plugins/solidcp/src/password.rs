@@ -70,3 +70,79 @@ async fn verify(cx: &Cx, owned: Owned<'_>, password: &str) -> Result<(), Fault> 
         ),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Stage, changes, fault, ok, to_end};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{ChangePassword, Provider};
+    use serde_json::json;
+
+    fn set(host: &ScriptedHost, target: PasswordTarget, password: Option<&str>) -> Ended<Change> {
+        let password = password.map(|text| Secret::new(text.to_owned()));
+        let request = ChangePassword {
+            service: stage::owned(),
+            product: stage::product(json!({})),
+            password,
+            target: Some(target),
+        };
+        host.run(async |cx| stage::provider().change_password(cx, request).await)
+    }
+
+    #[test]
+    fn the_password_that_is_told_is_the_one_that_is_set() {
+        for chosen in [None, Some("pass:wörd<&>")] {
+            for (target, name) in [(PasswordTarget::Root, "root_password"), (PasswordTarget::Account, "panel_password")]
+            {
+                let stage = Stage::with_machine();
+                let host = stage.host();
+                let change = ok(set(&host, target, chosen));
+                let told = change.secrets[name].expose().clone();
+                assert_eq!(chosen.unwrap_or(&told), told);
+                let world = stage.world();
+                let is_root = target == PasswordTarget::Root;
+                let found = if is_root { &world.machines[&753].password } else { &world.users[&57].password };
+                assert_eq!(*found, told);
+                assert!(host.secrets().contains(&told));
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_that_breaks_in_every_way_sets_the_same_again() {
+        for (target, call) in
+            [(PasswordTarget::Root, "ChangeAdministratorPassword"), (PasswordTarget::Account, "ChangeUserPassword")]
+        {
+            for how in BREAKS {
+                let stage = Stage::with_machine();
+                stage.breaks(call, how);
+                let host = stage.host();
+                let change = ok(to_end(|| set(&host, target, None)));
+                let told = change.secrets.values().next().unwrap().expose().clone();
+                let world = stage.world();
+                let is_root = target == PasswordTarget::Root;
+                let found = if is_root { &world.machines[&753].password } else { &world.users[&57].password };
+                assert_eq!(*found, told, "{call} {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_that_did_nothing_is_no_success() {
+        let stage = Stage::with_machine();
+        stage.world().ignores_password = true;
+        let refused = fault(set(&stage.host(), PasswordTarget::Account, Some("a-new-password")));
+        assert_eq!(refused.class, FaultClass::Permission);
+        assert!(!refused.staff.contains("a-new-password"));
+    }
+
+    #[test]
+    fn a_machine_in_a_suspended_space_takes_no_password() {
+        let stage = Stage::with_machine();
+        stage.world().spaces.get_mut(&801).unwrap().status = 2;
+        let host = stage.host();
+        assert_eq!(fault(set(&host, PasswordTarget::Root, None)).class, FaultClass::InvalidInput);
+        assert!(changes(&host).is_empty());
+    }
+}

@@ -123,3 +123,114 @@ async fn restart(cx: &Cx, owned: Owned<'_>, call: &'static str) -> Result<Change
     wait_for(cx, item, "Running").await?;
     Ok(Change::done())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Break, Stage, changes, fault, ok, to_end};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{Power, Provider};
+    use serde_json::json;
+
+    fn power(host: &ScriptedHost, action: PowerAction) -> Ended<Change> {
+        let request = Power { service: stage::owned(), product: stage::product(json!({})), action };
+        host.run(async |cx| stage::provider().power(cx, request).await)
+    }
+
+    fn state(stage: &Stage) -> String {
+        stage.world().machines[&753].state.clone()
+    }
+
+    const STATES: [(PowerAction, &str, &str); 3] = [
+        (PowerAction::Start, "Off", "Running"),
+        (PowerAction::Stop, "Running", "Off"),
+        (PowerAction::Shutdown, "Running", "Off"),
+    ];
+
+    #[test]
+    fn a_state_is_set_once_and_then_nothing_is_to_change() {
+        for (action, before, after) in STATES {
+            let stage = Stage::with_machine();
+            stage.world().machines.get_mut(&753).unwrap().state = before.into();
+            let host = stage.host();
+
+            assert_eq!(ok(power(&host, action)), Change::done(), "{action}");
+            host.next_operation();
+            assert_eq!(ok(power(&host, action)), Change::noop(), "{action}");
+
+            assert_eq!(state(&stage), after);
+            assert_eq!(changes(&host), ["ChangeVirtualMachineState"]);
+        }
+    }
+
+    #[test]
+    fn a_call_that_breaks_in_every_way_sets_the_state() {
+        for (action, before, after) in STATES {
+            for how in BREAKS {
+                let stage = Stage::with_machine();
+                stage.world().machines.get_mut(&753).unwrap().state = before.into();
+                stage.breaks("ChangeVirtualMachineState", how);
+                let host = stage.host();
+                ok(to_end(|| power(&host, action)));
+                assert_eq!(state(&stage), after, "{action} {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_paused_machine_goes_on() {
+        let stage = Stage::with_machine();
+        stage.world().machines.get_mut(&753).unwrap().state = "Paused".into();
+        let host = stage.host();
+        ok(power(&host, PowerAction::Start));
+        let sent = host.exchanges().into_iter().find(|(_, change)| *change).unwrap().0.body;
+        assert!(String::from_utf8(sent).unwrap().contains("<state>Resume</state>"));
+    }
+
+    #[test]
+    fn a_machine_that_is_busy_or_in_a_suspended_space_is_left() {
+        let stage = Stage::with_machine();
+        stage.world().machines.get_mut(&753).unwrap().busy = 9;
+        assert_eq!(fault(power(&stage.host(), PowerAction::Stop)).class, FaultClass::ConflictBusy);
+
+        let stage = Stage::with_machine();
+        stage.world().spaces.get_mut(&801).unwrap().status = 2;
+        for action in PowerAction::ALL {
+            let host = stage.host();
+            assert_eq!(fault(power(&host, action)).class, FaultClass::InvalidInput, "{action}");
+            assert!(changes(&host).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_restart_happens_once() {
+        for action in [PowerAction::Reboot, PowerAction::Reset] {
+            let stage = Stage::with_machine();
+            let host = stage.host();
+            assert_eq!(ok(power(&host, action)), Change::done());
+            assert_eq!(ok(power(&host, action)), Change::done(), "the same operation again");
+            assert_eq!(stage.world().machines[&753].starts, 2, "{action}");
+        }
+    }
+
+    #[test]
+    fn a_lost_restart_is_told_by_the_uptime_or_left_to_a_person() {
+        for (done, expected) in [(true, Ended::Ok(Change::done())), (false, Ended::Attention("restart".into()))] {
+            let stage = Stage::with_machine();
+            stage.breaks("ChangeVirtualMachineState", Break::Lost { done });
+            let host = stage.host();
+            assert_eq!(power(&host, PowerAction::Reboot), Ended::Settling("restart".into()));
+            assert_eq!(power(&host, PowerAction::Reboot), expected);
+            assert_eq!(stage.world().machines[&753].starts, if done { 2 } else { 1 });
+        }
+    }
+
+    #[test]
+    fn what_the_plan_forbids_is_not_sent() {
+        let stage = Stage::with_machine();
+        stage.world().machines.get_mut(&753).unwrap().may_reset = false;
+        let host = stage.host();
+        assert_eq!(fault(power(&host, PowerAction::Reset)).class, FaultClass::InvalidInput);
+        assert!(changes(&host).is_empty());
+    }
+}

@@ -105,3 +105,93 @@ async fn version(cx: &Cx, set: Version) -> Result<(bool, String), Fault> {
     let remedy = if is_right { "" } else { ", and the setting says another: correct it, or set auto" };
     Ok((is_right, format!("the panel is SolidCP {found}{remedy}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Break, Stage, fault, ok};
+    use billhook_plugin_api::Provider;
+    use billhook_plugin_api::testing::Ended;
+    use serde_json::{Value, json};
+
+    fn tested(stage: &Stage, more: Value) -> Ended<TestReport> {
+        stage.host().run(async |cx| stage::provider_with(more).test(cx).await)
+    }
+
+    #[test]
+    fn a_good_panel_has_nothing_to_remark() {
+        let report = ok(tested(&Stage::new(), json!({})));
+        let bad: Vec<&Finding> = report.findings.iter().filter(|finding| !finding.ok).collect();
+        assert!(bad.is_empty(), "{bad:?}");
+        assert!(report.findings.iter().any(|finding| finding.text.contains("1.5.0 or 1.5.1")));
+    }
+
+    #[test]
+    fn the_version_is_told_and_a_wrong_setting_is_remarked() {
+        for (is_152, set, is_right) in [
+            (true, "auto", true),
+            (true, "1.5.2", true),
+            (true, "1.5.1", false),
+            (false, "1.5.0", true),
+            (false, "1.4.9", false),
+        ] {
+            let stage = Stage::new();
+            stage.world().is_152 = is_152;
+            let report = ok(tested(&stage, json!({ "version": set })));
+            let found = report.findings.iter().find(|finding| finding.name == "version").unwrap();
+            assert_eq!(found.ok, is_right, "{is_152} {set}: {}", found.text);
+        }
+    }
+
+    #[test]
+    fn the_newer_generation_is_recognised_and_said() {
+        let stage = Stage::new();
+        stage.world().is_2x = true;
+        let refused = fault(tested(&stage, json!({})));
+        assert_eq!((refused.class, refused.code.as_deref()), (FaultClass::InvalidInput, Some("2.x")));
+        assert!(refused.staff.contains("another protocol"), "{refused}");
+    }
+
+    #[test]
+    fn a_wrong_address_and_wrong_credentials_are_told_apart() {
+        for (how, class, part) in [
+            (Break::Says { done: false, status: 404, body: "" }, FaultClass::InvalidInput, "port 9002"),
+            (Break::Says { done: false, status: 200, body: "<html/>" }, FaultClass::InvalidInput, "port 9002"),
+            (Break::Says { done: false, status: 401, body: "401 Access Denied" }, FaultClass::Auth, "SHA-1"),
+        ] {
+            let stage = Stage::new();
+            stage.breaks("GetUserByUsername", how);
+            let refused = fault(tested(&stage, json!({})));
+            assert_eq!(refused.class, class, "{how:?}");
+            assert!(refused.staff.contains(part), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_may_not_sell_is_refused() {
+        type Change = fn(&mut stage::User);
+        let cases: [(Change, &str); 4] = [
+            (|user| user.is_peer = true, "peer"),
+            (|user| user.status = 2, "not active"),
+            (|user| user.role = 3, "no reseller"),
+            (|user| user.name = "other".into(), "its own account"),
+        ];
+        for (change, part) in cases {
+            let stage = Stage::new();
+            change(stage.world().users.get_mut(&2).unwrap());
+            assert!(fault(tested(&stage, json!({}))).staff.contains(part), "{part}");
+        }
+        let stage = Stage::new();
+        stage.world().users.get_mut(&2).unwrap().role = 1;
+        let report = ok(tested(&stage, json!({})));
+        assert!(report.findings.iter().any(|finding| !finding.ok && finding.text.contains("administrator")));
+    }
+
+    #[test]
+    fn an_account_with_nothing_to_sell_is_remarked() {
+        let stage = Stage::new();
+        stage.world().spaces.retain(|id, _| *id == 7);
+        let report = ok(tested(&stage, json!({})));
+        assert_eq!(report.findings.iter().filter(|finding| !finding.ok).count(), 2);
+    }
+}

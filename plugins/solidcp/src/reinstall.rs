@@ -89,3 +89,75 @@ pub async fn run(cx: &Cx, owned: Owned<'_>, chosen: Option<&Secret<String>>) -> 
     change.secrets.insert("root_password".to_owned(), new);
     Ok(change)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Break, Stage, changes, fault, ok};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{FaultClass, Provider, Reinstall};
+    use serde_json::{Value, json};
+
+    fn run(host: &ScriptedHost, more: Value) -> Ended<Change> {
+        let request = Reinstall { service: stage::owned(), product: stage::product(more), password: None };
+        host.run(async |cx| stage::provider().reinstall(cx, request).await)
+    }
+
+    #[test]
+    fn a_reinstallation_happens_once_and_tells_the_new_password() {
+        for slowness in [0, 4] {
+            let stage = Stage::with_machine();
+            stage.world().slowness = slowness;
+            let host = stage.host();
+            let change = ok(run(&host, json!({})));
+            assert_eq!(ok(run(&host, json!({}))), change, "the same operation again");
+            assert_eq!(changes(&host), ["ReinstallVirtualMachine"]);
+            let world = stage.world();
+            assert_eq!(world.machines[&753].password, *change.secrets["root_password"].expose());
+            assert_eq!((world.machines[&753].guid, world.machines[&753].template.as_str()), (2, "win2022.vhdx"));
+        }
+    }
+
+    #[test]
+    fn a_lost_one_is_told_by_the_new_machine_or_left_to_a_person() {
+        for (done, slowness) in [(true, 0), (true, 5), (false, 0)] {
+            let stage = Stage::with_machine();
+            stage.world().slowness = slowness;
+            stage.breaks("ReinstallVirtualMachine", Break::Lost { done });
+            let host = stage.host();
+            assert_eq!(run(&host, json!({})), Ended::Settling("reinstall".into()));
+            match (run(&host, json!({})), done) {
+                (Ended::Ok(_), true) => assert_eq!(stage.world().machines[&753].guid, 2),
+                (Ended::Attention(step), false) => assert_eq!(step, "reinstall"),
+                (other, done) => panic!("{done}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_only_be_refused_is_not_sent() {
+        type Change = fn(&mut stage::World);
+        let cases: [(Change, Value, FaultClass); 4] = [
+            (|world| world.spaces.get_mut(&801).unwrap().status = 2, json!({}), FaultClass::InvalidInput),
+            (|world| world.machines.get_mut(&753).unwrap().may_reinstall = false, json!({}), FaultClass::InvalidInput),
+            (|world| world.machines.get_mut(&753).unwrap().busy = 9, json!({}), FaultClass::ConflictBusy),
+            (|_| {}, json!({ "os_template": "none.vhdx" }), FaultClass::InvalidInput),
+        ];
+        for (number, (change, more, class)) in cases.into_iter().enumerate() {
+            let stage = Stage::with_machine();
+            change(&mut stage.world());
+            let host = stage.host();
+            assert_eq!(fault(run(&host, more)).class, class, "{number}");
+            assert!(changes(&host).is_empty(), "{number}");
+        }
+    }
+
+    #[test]
+    fn one_that_fails_says_so() {
+        let stage = Stage::with_machine();
+        stage.world().slowness = 3;
+        stage.world().outcome = "Error";
+        let failed = fault(run(&stage.host(), json!({})));
+        assert_eq!(failed.code.as_deref(), Some(create::PROVISIONING_FAILED));
+    }
+}

@@ -772,7 +772,7 @@ impl Machine {
             self.name,
             self.guid,
             self.template,
-            self.password,
+            escaped(&self.password),
             self.provisioning,
             self.cores,
             self.memory,
@@ -788,6 +788,10 @@ impl Machine {
             self.state, self.uptime, self.memory
         )
     }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 fn success(more: &str) -> String {

@@ -250,3 +250,135 @@ pub fn login<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, LoginLink> {
         Ok(LoginLink { url: Secret::new(format!("{portal}/Default.aspx?pid=Login")), expires_at: None })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Stage, fault, ok};
+    use billhook_plugin_api::{Console, FaultClass, Login, Provider, Status, Usage};
+
+    fn shown(stage: &Stage) -> StatusReport {
+        let request = Status { service: stage::owned(), product: stage::product(json!({})) };
+        ok(stage.host().run(async |cx| stage::provider().status(cx, request).await))
+    }
+
+    #[test]
+    fn the_space_decides_before_the_machine() {
+        use ServiceState::{Active, Error, Provisioning, Suspended};
+        for (status, provisioning, busy, state, power) in [
+            (1, "OK", 0, Active, Some("running")),
+            (2, "OK", 0, Suspended, Some("running")),
+            (3, "OK", 0, Suspended, Some("running")),
+            (4, "OK", 0, Provisioning, Some("running")),
+            (1, "InProgress", 9, Provisioning, None),
+            (1, "Error", 9, Provisioning, None),
+            (1, "Error", 0, Error, None),
+            (2, "Error", 0, Suspended, None),
+        ] {
+            let stage = Stage::with_machine();
+            {
+                let mut world = stage.world();
+                world.spaces.get_mut(&801).unwrap().status = status;
+                let machine = world.machines.get_mut(&753).unwrap();
+                (machine.provisioning, machine.busy) = (provisioning, busy);
+            }
+            let report = shown(&stage);
+            assert_eq!((report.state, report.power.as_deref()), (state, power), "{status} {provisioning} {busy}");
+            assert_eq!(report.pending.is_some(), busy > 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_apart() {
+        let stage = Stage::with_machine();
+        stage.world().machines.clear();
+        assert_eq!(shown(&stage).state, ServiceState::Error);
+        stage.world().spaces.remove(&801);
+        assert_eq!(shown(&stage).state, ServiceState::Terminated);
+    }
+
+    #[test]
+    fn every_state_of_the_hypervisor_has_a_word() {
+        for (state, word) in [
+            ("Running", "running"),
+            ("Off", "stopped"),
+            ("FastSaved", "stopped"),
+            ("Paused", "paused"),
+            ("Resuming", "starting"),
+            ("FastSaving", "stopping"),
+            ("Migrating", "busy"),
+            ("RunningCritical", "degraded"),
+            ("Deleted", "unknown"),
+            ("", "unknown"),
+        ] {
+            assert_eq!(power(state), word, "{state}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_measured_is_left_out() {
+        let stage = Stage::with_machine();
+        let usage = || Usage { service: stage::owned(), product: stage::product(json!({})) };
+        let report = ok(stage.host().run(async |cx| stage::provider().usage(cx, usage()).await));
+        let names: Vec<&str> = report.measures.iter().map(|measure| measure.name.as_str()).collect();
+        assert_eq!(names, ["cpu_percent", "memory", "uptime", "memory_allocated"]);
+        assert_eq!((report.measures[1].used, report.measures[1].limit), (2_100 << 20, Some(4_096 << 20)));
+        assert_eq!(report.measures[3].limit, None, "-1 is without limit");
+    }
+
+    #[test]
+    fn a_month_begins_on_its_first_day() {
+        for (unix_ms, from, to) in [
+            (0, "1970-01-01", "1970-01-01"),
+            (1_800_000_000_000, "2027-01-01", "2027-01-15"),
+            (1_709_164_800_000, "2024-02-01", "2024-02-29"),
+            (1_735_689_599_000, "2024-12-01", "2024-12-31"),
+        ] {
+            assert_eq!(month(unix_ms), (format!("{from}T00:00:00"), format!("{to}T23:59:59")));
+        }
+    }
+
+    #[test]
+    fn a_list_has_every_customers_space_once() {
+        let stage = Stage::with_machine();
+        let bare = stage::Space { parent: 6, status: 2, ..stage.world().spaces[&801].clone() };
+        stage.world().spaces.insert(802, bare);
+        let listing = ok(stage.host().run(async |cx| stage::provider().list(cx).await));
+        let found: Vec<(&str, usize, ServiceState)> = listing
+            .accounts
+            .iter()
+            .map(|account| (account.remote_id.as_str(), account.ips.len(), account.state))
+            .collect();
+        assert_eq!(found, [("801", 1, ServiceState::Active), ("802", 0, ServiceState::Suspended)]);
+    }
+
+    #[test]
+    fn values_of_settings_come_from_the_panel() {
+        for (field, first, count) in
+            [("plans", json!(11), 4), ("os_template", json!("WIN2022.vhdx"), 1), ("addons", json!(90), 1)]
+        {
+            let found = ok(Stage::new().host().run(async |cx| stage::provider().options(cx, field).await));
+            assert_eq!((&found[0].value, found.len()), (&first, count), "{field}");
+        }
+        let unknown = fault(Stage::new().host().run(async |cx| stage::provider().options(cx, "disk_gb").await));
+        assert_eq!(unknown.class, FaultClass::InvalidInput);
+    }
+
+    #[test]
+    fn a_console_and_a_login_are_what_the_panel_has() {
+        let console = || Console { service: stage::owned(), product: stage::product(json!({})) };
+        let stage = Stage::with_machine();
+        let none = fault(stage.host().run(async |cx| stage::provider().console(cx, console()).await));
+        assert_eq!(none.class, FaultClass::Unsupported);
+        stage.world().console = "https://g.example.test/?t=1";
+        let access = ok(stage.host().run(async |cx| stage::provider().console(cx, console()).await));
+        assert_eq!((access.url.expose().as_str(), access.kind.as_str()), ("https://g.example.test/?t=1", "html"));
+
+        let login = || Login { service: stage::owned(), product: stage::product(json!({})) };
+        let none = fault(stage.host().run(async |cx| stage::provider().login(cx, login()).await));
+        assert_eq!(none.class, FaultClass::Unsupported);
+        let provider = stage::provider_with(json!({ "portal_url": "https://cp.example.test/" }));
+        let link = ok(stage.host().run(async |cx| provider.login(cx, login()).await));
+        assert_eq!(link.url.expose(), "https://cp.example.test/Default.aspx?pid=Login");
+    }
+}
