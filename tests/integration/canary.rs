@@ -258,7 +258,9 @@ fn bodies(hook: Hook) -> Vec<Value> {
             vec![plain, without]
         }
         Hook::List => vec![json!({ "server": "panel" })],
-        Hook::Options => ["package_id", "osid"].map(|field| json!({ "server": "panel", "field": field })).to_vec(),
+        Hook::Options => {
+            ["package_id", "osid", "plans"].map(|field| json!({ "server": "panel", "field": field })).to_vec()
+        }
         Hook::Action => ["templates", "backups", "traffic", "close_console", "dance"]
             .map(|name| json!({ "service": { "id": SERVICE }, "action": name }))
             .to_vec(),
@@ -310,6 +312,7 @@ async fn live_and_ask<P: Provider>(house: &mut House<P>) {
     let order = Hook::ALL.into_iter().filter(|hook| *hook != Hook::Terminate).chain([Hook::Terminate]);
     for hook in [Hook::Create].into_iter().chain(order) {
         for body in bodies(hook) {
+            eprintln!("DEBUG {hook} {body}");
             let answer = house.hook(hook, &body).await;
             hooks.insert(hook);
             done += usize::from(answer.status == 200);
@@ -357,6 +360,21 @@ async fn whatever_rootpanel_was_told_or_made_is_nowhere() {
     live_and_ask(&mut house).await;
 
     assert!(!house.told.is_empty(), "secrets were told");
+    house.assert_silent(&log, house.rig.panel().secrets());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_solidcp_was_told_or_made_is_nowhere() {
+    let log = Log::default();
+    let _heard = listen(&log);
+    let settings = Some("portal_url = \"https://cp.example.com\"".to_owned());
+    let rig = Rig::solidcp_with(Setup { uid: Some(own_uid()), settings, ..Setup::default() }, |_| {});
+    let mut house = House::new(rig).await;
+
+    live_and_ask(&mut house).await;
+
+    assert!(house.told.len() >= 4, "{} secrets were told", house.told.len());
     house.assert_silent(&log, house.rig.panel().secrets());
     house.stop().await;
 }

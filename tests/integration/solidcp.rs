@@ -14,6 +14,7 @@ use billhook_plugin_api::{Fault, Hook};
 use billhook_tests::harness::{Host, PLATFORM, Rig, Setup, body};
 use billhook_tests::solidcp::{Config, Effect, MachineView, SolidCp, SpaceView};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The service of every test here.
 const SERVICE: &str = "1007";
@@ -100,6 +101,11 @@ fn space(rig: &Rig<SolidCp>) -> SpaceView {
 
 fn count(rig: &Rig<SolidCp>, wanted: fn(Effect) -> bool) -> usize {
     rig.panel().count_effects(wanted)
+}
+
+/// Lets the panel end what it has begun and nobody waits for: a user goes after the answer.
+fn let_the_panel_end(host: &Host) {
+    host.advance(Duration::from_secs(10));
 }
 
 /// Calls that change something.

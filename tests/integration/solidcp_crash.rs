@@ -8,6 +8,10 @@ use billhook_plugin_api::Hook;
 use billhook_tests::harness::{Rig, Setup};
 use billhook_tests::panel::EffectTiming;
 use billhook_tests::solidcp::{Call, Effect, Fault, Power, SolidCp};
+use std::time::Duration;
+
+/// Longer than the panel takes for a user to go, which nobody waits for.
+const UNDER_WAY: Duration = Duration::from_secs(10);
 
 /// A hook in a situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +133,7 @@ impl drive::Scene for Scene {
         let panel = rig.panel();
         match self {
             Self::Terminate | Self::TerminateSuspended => {
+                rig.panel_clock.advance(UNDER_WAY);
                 assert!(panel.machines().is_empty() && panel.spaces().is_empty(), "{what}");
                 assert!(panel.made_users().is_empty(), "{what}");
                 assert_eq!(panel.free_addresses(5), 8, "{what}");

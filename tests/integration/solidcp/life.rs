@@ -55,6 +55,7 @@ async fn the_life_of_a_service_reaches_the_panel_of_every_version_and_wording() 
         let ended = run(&host, Hook::Terminate).await;
         assert_eq!(ended.outcome.unwrap()["gone"], json!(true));
 
+        let_the_panel_end(&host);
         assert!(rig.panel().machines().is_empty() && rig.panel().spaces().is_empty(), "{version:?}");
         assert!(rig.panel().made_users().is_empty(), "{version:?}");
         assert_eq!(rig.panel().free_addresses(if plan == 11 { 5 } else { 6 }), 8);
@@ -97,7 +98,7 @@ async fn readings_are_the_panels() {
     rig.panel().set_space_status(space(&rig).id, 2);
     assert_eq!(ask(Hook::Status).await.state, Some(ServiceState::Suspended));
     rig.panel().set_space_status(space(&rig).id, 1);
-    host.advance(std::time::Duration::from_secs(10));
+    let_the_panel_end(&host);
     let usage = serde_json::to_string(&ask(Hook::Usage).await).unwrap();
     assert!(!usage.contains("traffic") && !usage.contains("bandwidth"), "what is not measured is not told: {usage}");
     ask(Hook::Console).await;

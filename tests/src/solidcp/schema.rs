@@ -182,6 +182,14 @@ impl Schema {
         self.operations.values().filter(move |operation| service.is_none_or(|service| operation.service == service))
     }
 
+    /// The parameters and members that only other versions have; this one drops them, and one shape of a request serves
+    /// all for that reason.
+    pub(super) fn unknown_to(&self, version: Version) -> impl Iterator<Item = &str> {
+        let parameters = self.operations.values().flat_map(|operation| &operation.parameters);
+        let all = parameters.chain(self.types.values().flatten());
+        all.filter(move |field| !field.span.has(version)).map(|field| field.name.as_str())
+    }
+
     pub(super) fn members(&'static self, type_name: &str) -> &'static [Field] {
         &self.types[type_name]
     }
