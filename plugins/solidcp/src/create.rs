@@ -305,9 +305,10 @@ fn allocate(cx: &Cx, space: i64, wanted: u32) -> Doing<'_, ()> {
     )
 }
 
-/// Orders the machine. The panel refuses a second one of its name in the space.
+/// Orders the machine. The panel refuses a second one of its name in the space; but it looks and makes in two parts, so
+/// that a lost call is waited out before another one is sent.
 fn make_machine<'f>(cx: &'f Cx, order: Order<'f>, space: i64, password: &'f str) -> Doing<'f, i64> {
-    Box::pin(cx.step("machine").scope(ADDRESSES).settle(AT_ONCE).ensure(move |send| async move {
+    Box::pin(cx.step("machine").scope(ADDRESSES).ensure(move |send| async move {
         if let Some(item) = find_ours(cx, order, space).await? {
             return Ok(item);
         }

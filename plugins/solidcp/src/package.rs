@@ -187,6 +187,12 @@ pub async fn order_addons(cx: &Cx, owned: Owned<'_>, addons: &[Addon]) -> Result
                     )),
                 })
             })
+            .adopt(move |id| async move {
+                let id: i64 =
+                    id.trim().parse().map_err(|_| Fault::invalid_input("the id of a space's add-on is a number"))?;
+                let is_there = list().await?.iter().any(|addon| addon.id == id && addon.plan == plan);
+                Ok(if is_there { Find::Found(id) } else { Find::Absent })
+            })
             .run(move |_, send| async move {
                 packages::add_addon_reply(&send.call(packages::add_addon(owned.id, plan, quantity)?).await?)
             })

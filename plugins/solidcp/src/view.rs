@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The product settings whose values the panel can be asked for.
-pub const FIELDS: &[&str] = &["plans", "os_template", "addons"];
+pub const FIELDS: &[&str] = &["plans", "os_template"];
 
 /// Reads space, machine and power.
 pub fn status<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, StatusReport> {
@@ -187,7 +187,6 @@ pub fn options<'f>(cx: &'f Cx, panel: &'f SolidCp, field: &'f str) -> Doing<'f, 
         let reseller = panel::reseller(cx, panel).await?.id;
         Ok(match field {
             "plans" => plans(packages::plans_reply(&cx.http(packages::plans(reseller)?).await?)?),
-            "addons" => plans(packages::addon_plans_reply(&cx.http(packages::addon_plans(reseller)?).await?)?),
             _ => {
                 let mut seen = BTreeSet::new();
                 let mut found = Vec::new();
@@ -354,9 +353,7 @@ mod tests {
 
     #[test]
     fn values_of_settings_come_from_the_panel() {
-        for (field, first, count) in
-            [("plans", json!(11), 4), ("os_template", json!("WIN2022.vhdx"), 1), ("addons", json!(90), 1)]
-        {
+        for (field, first, count) in [("plans", json!(11), 4), ("os_template", json!("WIN2022.vhdx"), 1)] {
             let found = ok(Stage::new().host().run(async |cx| stage::provider().options(cx, field).await));
             assert_eq!((&found[0].value, found.len()), (&first, count), "{field}");
         }
