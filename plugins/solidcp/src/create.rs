@@ -314,6 +314,11 @@ fn make_machine<'f>(cx: &'f Cx, order: Order<'f>, space: i64, password: &'f str)
         }
         let (vlan, chosen) = on_one_vlan(&addresses_of(cx, space).await?, order.product.ipv4)?;
         let quotas = packages::context_reply(&cx.http(packages::context(space)?).await?)?;
+        if quotas.iter().any(|quota| quota.name == "VPS2012.ServersNumber" && quota.allocated != 1) {
+            cx.note(
+                "the plan allows more machines than one, which the customer could make and this service would not know",
+            );
+        }
         let request = machines::create(new_machine(order, space, &quotas, vlan, &chosen, password))?;
         match machines::create_reply(&send.call(request).await?) {
             Err(fault) if matches!(fault.code.as_deref(), Some(codes::NAME_IN_USE | codes::SECOND_MACHINE)) => {

@@ -41,7 +41,8 @@ pub fn reseller<'f>(cx: &'f Cx, panel: &'f SolidCp) -> Doing<'f, User> {
         let what = match &user {
             user if user.is_peer => "is a peer, which acts for another account: use the reseller itself",
             user if user.is_demo => "is a demo account",
-            user if user.status != users::ACTIVE => "is not active",
+            user if user.status == 2 => "is suspended",
+            user if user.status != users::ACTIVE => "is pending or cancelled",
             user if !matches!(user.role, users::RESELLER | users::ADMINISTRATOR) => "is no reseller",
             _ => return Ok(user),
         };

@@ -170,9 +170,10 @@ mod tests {
     #[test]
     fn an_account_that_may_not_sell_is_refused() {
         type Change = fn(&mut stage::User);
-        let cases: [(Change, &str); 4] = [
+        let cases: [(Change, &str); 5] = [
             (|user| user.is_peer = true, "peer"),
-            (|user| user.status = 2, "not active"),
+            (|user| user.status = 3, "cancelled"),
+            (|user| user.status = 2, "suspended"),
             (|user| user.role = 3, "no reseller"),
             (|user| user.name = "other".into(), "its own account"),
         ];
