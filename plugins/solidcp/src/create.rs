@@ -11,15 +11,13 @@ use crate::codes;
 use crate::end;
 use crate::names::Names;
 use crate::panel::{
-    self, ADDRESSES, AT_ONCE, Doing, ITEM_ID, PLAN_ID, SPACE_ID, USER_ID, USER_MADE, USERNAME, addresses_of,
+    self, ADDRESSES, AT_ONCE, Doing, ITEM_ID, Look, PLAN_ID, SPACE_ID, USER_ID, USER_MADE, USERNAME, addresses_of,
     find_package, find_user, machines_of, packages_of,
 };
 use crate::place::{self, Place};
 use crate::settings::{OnFailure, Product, UserPer};
 use crate::{SolidCp, secrets};
-use billhook_plugin_api::{
-    Account, Client, Create, Cx, Fault, FaultClass, Find, Secret, Service, Texts, Time, every, within,
-};
+use billhook_plugin_api::{Account, Client, Create, Cx, Fault, FaultClass, Find, Secret, Service, Texts};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -145,12 +143,12 @@ async fn passwords(cx: &Cx, chosen: Option<&Secret<String>>) -> Result<Passwords
 fn ensure_user<'f>(cx: &'f Cx, order: Order<'f>, reseller: i64, password: &'f str) -> Doing<'f, Owner> {
     Box::pin(cx.step("user").settle(AT_ONCE).ensure(move |send| async move {
         let username = order.names.username.as_str();
-        if users::exists_reply(&cx.http(users::exists(username)?).await?)? {
+        if users::exists_reply(&panel::ask(cx, users::exists(username)).await?)? {
             return adopt(cx, order, reseller, find_user(cx, username).await?).await;
         }
         let marker = order.user_marker();
         let new = NewUser { owner: reseller, username, client: order.client, password, marker: &marker };
-        match users::add_reply(&send.call(users::add(new)?).await?) {
+        match users::add_reply(&panel::sent(&send, users::add(new)).await?) {
             Ok(id) => Ok(Owner { id, is_made: true, is_new: true }),
             // Made at the same moment, by an answer that was lost or by a service of the same customer.
             Err(fault) if fault.class == FaultClass::AlreadyExists => {
@@ -252,7 +250,7 @@ fn make_space<'f>(cx: &'f Cx, order: Order<'f>, place: &'f Place, user: i64) -> 
                 Ok(found.map_or(Find::Absent, |package| Find::Found(package.id)))
             })
             .run(move |_, send| async move {
-                packages::add_reply(&send.call(packages::add(user, place.plan, name)?).await?)
+                packages::add_reply(&panel::sent(&send, packages::add(user, place.plan, name)).await?)
             }),
     )
 }
@@ -273,7 +271,7 @@ fn mark<'f>(cx: &'f Cx, order: Order<'f>, place: &'f Place, user: i64, space: i6
             return Ok(());
         }
         let request = packages::rename(space, &order.names.space, &order.names.marker)?;
-        packages::rename_reply(&send.call(request).await?).map(|_| ())
+        packages::rename_reply(&panel::sent(&send, Ok(request)).await?).map(|_| ())
     }))
 }
 
@@ -300,21 +298,27 @@ fn allocate(cx: &Cx, space: i64, wanted: u32) -> Doing<'_, ()> {
                     return Ok(());
                 }
                 let missing = i64::try_from(missing).unwrap_or(i64::MAX);
-                addresses::allocate_reply(&send.call(addresses::allocate(space, missing)?).await?)
+                addresses::allocate_reply(&panel::sent(&send, addresses::allocate(space, missing)).await?)
             }),
     )
 }
 
-/// Orders the machine. The panel refuses a second one of its name in the space.
+/// Orders the machine. The panel refuses a second one of its name in the space; but it looks and makes in two parts, so
+/// that a lost call is waited out before another one is sent.
 fn make_machine<'f>(cx: &'f Cx, order: Order<'f>, space: i64, password: &'f str) -> Doing<'f, i64> {
-    Box::pin(cx.step("machine").scope(ADDRESSES).settle(AT_ONCE).ensure(move |send| async move {
+    Box::pin(cx.step("machine").scope(ADDRESSES).ensure(move |send| async move {
         if let Some(item) = find_ours(cx, order, space).await? {
             return Ok(item);
         }
         let (vlan, chosen) = on_one_vlan(&addresses_of(cx, space).await?, order.product.ipv4)?;
-        let quotas = packages::context_reply(&cx.http(packages::context(space)?).await?)?;
+        let quotas = packages::context_reply(&panel::ask(cx, packages::context(space)).await?)?;
+        if quotas.iter().any(|quota| quota.name == "VPS2012.ServersNumber" && quota.allocated != 1) {
+            cx.note(
+                "the plan allows more machines than one, which the customer could make and this service would not know",
+            );
+        }
         let request = machines::create(new_machine(order, space, &quotas, vlan, &chosen, password))?;
-        match machines::create_reply(&send.call(request).await?) {
+        match machines::create_reply(&panel::sent(&send, Ok(request)).await?) {
             Err(fault) if matches!(fault.code.as_deref(), Some(codes::NAME_IN_USE | codes::SECOND_MACHINE)) => {
                 find_ours(cx, order, space).await?.ok_or(fault)
             }
@@ -386,13 +390,8 @@ fn new_machine<'a>(
 }
 
 fn wait_until_made<'f>(cx: &'f Cx, item: i64, product: &'f Product) -> Doing<'f, ()> {
-    let limit = u64::from(product.provisioning_limit_min).mins();
-    Box::pin(async move {
-        cx.wait_until("made", every(15.secs()), within(limit), || {
-            made(cx, item, "make", product.on_provisioning_failure)
-        })
-        .await
-    })
+    let look: Look<'f> = Box::new(move || made(cx, item, "make", product.on_provisioning_failure));
+    panel::wait(cx, "made", 15, product.provisioning_limit_min.into(), look)
 }
 
 /// One look at a machine that is being made. A task says how far it is.
@@ -405,7 +404,7 @@ pub fn made<'f>(cx: &'f Cx, id: i64, doing: &'static str, then: OnFailure) -> Do
             Stage::Ready => Ok(true),
             Stage::Busy => {
                 if let Some(task) = &item.task
-                    && let Some(percent) = machines::task_reply(&cx.http(machines::task(task)?).await?)
+                    && let Some(percent) = machines::task_reply(&panel::ask(cx, machines::task(task)).await?)
                 {
                     cx.progress(40 + percent / 2, format!("the panel's task is at {percent}%"));
                 }
@@ -431,12 +430,7 @@ fn failed(id: i64, doing: &str, then: OnFailure) -> Fault {
 
 fn wait_until_running(cx: &Cx, item: i64) -> Doing<'_, ()> {
     Box::pin(async move {
-        let waited = cx
-            .wait_until("running", every(10.secs()), within(10.mins()), || async move {
-                Ok(panel::find_details(cx, item).await?.is_some_and(|details| details.state == "Running"))
-            })
-            .await;
-        waited.map_err(|fault| match fault.class {
+        panel::wait(cx, "running", 10, 10, panel::is_at(cx, item, "Running")).await.map_err(|fault| match fault.class {
             FaultClass::Timeout => Fault::panel_bug(format!(
                 "the machine {item} is made and does not run: start it on the panel and retry"
             ))

@@ -7,9 +7,9 @@ use crate::SolidCp;
 use crate::api::machines::{self, Stage};
 use crate::api::packages;
 use crate::api::users;
-use crate::panel::{self, AT_ONCE, Doing, Owned, USER_ID, USER_MADE, USERNAME};
+use crate::panel::{self, AT_ONCE, Doing, Look, Owned, USER_ID, USER_MADE, USERNAME};
 use crate::settings::{Product, UserPer};
-use billhook_plugin_api::{Cx, Ended, Fault, FaultClass, Settle, Terminate, Time, every, within};
+use billhook_plugin_api::{Cx, Ended, Fault, FaultClass, Settle, Terminate};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,10 +25,7 @@ pub async fn terminate(panel: &SolidCp, cx: &Cx, request: Terminate<Product>) ->
         cx.progress(10, "activating the space, so that its machine can be deleted");
         activate(cx, owned).await?;
         for &item in &items {
-            cx.wait_until(("idle", item), every(10.secs()), within(30.mins()), || async move {
-                Ok(panel::find_item(cx, item).await?.is_none_or(|item| item.stage != Stage::Busy))
-            })
-            .await?;
+            panel::wait(cx, ("idle", item), 10, 30, item_is(cx, item, false)).await?;
             cx.progress(20, format!("deleting the machine {item}"));
             delete_machine(cx, &format!("machine#{item}"), Some(owned), item).await?;
             wait_until_deleted(cx, &format!("deleted#{item}"), item).await?;
@@ -118,7 +115,7 @@ fn activate<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, ()> {
         if package.status == packages::ACTIVE || panel::machines_of(cx, owned.id).await?.is_empty() {
             return Ok(());
         }
-        packages::set_status_reply(&send.call(packages::set_status(owned.id, packages::ACTIVE)?).await?)?;
+        packages::set_status_reply(&panel::sent(&send, packages::set_status(owned.id, packages::ACTIVE)).await?)?;
         // The panel answers 0 also where it refused.
         match owned.find(cx).await? {
             Some(package) if package.status != packages::ACTIVE => Err(Fault::panel_bug(format!(
@@ -144,20 +141,26 @@ fn delete_machine<'f>(cx: &'f Cx, step: &'f str, owned: Option<Owned<'f>>, item:
             Stage::Busy => panel::idle(&found)?,
             Stage::Ready | Stage::Failed => {}
         }
-        for code in machines::delete_reply(&send.call(machines::delete(item)?).await?)? {
+        for code in machines::delete_reply(&panel::sent(&send, machines::delete(item)).await?)? {
             cx.note(format!("the machine {item} is deleted with a remark of the panel: {code}"));
         }
         Ok(())
     }))
 }
 
+/// Whether nothing is under way at a machine, or whether it is gone, which is both.
+fn item_is(cx: &Cx, id: i64, is_to_be_gone: bool) -> Look<'_> {
+    Box::new(move || {
+        Box::pin(async move {
+            let found = panel::find_item(cx, id).await?;
+            Ok(found.is_none_or(|item| !is_to_be_gone && item.stage != Stage::Busy))
+        })
+    })
+}
+
 fn wait_until_deleted<'f>(cx: &'f Cx, name: &'f str, item: i64) -> Doing<'f, ()> {
     Box::pin(async move {
-        cx.wait_until(name, every(10.secs()), within(30.mins()), || async move {
-            Ok(panel::find_item(cx, item).await?.is_none())
-        })
-        .await
-        .map_err(|fault| match fault.class {
+        panel::wait(cx, name, 10, 30, item_is(cx, item, true)).await.map_err(|fault| match fault.class {
             FaultClass::Timeout => Fault::new(
                 fault.class,
                 format!(
@@ -180,17 +183,13 @@ fn delete_space<'f>(cx: &'f Cx, step: &'f str, owned: Option<Owned<'f>>, id: i64
         if found.is_none() {
             return Ok(());
         }
-        packages::delete_reply(&send.call(packages::delete(id)?).await?)
+        packages::delete_reply(&panel::sent(&send, packages::delete(id)).await?)
     }))
 }
 
 fn wait_until_gone<'f>(cx: &'f Cx, name: &'f str, id: i64) -> Doing<'f, ()> {
-    Box::pin(async move {
-        cx.wait_until(name, every(10.secs()), within(60.mins()), || async move {
-            Ok(panel::find_package(cx, id).await?.is_none())
-        })
-        .await
-    })
+    let look: Look<'f> = Box::new(move || Box::pin(async move { Ok(panel::find_package(cx, id).await?.is_none()) }));
+    panel::wait(cx, name, 10, 60, look)
 }
 
 /// The step that deletes a user who has nothing left. An id that does not exist can take the panel down, so that only one
@@ -210,7 +209,7 @@ fn delete_user<'f>(cx: &'f Cx, step: &'f str, leaver: Leaver<'f>) -> Doing<'f, (
             cx.note(format!("the panel user {username} is left: {why}"));
             return Ok(());
         }
-        match users::delete_reply(&send.call(users::delete(id)?).await?) {
+        match users::delete_reply(&panel::sent(&send, users::delete(id)).await?) {
             Err(fault) if fault.code.as_deref() == Some("-102") => {
                 cx.note(format!("the panel user {username} is left: it has users of its own"));
                 Ok(())

@@ -1,7 +1,7 @@
 //! `suspend`, `unsuspend` and `renew`: the space's status, which the machine follows in the background.
 
 use crate::api::packages::{self, ACTIVE, CANCELLED, SUSPENDED};
-use crate::panel::Owned;
+use crate::panel::{self, Owned};
 use billhook_plugin_api::{Change, Cx, Fault, FaultClass, Texts};
 
 /// Sets the space's status, if a read says that it is not so already.
@@ -20,7 +20,7 @@ pub async fn switch(cx: &Cx, owned: Owned<'_>, to: i64) -> Result<Change, Fault>
                     owned.id
                 )));
             }
-            packages::set_status_reply(&send.call(packages::set_status(owned.id, to)?).await?)?;
+            packages::set_status_reply(&panel::sent(&send, packages::set_status(owned.id, to)).await?)?;
             // The panel answers 0 also where it refused inside.
             if owned.read(cx).await?.status == to {
                 return Ok(false);

@@ -121,7 +121,7 @@ fn set_plan<'f>(cx: &'f Cx, owned: Owned<'f>, plan: i64) -> Doing<'f, ()> {
         if package.plan == plan {
             return Ok(());
         }
-        packages::set_plan_reply(&send.call(packages::set_plan(&package, plan)?).await?).map(|_| ())
+        packages::set_plan_reply(&panel::sent(&send, packages::set_plan(&package, plan)).await?).map(|_| ())
     }))
 }
 
@@ -136,7 +136,7 @@ fn resize<'f>(cx: &'f Cx, owned: Owned<'f>, id: i64, size: Size) -> Doing<'f, ()
         }
         panel::idle(&item)?;
         let request = machines::resize(&reply, id, size.cores, size.memory_mb, size.disk_gb)?;
-        machines::resize_reply(&send.call(request).await?)
+        machines::resize_reply(&panel::sent(&send, Ok(request)).await?)
     }))
 }
 
@@ -167,7 +167,7 @@ pub async fn order_addons(cx: &Cx, owned: Owned<'_>, addons: &[Addon]) -> Result
     }
     for (n, (plan, quantity)) in wanted.into_iter().enumerate() {
         cx.progress(10, format!("adding {quantity} of add-on plan {plan}"));
-        let list = move || async move { packages::addons_reply(&cx.http(packages::addons(owned.id)?).await?) };
+        let list = move || async move { packages::addons_reply(&panel::ask(cx, packages::addons(owned.id)).await?) };
         let _: i64 = cx
             .step(("addon", n))
             .scope(ADDRESSES)
@@ -187,8 +187,14 @@ pub async fn order_addons(cx: &Cx, owned: Owned<'_>, addons: &[Addon]) -> Result
                     )),
                 })
             })
+            .adopt(move |id| async move {
+                let id: i64 =
+                    id.trim().parse().map_err(|_| Fault::invalid_input("the id of a space's add-on is a number"))?;
+                let is_there = list().await?.iter().any(|addon| addon.id == id && addon.plan == plan);
+                Ok(if is_there { Find::Found(id) } else { Find::Absent })
+            })
             .run(move |_, send| async move {
-                packages::add_addon_reply(&send.call(packages::add_addon(owned.id, plan, quantity)?).await?)
+                packages::add_addon_reply(&panel::sent(&send, packages::add_addon(owned.id, plan, quantity)).await?)
             })
             .await?;
     }

@@ -6,7 +6,9 @@ use crate::api::machines::{self, Details, Item, Row, Stage};
 use crate::api::packages::{self, Package};
 use crate::api::users::{self, User};
 use crate::settings::Product;
-use billhook_plugin_api::{Cx, Fault, FaultClass, Reply, Service, Settle};
+use billhook_plugin_api::{
+    Cx, Fault, FaultClass, Reply, Request, SendHandle, Service, Settle, StepName, Time, every, within,
+};
 use serde_json::Value;
 use std::pin::Pin;
 
@@ -31,17 +33,44 @@ pub const ADDRESSES: &str = "addresses";
 /// The panel refuses a late second sending by itself, or it sets the same again.
 pub const AT_ONCE: Settle = Settle { first_ms: 10_000, looks: 1, apart_ms: 30_000, refuses_twice: true };
 
+/// Asks the panel. Here once, and not where each of its many answers is awaited.
+pub fn ask(cx: &Cx, request: Result<Request, Fault>) -> Doing<'_, Reply> {
+    Box::pin(async move { cx.http(request?).await })
+}
+
+/// Sends the change of a step.
+pub fn sent(send: &SendHandle, request: Result<Request, Fault>) -> Doing<'_, Reply> {
+    Box::pin(async move { send.call(request?).await })
+}
+
+/// One look of a wait.
+pub type Look<'f> = Box<dyn Fn() -> Doing<'f, bool> + Send + Sync + 'f>;
+
+/// Looks every so many seconds, for so many minutes at most.
+pub fn wait<'f>(cx: &'f Cx, name: impl Into<StepName>, secs: u64, mins: u64, look: Look<'f>) -> Doing<'f, ()> {
+    let name = name.into();
+    Box::pin(cx.wait_until(name, every(secs.secs()), within(mins.mins()), look))
+}
+
+/// Whether the hypervisor shows a machine in a state.
+pub fn is_at<'f>(cx: &'f Cx, item: i64, state: &'f str) -> Look<'f> {
+    Box::new(move || {
+        Box::pin(async move { Ok(find_details(cx, item).await?.is_some_and(|details| details.state == state)) })
+    })
+}
+
 /// The account that all is done with, checked.
 pub fn reseller<'f>(cx: &'f Cx, panel: &'f SolidCp) -> Doing<'f, User> {
     Box::pin(async move {
-        let reply = cx.http(users::by_name(&panel.login)?).await?;
+        let reply = ask(cx, users::by_name(&panel.login)).await?;
         let user = users::by_name_reply(&reply)?.ok_or_else(|| {
             Fault::new(FaultClass::Auth, "the panel does not show the API login its own account: is the login right?")
         })?;
         let what = match &user {
             user if user.is_peer => "is a peer, which acts for another account: use the reseller itself",
             user if user.is_demo => "is a demo account",
-            user if user.status != users::ACTIVE => "is not active",
+            user if user.status == 2 => "is suspended",
+            user if user.status != users::ACTIVE => "is pending or cancelled",
             user if !matches!(user.role, users::RESELLER | users::ADMINISTRATOR) => "is no reseller",
             _ => return Ok(user),
         };
@@ -51,27 +80,27 @@ pub fn reseller<'f>(cx: &'f Cx, panel: &'f SolidCp) -> Doing<'f, User> {
 
 /// A space, of whomever; `None` when the panel has none.
 pub fn find_package(cx: &Cx, id: i64) -> Doing<'_, Option<Package>> {
-    Box::pin(async move { packages::package_reply(&cx.http(packages::package(id)?).await?) })
+    Box::pin(async move { packages::package_reply(&ask(cx, packages::package(id)).await?) })
 }
 
 /// The spaces of a user.
 pub fn packages_of(cx: &Cx, user: i64) -> Doing<'_, Vec<Package>> {
-    Box::pin(async move { packages::of_user_reply(&cx.http(packages::of_user(user)?).await?) })
+    Box::pin(async move { packages::of_user_reply(&ask(cx, packages::of_user(user)).await?) })
 }
 
 /// The machines of a space.
 pub fn machines_of(cx: &Cx, package: i64) -> Doing<'_, Vec<Row>> {
-    Box::pin(async move { machines::list_reply(&cx.http(machines::list(package, false)?).await?) })
+    Box::pin(async move { machines::list_reply(&ask(cx, machines::list(package, false)).await?) })
 }
 
 /// The addresses of a space.
 pub fn addresses_of(cx: &Cx, package: i64) -> Doing<'_, Vec<Address>> {
-    Box::pin(async move { addresses::of_package_reply(&cx.http(addresses::of_package(package)?).await?) })
+    Box::pin(async move { addresses::of_package_reply(&ask(cx, addresses::of_package(package)).await?) })
 }
 
 /// The user of that name, if it is in our part of the panel.
 pub fn find_user<'f>(cx: &'f Cx, username: &'f str) -> Doing<'f, Option<User>> {
-    Box::pin(async move { users::by_name_reply(&cx.http(users::by_name(username)?).await?) })
+    Box::pin(async move { users::by_name_reply(&ask(cx, users::by_name(username)).await?) })
 }
 
 /// A machine; `None` when it is deleted.
@@ -82,7 +111,7 @@ pub fn find_item(cx: &Cx, id: i64) -> Doing<'_, Option<Item>> {
 /// A machine with the reply that it stands in, to be sent back.
 pub fn read_item(cx: &Cx, id: i64) -> Doing<'_, (Reply, Option<Item>)> {
     Box::pin(async move {
-        let reply = cx.http(machines::item(id)?).await?;
+        let reply = ask(cx, machines::item(id)).await?;
         let item = machines::item_reply(&reply)?;
         Ok((reply, item))
     })
@@ -90,7 +119,7 @@ pub fn read_item(cx: &Cx, id: i64) -> Doing<'_, (Reply, Option<Item>)> {
 
 /// What the hypervisor says of a machine.
 pub fn find_details(cx: &Cx, id: i64) -> Doing<'_, Option<Details>> {
-    Box::pin(async move { machines::details_reply(&cx.http(machines::details(id)?).await?) })
+    Box::pin(async move { machines::details_reply(&ask(cx, machines::details(id)).await?) })
 }
 
 /// A service whose hosting space a hook is about.
@@ -219,7 +248,7 @@ impl<'a> Owned<'a> {
             return if mark.starts_with(&ours) { Ok(()) } else { Err(other(format!("it is marked as of {mark}"))) };
         }
         let reseller = reseller(cx, self.panel).await?;
-        let owner = users::by_id_reply(&cx.http(users::by_id(package.user)?).await?)?;
+        let owner = users::by_id_reply(&ask(cx, users::by_id(package.user)).await?)?;
         match owner {
             Some(owner) if owner.owner == reseller.id && owner.role == users::CUSTOMER => Ok(()),
             _ => Err(other("its owner is no customer of the API login".to_owned())),

@@ -1,7 +1,7 @@
 //! `change_password`: of the machine's administrator, or of the panel user.
 
 use crate::api::{machines, users};
-use crate::panel::{Owned, USER_ID};
+use crate::panel::{self, Owned, USER_ID};
 use crate::secrets;
 use billhook_plugin_api::{Change, Cx, Fault, FaultClass, PasswordTarget, Secret, Texts};
 
@@ -33,7 +33,7 @@ pub async fn run(
                 .ensure(move |send| async move {
                     owned.active(cx).await?;
                     let item = owned.item_id(cx).await?;
-                    machines::set_password_reply(&send.call(machines::set_password(item, password)?).await?)
+                    machines::set_password_reply(&panel::sent(&send, machines::set_password(item, password)).await?)
                 })
                 .await?;
             "root_password"
@@ -42,7 +42,8 @@ pub async fn run(
             cx.step("set")
                 .ensure(move |send| async move {
                     let user = owned.read(cx).await?.user;
-                    users::set_password_reply(&send.call(users::set_password(user, password)?).await?).map(|_| ())
+                    users::set_password_reply(&panel::sent(&send, users::set_password(user, password)).await?)
+                        .map(|_| ())
                 })
                 .await?;
             verify(cx, owned, password).await?;
@@ -56,10 +57,10 @@ pub async fn run(
 /// The panel says 0 also where it did nothing for want of rights: so the password is tried, once.
 async fn verify(cx: &Cx, owned: Owned<'_>, password: &str) -> Result<(), Fault> {
     let id = owned.noted(USER_ID).unwrap_or(owned.read(cx).await?.user);
-    let Some(user) = users::by_id_reply(&cx.http(users::by_id(id)?).await?)? else {
+    let Some(user) = users::by_id_reply(&panel::ask(cx, users::by_id(id)).await?)? else {
         return Err(Fault::not_found(format!("the panel does not show user {id}")));
     };
-    if users::authenticate_reply(&cx.http(users::authenticate(&user.username, password)?).await?)? {
+    if users::authenticate_reply(&panel::ask(cx, users::authenticate(&user.username, password)).await?)? {
         return Ok(());
     }
     Err(Fault::new(

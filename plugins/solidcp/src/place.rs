@@ -39,7 +39,7 @@ struct Room {
 pub fn choose<'f>(cx: &'f Cx, panel: &'f SolidCp, product: &'f Product) -> Doing<'f, Place> {
     Box::pin(async move {
         let reseller = panel::reseller(cx, panel).await?.id;
-        let plans = packages::plans_reply(&cx.http(packages::plans(reseller)?).await?)?;
+        let plans = packages::plans_reply(&panel::ask(cx, packages::plans(reseller)).await?)?;
         let spaces = panel::packages_of(cx, reseller).await?;
         let mut best: Option<(i64, Place)> = None;
         let mut reasons = Vec::new();
@@ -98,13 +98,13 @@ async fn look<'p>(
 }
 
 async fn room(cx: &Cx, panel: &SolidCp, product: &Product, space: i64) -> Result<Room, Fault> {
-    let addresses = addresses::unassigned_reply(&cx.http(addresses::unassigned(space)?).await?)?;
-    let quotas = packages::context_reply(&cx.http(packages::context(space)?).await?)?;
+    let addresses = addresses::unassigned_reply(&panel::ask(cx, addresses::unassigned(space)).await?)?;
+    let quotas = packages::context_reply(&panel::ask(cx, packages::context(space)).await?)?;
     let spaces = match product.max_per_space {
-        Some(_) => packages::within_reply(&cx.http(packages::within(space)?).await?)?,
+        Some(_) => packages::within_reply(&panel::ask(cx, packages::within(space)).await?)?,
         None => Vec::new(),
     };
-    let templates = machines::templates_reply(&cx.http(machines::templates(space)?).await?)?;
+    let templates = machines::templates_reply(&panel::ask(cx, machines::templates(space)).await?)?;
     let template = templates.iter().find(|template| template.file.eq_ignore_ascii_case(&product.os_template));
     Ok(Room {
         addresses: i64::try_from(addresses.len()).unwrap_or(i64::MAX),
@@ -128,7 +128,7 @@ async fn memory_kb(cx: &Cx, version: Version, space: i64) -> Result<i64, Fault> 
         Version::V149 | Version::V150 | Version::V151 => &MEMORY[..1],
     };
     for &name in names {
-        let reply = cx.http(addresses::memory(name, space)?).await?;
+        let reply = panel::ask(cx, addresses::memory(name, space)).await?;
         match addresses::memory_reply(&reply, name) {
             Err(fault) if fault.code.as_deref() == Some(NO_SUCH_OPERATION) && names.len() > 1 => {}
             Err(fault) => return Err(fault),
@@ -181,7 +181,7 @@ pub fn plan_in<'f>(cx: &'f Cx, panel: &'f SolidCp, product: &'f Product, package
             return Ok(package.plan);
         }
         let reseller: users::User = panel::reseller(cx, panel).await?;
-        let plans = packages::plans_reply(&cx.http(packages::plans(reseller.id)?).await?)?;
+        let plans = packages::plans_reply(&panel::ask(cx, packages::plans(reseller.id)).await?)?;
         let found = product
             .plans
             .iter()

@@ -39,7 +39,7 @@ pub fn test<'f>(cx: &'f Cx, panel: &'f SolidCp) -> Doing<'f, TestReport> {
                 count => format!("the reseller has {count} active hosting spaces"),
             },
         );
-        let plans = packages::plans_reply(&cx.http(packages::plans(reseller.id)?).await?)?;
+        let plans = packages::plans_reply(&panel::ask(cx, packages::plans(reseller.id)).await?)?;
         let sold = plans.iter().filter(|plan| spaces.iter().any(|space| space.id == plan.space)).count();
         add(
             "hosting plans",
@@ -52,7 +52,7 @@ pub fn test<'f>(cx: &'f Cx, panel: &'f SolidCp) -> Doing<'f, TestReport> {
         );
         for space in spaces.iter().filter(|space| space.status == packages::ACTIVE).take(10) {
             let name = format!("templates of space {}", space.id);
-            match machines::templates_reply(&cx.http(machines::templates(space.id)?).await?) {
+            match machines::templates_reply(&panel::ask(cx, machines::templates(space.id)).await?) {
                 Ok(templates) if templates.is_empty() => {
                     add(&name, false, "its library is empty: set it up on the panel".to_owned());
                 }
@@ -73,7 +73,7 @@ fn wsdl(path: &str) -> Request {
 /// Tells 2.x, which has no addresses of that kind, from a wrong address.
 async fn explained(cx: &Cx, fault: Fault) -> Result<Fault, Fault> {
     for path in ["/esUsers", "/basic/esUsers"] {
-        if cx.http(wsdl(path)).await?.status == 200 {
+        if panel::ask(cx, Ok(wsdl(path))).await?.status == 200 {
             return Ok(Fault::invalid_input(OTHER_PROTOCOL).with_code("2.x"));
         }
     }
@@ -85,8 +85,10 @@ async fn explained(cx: &Cx, fault: Fault) -> Result<Fault, Fault> {
 
 /// Which version it is, by what its descriptions have, and whether that is the one that is set.
 async fn version(cx: &Cx, set: Version) -> Result<(bool, String), Fault> {
-    let (servers, machines) =
-        (cx.http(wsdl("/esServers.asmx")).await?, cx.http(wsdl("/esVirtualizationServer2012.asmx")).await?);
+    let (servers, machines) = (
+        panel::ask(cx, Ok(wsdl("/esServers.asmx"))).await?,
+        panel::ask(cx, Ok(wsdl("/esVirtualizationServer2012.asmx"))).await?,
+    );
     if servers.status != 200 || machines.status != 200 {
         return Ok((
             set != Version::Auto,
@@ -170,9 +172,10 @@ mod tests {
     #[test]
     fn an_account_that_may_not_sell_is_refused() {
         type Change = fn(&mut stage::User);
-        let cases: [(Change, &str); 4] = [
+        let cases: [(Change, &str); 5] = [
             (|user| user.is_peer = true, "peer"),
-            (|user| user.status = 2, "not active"),
+            (|user| user.status = 3, "cancelled"),
+            (|user| user.status = 2, "suspended"),
             (|user| user.role = 3, "no reseller"),
             (|user| user.name = "other".into(), "its own account"),
         ];

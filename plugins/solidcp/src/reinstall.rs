@@ -2,19 +2,13 @@
 
 use crate::api::machines::{self, Stage};
 use crate::create;
-use crate::panel::{self, Owned};
+use crate::panel::{self, Look, Owned};
 use crate::secrets;
 use crate::settings::OnFailure;
-use billhook_plugin_api::{Change, Cx, Fault, Find, Secret, Time, every, within};
-use serde::{Deserialize, Serialize};
+use billhook_plugin_api::{Change, Cx, Fault, Find, Secret};
 
-/// The machine before it was installed anew.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Before {
-    item: i64,
-    /// The hypervisor's id of it; it makes a new machine.
-    guid: String,
-}
+/// The machine before it was installed anew, and the hypervisor's id of it: that makes a new one.
+type Before = (i64, String);
 
 /// Installs the system, once, and waits until the machine is made.
 pub async fn run(cx: &Cx, owned: Owned<'_>, chosen: Option<&Secret<String>>) -> Result<Change, Fault> {
@@ -49,42 +43,43 @@ pub async fn run(cx: &Cx, owned: Owned<'_>, chosen: Option<&Secret<String>>) -> 
                 ));
             }
             // The panel refuses a template that it does not have without a word; so ask before anything is lost.
-            let templates = machines::templates_reply(&cx.http(machines::templates(owned.id)?).await?)?;
+            let templates = machines::templates_reply(&panel::ask(cx, machines::templates(owned.id)).await?)?;
             if !templates.iter().any(|template| template.file.eq_ignore_ascii_case(&product.os_template)) {
                 return Err(Fault::invalid_input(format!("the panel's library has no template {}", product.os_template)));
             }
-            Ok(Before { item: id, guid: item.guid })
+            Ok((id, item.guid))
         })
-        .find(move |before: Before| async move {
-            Ok(match panel::find_item(cx, before.item).await? {
+        .find(move |(id, guid): Before| async move {
+            Ok(match panel::find_item(cx, id).await? {
                 // In between there may be none.
-                None => Find::Found(before.item),
-                Some(item) if item.stage != Stage::Ready || item.guid != before.guid => Find::Found(before.item),
+                None => Find::Found(id),
+                Some(item) if item.stage != Stage::Ready || item.guid != guid => Find::Found(id),
                 Some(_) => Find::Unknown(format!(
                     "nothing shows that the machine {} was installed anew: if it was, say that it exists; if not, give up \
                      and send the hook again",
-                    before.item
+                    id
                 )),
             })
         })
         .adopt(move |_| async move { owned.item_id(cx).await.map(Find::Found) })
-        .run(move |before, send| async move {
-            let (reply, _) = panel::read_item(cx, before.item).await?;
-            let request = machines::reinstall(&reply, before.item, &product.os_template, password)?;
-            machines::reinstall_reply(&send.call(request).await?)?;
-            Ok(before.item)
+        .run(move |(id, _): Before, send| async move {
+            let (reply, _) = panel::read_item(cx, id).await?;
+            let request = machines::reinstall(&reply, id, &product.os_template, password)?;
+            machines::reinstall_reply(&panel::sent(&send, Ok(request)).await?)?;
+            Ok(id)
         })
         .await?;
 
     cx.progress(20, "the system is being installed");
-    let limit = u64::from(product.provisioning_limit_min).mins();
-    cx.wait_until("reinstalled", every(15.secs()), within(limit), || async move {
-        if panel::find_item(cx, item).await?.is_none_or(|item| item.stage == Stage::Deleting) {
-            return Ok(false);
-        }
-        create::made(cx, item, "reinstall", OnFailure::Keep).await
-    })
-    .await?;
+    let look: Look<'_> = Box::new(move || {
+        Box::pin(async move {
+            if panel::find_item(cx, item).await?.is_none_or(|item| item.stage == Stage::Deleting) {
+                return Ok(false);
+            }
+            create::made(cx, item, "reinstall", OnFailure::Keep).await
+        })
+    });
+    panel::wait(cx, "reinstalled", 15, product.provisioning_limit_min.into(), look).await?;
     let mut change = Change::done();
     change.secrets.insert("root_password".to_owned(), new);
     Ok(change)

@@ -450,7 +450,6 @@ impl World {
                 }
                 Ok(Some(data_set(&rows)))
             }
-            "GetHostingAddons" => Ok(Some(data_set("<Table><PlanID>90</PlanID><PlanName>More</PlanName></Table>"))),
             "GetMyPackages" => Ok(Some(self.listed(|space| space.user == int("userId")))),
             "GetPackagePackages" => Ok(Some(self.listed(|space| space.parent == int("packageId")))),
             "GetPackage" => {

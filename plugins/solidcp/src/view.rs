@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The product settings whose values the panel can be asked for.
-pub const FIELDS: &[&str] = &["plans", "os_template", "addons"];
+pub const FIELDS: &[&str] = &["plans", "os_template"];
 
 /// Reads space, machine and power.
 pub fn status<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, StatusReport> {
@@ -45,7 +45,7 @@ pub fn status<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, StatusReport> {
         };
         found.properties.insert("provisioning".to_owned(), json!(word));
         if let Some(task) = &item.task {
-            let percent = machines::task_reply(&cx.http(machines::task(task)?).await?);
+            let percent = machines::task_reply(&panel::ask(cx, machines::task(task)).await?);
             let far = percent.map(|percent| format!(", {percent}%")).unwrap_or_default();
             found.pending = Some(format!("the panel is at work on the machine{far}"));
         }
@@ -107,7 +107,7 @@ pub fn usage<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, UsageReport> {
             hold("memory", details.memory_used_mb, Some(details.memory_mb).filter(|mb| *mb > 0), "bytes", MIB);
             hold("uptime", details.uptime_ms / 1_000, None, "seconds", 1);
         }
-        for quota in packages::context_reply(&cx.http(packages::context(owned.id)?).await?)? {
+        for quota in packages::context_reply(&panel::ask(cx, packages::context(owned.id)).await?)? {
             let limit = (quota.allocated >= 0).then_some(quota.allocated);
             match quota.name.as_str() {
                 "VPS2012.Ram" => hold("memory_allocated", quota.used, limit, "bytes", MIB),
@@ -117,7 +117,7 @@ pub fn usage<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, UsageReport> {
             }
         }
         let (from, to) = month(cx.now().await?);
-        if let Some(used) = packages::traffic_reply(&cx.http(packages::traffic(owned.id, &from, &to)?).await?)? {
+        if let Some(used) = packages::traffic_reply(&panel::ask(cx, packages::traffic(owned.id, &from, &to)).await?)? {
             let (name, unit, period) = ("traffic".to_owned(), "bytes".to_owned(), Some("month".to_owned()));
             measures.push(Measure { name, used, limit: None, unit, period });
         }
@@ -145,8 +145,8 @@ pub fn list<'f>(cx: &'f Cx, panel: &'f SolidCp) -> Doing<'f, Listing> {
         let reseller = panel::reseller(cx, panel).await?;
         let mut accounts = Vec::new();
         for space in panel::packages_of(cx, reseller.id).await? {
-            let packages = packages::within_reply(&cx.http(packages::within(space.id)?).await?)?;
-            let rows = machines::list_reply(&cx.http(machines::list(space.id, true)?).await?)?;
+            let packages = packages::within_reply(&panel::ask(cx, packages::within(space.id)).await?)?;
+            let rows = machines::list_reply(&panel::ask(cx, machines::list(space.id, true)).await?)?;
             let mut by_package: BTreeMap<i64, machines::Row> = BTreeMap::new();
             for row in rows {
                 by_package.entry(row.package).or_insert(row);
@@ -186,13 +186,12 @@ pub fn options<'f>(cx: &'f Cx, panel: &'f SolidCp, field: &'f str) -> Doing<'f, 
         }
         let reseller = panel::reseller(cx, panel).await?.id;
         Ok(match field {
-            "plans" => plans(packages::plans_reply(&cx.http(packages::plans(reseller)?).await?)?),
-            "addons" => plans(packages::addon_plans_reply(&cx.http(packages::addon_plans(reseller)?).await?)?),
+            "plans" => plans(packages::plans_reply(&panel::ask(cx, packages::plans(reseller)).await?)?),
             _ => {
                 let mut seen = BTreeSet::new();
                 let mut found = Vec::new();
                 for space in panel::packages_of(cx, reseller).await? {
-                    for template in machines::templates_reply(&cx.http(machines::templates(space.id)?).await?)? {
+                    for template in machines::templates_reply(&panel::ask(cx, machines::templates(space.id)).await?)? {
                         if seen.insert(template.file.to_ascii_lowercase()) {
                             let label = if template.name.is_empty() { template.file.clone() } else { template.name };
                             found.push(OptionValue { value: json!(template.file), label });
@@ -219,7 +218,7 @@ pub fn console<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, ConsoleAccess> {
     Box::pin(async move {
         owned.active(cx).await?;
         let item = owned.item_id(cx).await?;
-        let url = machines::console_reply(&cx.http(machines::console(item)?).await?)?;
+        let url = machines::console_reply(&panel::ask(cx, machines::console(item)).await?)?;
         let url = url.ok_or_else(|| {
             Fault::unsupported(
                 "a console: the panel has no Guacamole set up for its hosting servers (service settings)",
@@ -354,9 +353,7 @@ mod tests {
 
     #[test]
     fn values_of_settings_come_from_the_panel() {
-        for (field, first, count) in
-            [("plans", json!(11), 4), ("os_template", json!("WIN2022.vhdx"), 1), ("addons", json!(90), 1)]
-        {
+        for (field, first, count) in [("plans", json!(11), 4), ("os_template", json!("WIN2022.vhdx"), 1)] {
             let found = ok(Stage::new().host().run(async |cx| stage::provider().options(cx, field).await));
             assert_eq!((&found[0].value, found.len()), (&first, count), "{field}");
         }

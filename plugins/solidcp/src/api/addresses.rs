@@ -3,10 +3,9 @@
 use crate::wire::{self, SERVERS};
 use billhook_plugin_api::{Fault, Reply, Request};
 use billhook_soap::Node;
-use serde::{Deserialize, Serialize};
 
 /// An address that a package owns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// Of the address in this package; what a machine is given.
     pub id: i64,

@@ -27,7 +27,7 @@ pub struct Package {
     pub overrides: bool,
 }
 
-/// A plan or an add-on plan.
+/// A hosting plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub id: i64,
@@ -60,18 +60,7 @@ pub fn plans(reseller: i64) -> Result<Request, Fault> {
 }
 
 pub fn plans_reply(reply: &Reply) -> Result<Vec<Plan>, Fault> {
-    plan_rows(reply, "GetHostingPlans")
-}
-
-pub fn addon_plans(reseller: i64) -> Result<Request, Fault> {
-    wire::read(PACKAGES, "GetHostingAddons", &|call| _ = call.int("userId", reseller))
-}
-
-pub fn addon_plans_reply(reply: &Reply) -> Result<Vec<Plan>, Fault> {
-    plan_rows(reply, "GetHostingAddons")
-}
-
-fn plan_rows(reply: &Reply, operation: &str) -> Result<Vec<Plan>, Fault> {
+    let operation = "GetHostingPlans";
     let tree = wire::tree(reply, operation)?;
     let read = |row: &Node<'_>| {
         Ok(Plan {
