@@ -248,7 +248,7 @@ impl Config {
         Self { clock: PanelClock::Manual(clock.clone()), ..Self::default() }
     }
 
-    /// Gives the spaces under test so many addresses each, and hosts with room for as many machines.
+    /// Gives the spaces under test so many addresses each, and hosts and quotas with room for as many machines.
     pub fn add_addresses(&mut self, count: usize) {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         self.addresses = [(5, 0), (6, 20)]
@@ -264,6 +264,10 @@ impl Config {
             .collect();
         for node in &mut self.nodes {
             node.memory_mb = node.memory_mb.max(count.saturating_mul(8192));
+        }
+        for plan in self.plans.iter_mut().filter(|plan| plan.space_id == 1) {
+            plan.quotas.insert("VPS2012.Ram".into(), -1);
+            plan.quotas.insert("VPS2012.Hdd".into(), -1);
         }
     }
 }
