@@ -2,6 +2,7 @@
 //! whoever asks afterwards, in whatever way.
 
 use crate::secrets::{contains, forms, left_behind};
+use aho_corasick::AhoCorasick;
 use billhook::server::Server;
 use billhook::store::OperationId;
 use billhook_plugin_api::Hook;
@@ -219,17 +220,19 @@ impl<P: Provider> House<P> {
         secrets.extend(self.told.iter().cloned());
         secrets.retain(|secret| secret.len() >= 8);
         let needles: BTreeSet<(String, Vec<u8>)> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+        let needles: Vec<(String, Vec<u8>)> = needles.into_iter().collect();
+        // All at once: what was said is megabytes.
+        let search = AhoCorasick::new(needles.iter().map(|(_, needle)| needle)).unwrap();
         let log = log.text();
         assert!(contains(&log, b"a host key is made"), "the log is heard");
         let places = self.said.iter().map(|(place, text)| (place.as_str(), text.as_slice()));
         let mut seen = 0;
         for (place, text) in places.chain([("the host's own log", log.as_slice())]) {
             seen += usize::from(contains(text, VISIBLE.as_bytes()));
-            for (form, needle) in &needles {
-                if let Some(at) = memchr::memmem::find(text, needle) {
-                    let around = &text[at.saturating_sub(120)..(at + needle.len() + 40).min(text.len())];
-                    panic!("a secret stands in {place}, as {form}: {}", String::from_utf8_lossy(around));
-                }
+            if let Some(found) = search.find(text) {
+                let form = &needles[found.pattern()].0;
+                let around = &text[found.start().saturating_sub(120)..(found.end() + 40).min(text.len())];
+                panic!("a secret stands in {place}, as {form}: {}", String::from_utf8_lossy(around));
             }
         }
         assert!(seen > 5, "the check itself is broken: clear text was found in {seen} places");
@@ -258,7 +261,9 @@ fn bodies(hook: Hook) -> Vec<Value> {
             vec![plain, without]
         }
         Hook::List => vec![json!({ "server": "panel" })],
-        Hook::Options => ["package_id", "osid"].map(|field| json!({ "server": "panel", "field": field })).to_vec(),
+        Hook::Options => {
+            ["package_id", "osid", "plans"].map(|field| json!({ "server": "panel", "field": field })).to_vec()
+        }
         Hook::Action => ["templates", "backups", "traffic", "close_console", "dance"]
             .map(|name| json!({ "service": { "id": SERVICE }, "action": name }))
             .to_vec(),
@@ -357,6 +362,21 @@ async fn whatever_rootpanel_was_told_or_made_is_nowhere() {
     live_and_ask(&mut house).await;
 
     assert!(!house.told.is_empty(), "secrets were told");
+    house.assert_silent(&log, house.rig.panel().secrets());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_solidcp_was_told_or_made_is_nowhere() {
+    let log = Log::default();
+    let _heard = listen(&log);
+    let settings = Some("portal_url = \"https://cp.example.com\"".to_owned());
+    let rig = Rig::solidcp_with(Setup { uid: Some(own_uid()), settings, ..Setup::default() }, |_| {});
+    let mut house = House::new(rig).await;
+
+    live_and_ask(&mut house).await;
+
+    assert!(house.told.len() >= 4, "{} secrets were told", house.told.len());
     house.assert_silent(&log, house.rig.panel().secrets());
     house.stop().await;
 }

@@ -21,4 +21,6 @@ mod rootpanel;
 mod rootpanel_crash;
 mod secrets;
 mod sockets;
+mod solidcp;
+mod solidcp_crash;
 mod virtfusion_hooks;

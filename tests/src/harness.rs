@@ -1,4 +1,4 @@
-//! A whole host beside a fake panel of either kind, on one manual clock: hooks go in, time moves, the panel is asked what
+//! A whole host beside a fake panel of any kind, on one manual clock: hooks go in, time moves, the panel is asked what
 //! became of it.
 
 pub mod artifacts;

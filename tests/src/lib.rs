@@ -8,6 +8,8 @@
 pub mod clock;
 pub mod crash_host;
 pub mod harness;
+pub mod outside;
 pub mod panel;
 pub mod rootpanel;
+pub mod solidcp;
 pub mod virtfusion;

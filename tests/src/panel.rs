@@ -65,6 +65,16 @@ pub trait World: Sized + Send + 'static {
     /// Lets the time pass up to `now_ms`.
     fn progress(&mut self, now_ms: u64);
 
+    /// Says that a call is being held from now on, or no longer: meanwhile others overlap with it.
+    fn held(&mut self, number: u64, is_held: bool) {
+        let _ = (number, is_held);
+    }
+
+    /// A request's body as the ledger keeps it; a panel whose bodies hold passwords takes them out.
+    fn written(&self, body: &str) -> String {
+        body.to_owned()
+    }
+
     /// What is sent for a fault in place of the true answer, which is empty where nothing was done; [`usual`] has a word
     /// for most of them.
     fn broken(&self, fault: Fault, request: &Request, answer: &Answer) -> Answer;

@@ -1,6 +1,7 @@
 use crate::clock::ManualClock;
 use crate::panel::{Panel, Running, World};
 use crate::rootpanel::{self, RootPanel};
+use crate::solidcp::{self, SolidCp};
 use crate::virtfusion::{self, VirtFusion};
 
 /// A provider with its fake panel: what a rig has to know to put one beside a host.
@@ -83,5 +84,33 @@ impl Provider for RootPanel {
 
     fn settings(running: &rootpanel::Running, token: &str) -> String {
         format!("login = \"{}\", apikey = {{ file = \"{token}\" }}", running.user().login)
+    }
+}
+
+impl Provider for SolidCp {
+    type World = solidcp::World;
+
+    const NAME: &'static str = "solidcp";
+    const LIBRARY: &'static str = "libsolidcp.so";
+    const PRODUCT: &'static str =
+        "plans = [11]\ncpu_cores = 2\nmemory_mb = 4096\ndisk_gb = 60\nos_template = \"win2022.vhdx\"\n";
+    const LARGE_PRODUCT: &'static str =
+        "plans = [12]\ncpu_cores = 4\nmemory_mb = 8192\ndisk_gb = 120\nos_template = \"win2022.vhdx\"\n";
+
+    fn config(clock: &ManualClock) -> solidcp::Config {
+        solidcp::Config::at(clock)
+    }
+
+    fn base_url(running: &solidcp::Running) -> String {
+        running.base_url()
+    }
+
+    fn secret(running: &solidcp::Running) -> String {
+        running.account().password.clone()
+    }
+
+    fn settings(running: &solidcp::Running, token: &str) -> String {
+        let login = &running.account().username;
+        format!("login = \"{login}\", password = {{ file = \"{token}\" }}, machine_domain = \"vm.example.test\"")
     }
 }

@@ -4,6 +4,7 @@ use super::provider::{PanelOf, Provider, RunningOf};
 use crate::clock::ManualClock as PanelManualClock;
 use crate::panel::{Running, World};
 use crate::rootpanel::{self, RootPanel};
+use crate::solidcp::{self, SolidCp};
 use crate::virtfusion::{self, VirtFusion};
 use billhook::clock::ManualClock;
 use billhook::config::Config;
@@ -140,6 +141,18 @@ impl Rig<RootPanel> {
 
     /// With another configuration or panel.
     pub fn rootpanel_with(setup: Setup, panel: impl FnOnce(&mut rootpanel::Config)) -> Self {
+        Self::beside(setup, panel)
+    }
+}
+
+impl Rig<SolidCp> {
+    /// A SolidCP panel and an empty folder.
+    pub fn solidcp() -> Self {
+        Self::solidcp_with(Setup::default(), |_| {})
+    }
+
+    /// With another configuration or panel.
+    pub fn solidcp_with(setup: Setup, panel: impl FnOnce(&mut solidcp::Config)) -> Self {
         Self::beside(setup, panel)
     }
 }

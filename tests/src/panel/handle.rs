@@ -81,6 +81,7 @@ impl<W: World> Hold<W> {
 
 impl<W: World> Drop for Hold<W> {
     fn drop(&mut self) {
+        self.panel.lock().world.held(self.number, false);
         self.panel.shared.stalled.send_modify(|count| *count -= 1);
     }
 }
@@ -221,7 +222,7 @@ impl<W: World> Panel<W> {
             method: request.method.clone(),
             path: place.as_ref().map_or(&request.target, |place| &place.path).clone(),
             is_read: place.as_ref().is_some_and(|place| place.is_read),
-            body: (!request.body.is_empty()).then(|| String::from_utf8_lossy(&request.body).into_owned()),
+            body: (!request.body.is_empty()).then(|| inner.world.written(&String::from_utf8_lossy(&request.body))),
             is_authentic: false,
             effect: W::Effect::default(),
             fault: None,
@@ -260,6 +261,7 @@ impl<W: World> Panel<W> {
             Wire::SendAndClose(bytes) => (Reaction::SendAndClose(bytes), Outcome::Answered(status)),
             Wire::Close => (Reaction::Close, Outcome::Closed),
             Wire::Hold(bytes) => {
+                inner.world.held(number, true);
                 let hold = self.hold(number);
                 (Reaction::Hold { hold, status, bytes }, Outcome::Held)
             }

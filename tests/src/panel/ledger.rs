@@ -29,7 +29,7 @@ pub struct Call<E> {
     pub path: String,
     /// Whether such a call changes nothing by its nature.
     pub is_read: bool,
-    /// The body as sent, nothing masked; `None` when there was none.
+    /// The body as sent, nothing masked unless the kind of panel does; `None` when there was none.
     pub body: Option<String>,
     /// Whether the credentials were the panel's.
     pub is_authentic: bool,

@@ -53,6 +53,24 @@ pub(super) const PROVIDERS: &[Provider] = &[
         server: "login = \"reseller\"\napikey = { file = \"{folder}/token\" }",
         product: "tarifid = 12\nperiod = 1\nosid = 7",
     },
+    Provider {
+        package: "billhook-solidcp",
+        library: "libsolidcp.so",
+        name: "solidcp",
+        panel: "fake-solidcp",
+        panel_args: &[
+            "--listen",
+            "127.0.0.1:0",
+            "--provision-ms",
+            "0",
+            "--addresses",
+            "200",
+            "--password-file",
+            "{folder}/token",
+        ],
+        server: "login = \"reseller\"\npassword = { file = \"{folder}/token\" }\nmachine_domain = \"vm.example.test\"",
+        product: "plans = [11]\ncpu_cores = 2\nmemory_mb = 4096\ndisk_gb = 60\nos_template = \"win2022.vhdx\"",
+    },
 ];
 
 /// Creates with one caller and with eight: so many that a fake panel has room for all of them.
