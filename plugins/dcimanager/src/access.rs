@@ -136,7 +136,8 @@ mod tests {
         assert!(url.ends_with("&startform=ipmiredirect&elid=42&value=ipmi1") && url.contains(&key_of(&stage)), "{url}");
         assert!(!url.contains("session"));
 
-        stage.breaks("ipmiredirect", Break::Says { done: false, body: "<doc><ok>https://kvm.example/x?t=1</ok></doc>" });
+        stage
+            .breaks("ipmiredirect", Break::Says { done: false, body: "<doc><ok>https://kvm.example/x?t=1</ok></doc>" });
         assert_eq!(ok_of(screen(&host)).url.expose(), "https://kvm.example/x?t=1");
 
         for (machine, expected) in [

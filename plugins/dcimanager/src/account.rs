@@ -24,7 +24,9 @@ pub async fn password(
     password: Option<Secret<String>>,
 ) -> Result<Change, Fault> {
     if target == Some(PasswordTarget::Root) {
-        return Err(Fault::unsupported("a new root password: the panel sets one only with an installation, use reinstall"));
+        return Err(Fault::unsupported(
+            "a new root password: the panel sets one only with an installation, use reinstall",
+        ));
     }
     if owned.product.account.is_some() {
         return Err(Fault::unsupported("a new password for an account that the product names: it may be shared"));
@@ -50,14 +52,16 @@ pub async fn password(
                 Owned::account(&known)?;
                 let users = owned.panel.users(cx).await?;
                 let account = known.account.filter(|account| users.iter().any(|user| user.account() == *account));
-                let account = account.ok_or_else(|| Fault::not_found("the customer's account is not on the panel any more"))?;
+                let account =
+                    account.ok_or_else(|| Fault::not_found("the customer's account is not on the panel any more"))?;
                 // It cannot be read back; setting the same again is the only way to be sure.
                 Ok(Some(user::set_password(&account, new_ref)))
             })
         })
         .await?;
     let mut change = Change::done();
-    change.message.staff = Some("it is the password of the customer's account, for all of the customer's machines".into());
+    change.message.staff =
+        Some("it is the password of the customer's account, for all of the customer's machines".into());
     change.secrets.insert("panel_password".to_owned(), new);
     Ok(change)
 }

@@ -54,7 +54,8 @@ async fn progress(cx: &Cx, owned: Owned<'_>) -> Result<ActionResult, Fault> {
     let (row, view, _) = owned.read(cx).await?;
     let mut data = readings::shown(&row);
     if row.installing {
-        let form = Form::view_of("server", &view.id).with("clickstat", "title").with("hint_field", "install_in_progress");
+        let form =
+            Form::view_of("server", &view.id).with("clickstat", "title").with("hint_field", "install_in_progress");
         let doc = owned.panel.read(cx, form).await?;
         data["text"] = json!(doc.text("value"));
     }

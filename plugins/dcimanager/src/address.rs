@@ -153,7 +153,10 @@ pub async fn add<'a>(cx: &'a Cx, addition: Addition<'a>, n: u32) -> Result<Addre
             })
         })
         .adopt(move |id| async move {
-            let found = of(panel, cx, machine).await?.into_iter().find(|address| [address.id.as_str(), &address.ip].contains(&id.trim()));
+            let found = of(panel, cx, machine)
+                .await?
+                .into_iter()
+                .find(|address| [address.id.as_str(), &address.ip].contains(&id.trim()));
             Ok(found.map_or(Find::Absent, Find::Found))
         })
         .run(move |before, send| async move { added(cx, addition, &before, send).await })
@@ -178,7 +181,10 @@ async fn added(cx: &Cx, addition: Addition<'_>, before: &[Id], send: SendHandle)
     new.retain(|address| !before.contains(&address.id) && address.family() == family);
     match new.len() {
         1 => Ok(new.remove(0)),
-        _ => Err(Fault::new(FaultClass::InDoubt, format!("the panel added an address to server {machine} and does not show it"))),
+        _ => Err(Fault::new(
+            FaultClass::InDoubt,
+            format!("the panel added an address to server {machine} and does not show it"),
+        )),
     }
 }
 
@@ -195,6 +201,9 @@ mod tests {
         )
         .unwrap();
         let rows = rows(&doc).unwrap();
-        assert_eq!((rows.len(), rows[0].domain.as_str(), rows[0].family(), rows[1].family()), (2, "free.ds", Family::V4, Family::V6));
+        assert_eq!(
+            (rows.len(), rows[0].domain.as_str(), rows[0].family(), rows[1].family()),
+            (2, "free.ds", Family::V4, Family::V6)
+        );
     }
 }

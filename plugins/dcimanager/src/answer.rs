@@ -64,7 +64,9 @@ fn of(error: &Node) -> Fault {
     let object = error.attribute("object").unwrap_or_default();
     let (class, remedy, is_proven) = match (kind, object) {
         ("auth", "badip") => (Auth, "allow the address of the Billhook host for the account on the panel", true),
-        ("auth", _) => (Auth, "check login and password at the server entry; another session may also have ended this one", true),
+        ("auth", _) => {
+            (Auth, "check login and password at the server entry; another session may also have ended this one", true)
+        }
         ("access", _) => (Permission, "give the account the role Administrator on the panel", true),
         ("extraconfirm", _) => (Auth, "the account has a second factor: use one without", true),
         ("missed", _) => (NotFound, "it is gone from the panel, or its id is wrong", true),
@@ -187,7 +189,8 @@ mod tests {
 
     #[test]
     fn the_texts_are_kept_and_what_a_sign_in_quotes_is_not() {
-        let inner = "<param name='object'>server</param><param name='value'>42</param><msg>Server 42 is not there</msg>";
+        let inner =
+            "<param name='object'>server</param><param name='value'>42</param><msg>Server 42 is not there</msg>";
         let fault = read(&reply(200, &error("type='missed' object='server'", inner))).unwrap_err();
         assert_eq!(fault.code.as_deref(), Some("missed"));
         assert!(fault.staff.contains("(server, 42), \"Server 42 is not there\""), "{fault}");

@@ -131,7 +131,9 @@ pub fn machine_id(remote_id: Option<&str>) -> Result<Id, Fault> {
         )
     })?;
     Id::new(id).ok_or_else(|| {
-        Fault::invalid_input("the service's server id is no id of the panel: enter the number that its server list shows")
+        Fault::invalid_input(
+            "the service's server id is no id of the panel: enter the number that its server list shows",
+        )
     })
 }
 
@@ -149,7 +151,10 @@ mod tests {
         for (form, expected) in [
             (Form::view("server").with("filter", "off"), "func=server&filter=off"),
             (Form::view_of("server.edit", &id), "func=server.edit&elid=42"),
-            (Form::edit("server.edit", &id).with("notes", "a b&c=d"), "func=server.edit&elid=42&sok=ok&notes=a%20b%26c%3Dd"),
+            (
+                Form::edit("server.edit", &id).with("notes", "a b&c=d"),
+                "func=server.edit&elid=42&sok=ok&notes=a%20b%26c%3Dd",
+            ),
             (Form::add("iplist.edit").with("plid", &id), "func=iplist.edit&sok=ok&plid=42"),
             (Form::order("server.enable", &id), "func=server.enable&elid=42"),
         ] {

@@ -34,10 +34,10 @@ mod switch;
 mod stage;
 
 use billhook_plugin_api::{
-    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Cx, Ended,
-    Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, PasswordTarget, Power, PowerAction, Provider, Reinstall,
-    Renew, Secret, Service, Status, StatusReport, Suspend, Terminate, TestReport, Unsuspend, Usage, UsageReport,
-    export_provider,
+    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Cx,
+    Ended, Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, PasswordTarget, Power, PowerAction, Provider,
+    Reinstall, Renew, Secret, Service, Status, StatusReport, Suspend, Terminate, TestReport, Unsuspend, Usage,
+    UsageReport, export_provider,
 };
 use panel::{Doing, Owned, Panel};
 use settings::{Product, Server};

@@ -175,7 +175,14 @@ impl View {
         }
         let text = |name: &str| doc.text(name).unwrap_or_default().to_owned();
         let owner = doc.text("owner").filter(|owner| *owner != NO_OWNER).map(str::to_owned);
-        Ok(Self { id: id.clone(), mac: text("mac"), name: text("name"), notes: text("notes"), kind: text("type"), owner })
+        Ok(Self {
+            id: id.clone(),
+            mac: text("mac"),
+            name: text("name"),
+            notes: text("notes"),
+            kind: text("type"),
+            owner,
+        })
     }
 
     pub fn mark(&self) -> Option<Mark> {
@@ -224,7 +231,10 @@ mod tests {
              <elem><id>43</id><owner>no_owner</owner><poweron/><install_in_progress>1</install_in_progress></elem>\
              <elem><id>44</id><owner>acme</owner></elem></doc>");
         let rows = rows(&doc).unwrap();
-        assert_eq!((rows[0].hostname.as_str(), &rows[0].owner, rows[0].off, rows[0].on), (FREE_HOST, &None, true, false));
+        assert_eq!(
+            (rows[0].hostname.as_str(), &rows[0].owner, rows[0].off, rows[0].on),
+            (FREE_HOST, &None, true, false)
+        );
         assert_eq!((&rows[1].owner, rows[1].installing), (&None, true));
         assert_eq!(rows[2].owner.as_deref(), Some("acme"));
     }

@@ -81,12 +81,7 @@ mod tests {
             client_id: Some("42".into()),
             ..Service::default()
         };
-        Mark {
-            service: service_key(&service),
-            nonce: "k3".into(),
-            account: "77".into(),
-            client: client_key(&service),
-        }
+        Mark { service: service_key(&service), nonce: "k3".into(), account: "77".into(), client: client_key(&service) }
     }
 
     #[test]

@@ -8,9 +8,7 @@ use crate::settings::{Product, Server, UsageKind};
 use crate::standing::{Known, Standing};
 use crate::user::{self, User};
 use crate::xml::Node;
-use billhook_plugin_api::{
-    Cx, Fault, FaultClass, Reply, Secret, SendHandle, Service, StepName, Time, every, within,
-};
+use billhook_plugin_api::{Cx, Fault, FaultClass, Reply, Secret, SendHandle, Service, StepName, Time, every, within};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
@@ -90,13 +88,7 @@ impl Panel {
     }
 
     /// As [`Panel::change`], in the name of a session of the customer's, so that the panel refuses what is not his.
-    pub fn change_as<'f>(
-        &'f self,
-        cx: &'f Cx,
-        send: &'f SendHandle,
-        account: &'f str,
-        form: Form,
-    ) -> Doing<'f, Node> {
+    pub fn change_as<'f>(&'f self, cx: &'f Cx, send: &'f SendHandle, account: &'f str, form: Form) -> Doing<'f, Node> {
         Box::pin(async move {
             let session = self.session_as(cx, account).await?;
             let reply = send.call(form.request(Some(&session))).await?;
@@ -140,7 +132,7 @@ impl Panel {
                 Some(session) => session,
                 None => self.sign_in(cx).await?,
             };
-            let asked = answer::accepted(&cx.sign_in(form.request(Some(&session))).await?);
+            let asked = answer::accepted(&cx.sign_in(form.request(Some(&session))).await.map_err(cut_off)?);
             match asked {
                 Err(fault) if !is_fresh && is_over(&fault) => {
                     let session = self.sign_in(cx).await?;
@@ -266,16 +258,16 @@ impl Panel {
 
 /// An answer that was cut off tells nothing of the panel: the look is simply repeated.
 async fn read_once(cx: &Cx, form: &Form, session: &Secret<String>) -> Result<Node, Fault> {
-    let reply = cx.http(form.request(Some(session)).reading()).await.map_err(|fault| match fault.class {
-        FaultClass::PanelBug => fault.in_class(FaultClass::InDoubt),
-        _ => fault,
-    })?;
-    answer::read(&reply)
+    answer::read(&cx.http(form.request(Some(session)).reading()).await.map_err(cut_off)?)
+}
+
+fn cut_off(fault: Fault) -> Fault {
+    if fault.class == FaultClass::PanelBug { fault.in_class(FaultClass::InDoubt) } else { fault }
 }
 
 /// Asks for a session.
 async fn session_of(cx: &Cx, form: Form) -> Result<Secret<String>, Fault> {
-    let doc = answer::read(&cx.sign_in(form.request(None)).await?)?;
+    let doc = answer::read(&cx.sign_in(form.request(None)).await.map_err(cut_off)?)?;
     let auth = doc.child("auth").ok_or_else(|| answer::misfit("doc.auth"))?;
     // Some versions write the id as an attribute, some as text, some as both.
     let session = auth.attribute("id").filter(|id| !id.is_empty()).unwrap_or(auth.own_text());
@@ -325,7 +317,7 @@ impl<'a> Owned<'a> {
         Box::pin(async move {
             let users = self.panel.users(cx).await?;
             let mut known = Known::of(self.service);
-            known.admin = user::find(&users, &self.panel.login).map(|user| user.id.clone());
+            known.admin = user::find(&users, &self.panel.login).map(User::account);
             if known.account.is_none() {
                 let name = self.product.account.as_deref().or(self.service.username.as_deref());
                 known.account = name.and_then(|name| user::find(&users, name)).map(User::account);

@@ -104,7 +104,10 @@ async fn reset(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
                 }
                 // What could not be started again is not switched off either.
                 may(&row, PowerAction::Start)?;
-                panel.change_as(cx, &send, Owned::account(&known)?, Form::order(order(is_on), id).slow()).await.map(drop)
+                panel
+                    .change_as(cx, &send, Owned::account(&known)?, Form::order(order(is_on), id).slow())
+                    .await
+                    .map(drop)
             })
             .await?;
         wait(cx, owned, name, is_on).await?;

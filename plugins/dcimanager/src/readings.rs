@@ -211,15 +211,23 @@ pub async fn test(panel: &Panel, cx: &Cx) -> Result<TestReport, Fault> {
     });
     let rows = panel.rows(cx).await?;
     let free = rows.iter().filter(|row| stock::is_free(row)).count();
-    findings.push(finding("machines", !rows.is_empty(), match rows.len() {
-        0 => "the account sees no machines: give it the role Administrator, or add machines".to_owned(),
-        all => format!("{all} machines, {free} of them free"),
-    }));
+    findings.push(finding(
+        "machines",
+        !rows.is_empty(),
+        match rows.len() {
+            0 => "the account sees no machines: give it the role Administrator, or add machines".to_owned(),
+            all => format!("{all} machines, {free} of them free"),
+        },
+    ));
     let templates = options(panel, cx, "os").await?;
-    findings.push(finding("templates", !templates.is_empty(), match templates.len() {
-        0 => "no template can be installed: install some on the panel".to_owned(),
-        all => format!("{all} templates"),
-    }));
+    findings.push(finding(
+        "templates",
+        !templates.is_empty(),
+        match templates.len() {
+            0 => "no template can be installed: install some on the panel".to_owned(),
+            all => format!("{all} templates"),
+        },
+    ));
     Ok(TestReport { findings })
 }
 
@@ -235,7 +243,9 @@ fn version(who: &Result<Node, Fault>) -> Finding {
         told.filter(|version| !version.is_empty()).map(str::to_owned)
     });
     match told {
-        Some(version) if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|it| it != 5) => {
+        Some(version)
+            if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|it| it != 5) =>
+        {
             finding("version", false, format!("the panel says version {version}: this provider speaks version 5"))
         }
         Some(version) => finding("version", true, format!("DCImanager {version}")),

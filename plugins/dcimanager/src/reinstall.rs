@@ -51,7 +51,8 @@ pub async fn run(cx: &Cx, owned: Owned<'_>, password: Option<Secret<String>>) ->
     change.secrets.insert("root_password".to_owned(), password.clone());
     let is_fresh = Mutex::new(false);
     let is_good = if product.dont_wait {
-        change.message.staff = Some("the installation has begun and was not waited for: status tells how it goes".into());
+        change.message.staff =
+            Some("the installation has begun and was not waited for: status tells how it goes".into());
         install::verdict(cx, panel, id, 1, &is_fresh).await?
     } else {
         cx.progress(20, "the system is being installed");

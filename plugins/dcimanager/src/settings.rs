@@ -291,8 +291,7 @@ pub fn is_account_name(name: &str) -> bool {
 fn is_web_address(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("https://") else { return false };
     let host = rest.trim_end_matches('/');
-    !host.is_empty()
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
 }
 
 #[cfg(test)]
@@ -357,12 +356,19 @@ mod tests {
 
     #[test]
     fn a_count_is_a_number_in_any_dress_and_never_negative() {
-        for (count, expected) in
-            [(json!(2), 2), (json!("2"), 2), (json!("2|Two"), 2), (json!(""), 0), (json!("0|None"), 0), (json!(256), 256)]
-        {
+        for (count, expected) in [
+            (json!(2), 2),
+            (json!("2"), 2),
+            (json!("2|Two"), 2),
+            (json!(""), 0),
+            (json!("0|None"), 0),
+            (json!(256), 256),
+        ] {
             assert_eq!(product(json!({ "IP": count })).unwrap().ipv4, Count(expected));
         }
-        for count in [json!(-1), json!("-1"), json!("+1"), json!("two"), json!(257), json!("999"), json!(1.5), json!(null)] {
+        for count in
+            [json!(-1), json!("-1"), json!("+1"), json!("two"), json!(257), json!("999"), json!(1.5), json!(null)]
+        {
             assert!(product(json!({ "IPv6": count.clone() })).is_err(), "{count}");
         }
     }

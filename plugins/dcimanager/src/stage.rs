@@ -17,12 +17,21 @@ pub const ADMIN: &str = "5";
 #[derive(Debug, Clone, Copy)]
 pub enum Break {
     NeverLeft,
-    Lost { done: bool },
+    Lost {
+        done: bool,
+    },
     /// Says so, with status 200.
-    Says { done: bool, body: &'static str },
+    Says {
+        done: bool,
+        body: &'static str,
+    },
     /// A document without `ok` or `error`.
-    Empty { done: bool },
-    Page { done: bool },
+    Empty {
+        done: bool,
+    },
+    Page {
+        done: bool,
+    },
 }
 
 /// Every way in which an answer tells nothing.
@@ -123,6 +132,8 @@ pub struct World {
     /// An installation fails.
     pub install_fails: bool,
     pub templates: Vec<&'static str>,
+    /// Notes are shown and not kept.
+    pub forgets_notes: bool,
     /// Overwrites owner and mark right after we wrote them, so many times.
     pub rival: u32,
     /// Keys that were not used yet, with their accounts.
@@ -147,6 +158,7 @@ impl Stage {
             slowness: 1,
             install_fails: false,
             templates: vec!["ISP__Debian-12", "ISP__Alma-9"],
+            forgets_notes: false,
             rival: 0,
             keys: BTreeMap::new(),
             report: "",
@@ -321,7 +333,9 @@ impl World {
             }
             "osmgr" => {
                 let rows = self.templates.iter().map(|id| {
-                    format!("<elem><id>{id}</id><name>{id}</name><installed>on</installed><restrict>off</restrict></elem>")
+                    format!(
+                        "<elem><id>{id}</id><name>{id}</name><installed>on</installed><restrict>off</restrict></elem>"
+                    )
                 });
                 let hidden = "<elem><id>ISP__Old</id><installed>off</installed></elem>";
                 format!("<doc>{}{hidden}</doc>", rows.collect::<String>())
@@ -429,6 +443,7 @@ impl World {
         let parent = form.get("plid").and_then(|id| id.parse::<u64>().ok());
         let Some(number) = parent.or(id) else { panic!("{func} without an id") };
         let (slowness, next, is_rival) = (self.slowness, self.fresh(), self.rival > 0);
+        let forgets = self.forgets_notes;
         let Some(machine) = self.machines.get_mut(&number) else { return error("missed", "server") };
         match func {
             "server.edit" => format!(
@@ -441,7 +456,9 @@ impl World {
             "server.edit ok" => {
                 assert_eq!((form["mac"].as_str(), form["type"].as_str()), (machine.mac, "7"), "the form is echoed");
                 assert_eq!(form["name"], format!("R{number}"));
-                machine.notes = form["notes"].clone();
+                if !forgets {
+                    machine.notes = form["notes"].clone();
+                }
                 machine.owner = Some(form["owner"].clone()).filter(|owner| owner != "no_owner");
                 if is_rival && machine.owner.as_deref() == Some(ADMIN) {
                     self.rival -= 1;
@@ -469,7 +486,8 @@ impl World {
             }
             "server.connection" => {
                 let busy = if machine.ports_left > 0 { "<func_in_progress/>" } else { "" };
-                let rows = machine.ports.keys().map(|id| format!("<elem><id>{id}</id><type>Switch</type>{busy}</elem>"));
+                let rows =
+                    machine.ports.keys().map(|id| format!("<elem><id>{id}</id><type>Switch</type>{busy}</elem>"));
                 format!("<doc>{}<elem><id>1</id><type>IPMI</type></elem></doc>", rows.collect::<String>())
             }
             "server.connection.edit" if form["elid"] == "1" => "<doc><ip>198.51.100.9</ip></doc>".into(),
@@ -519,7 +537,8 @@ impl World {
                         return error("limit", "ip");
                     }
                     self.pool -= 1;
-                    let ip = if form["family"] == "ipv6" { format!("2001:db8::{next}") } else { format!("10.0.0.{next}") };
+                    let ip =
+                        if form["family"] == "ipv6" { format!("2001:db8::{next}") } else { format!("10.0.0.{next}") };
                     machine.addresses.push((next, ip.clone(), form["domain"].clone()));
                     ok(&format!("<id>{next}</id><ip>{ip}</ip>"))
                 }

@@ -6,6 +6,7 @@ use crate::form::Id;
 use crate::machine::{FREE_HOST, Row, View};
 use crate::mark::{self, Mark};
 use billhook_plugin_api::{Fault, Service};
+use serde::{Deserialize, Serialize};
 
 /// What we know of a service's accounts.
 #[derive(Debug, Clone, Default)]
@@ -16,15 +17,22 @@ pub struct Known {
     pub nonce: Option<String>,
     /// The customer's account.
     pub account: Option<Account>,
-    /// Id of the account that we use.
-    pub admin: Option<Id>,
+    /// The account that we use.
+    pub admin: Option<Account>,
 }
 
 /// An account of the panel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub id: Id,
     pub name: String,
+}
+
+impl Account {
+    /// Whether it is the owner that the panel shows, by whichever of the two.
+    pub fn is(&self, owner: &str) -> bool {
+        owner == self.id.as_str() || owner == self.name
+    }
 }
 
 /// What the panel says of a service's machine.
@@ -73,7 +81,7 @@ impl Known {
             mark => mark.is_some(),
         };
         let is_free_name = row.hostname == FREE_HOST;
-        if self.admin.as_ref().is_some_and(|admin| admin.as_str() == owner) {
+        if self.admin.as_ref().is_some_and(|admin| admin.is(owner)) {
             return match (is_marked, is_free_name) {
                 (true, false) => Standing::Making,
                 (true, true) => Standing::Releasing,
@@ -81,7 +89,7 @@ impl Known {
             };
         }
         match &self.account {
-            Some(account) if [account.id.as_str(), account.name.as_str()].contains(&owner) => {
+            Some(account) if account.is(owner) => {
                 // A customer may name his machine as he likes; the mark says that it is his.
                 if is_free_name && !is_marked {
                     Standing::Foreign(format!("it is called {FREE_HOST}, as machines that are for sale"))
@@ -95,7 +103,9 @@ impl Known {
                 account.name
             )),
             None if is_marked => Standing::Ours,
-            None => Standing::Foreign("nothing tells that it is this service's: it has no mark, and the service no account".into()),
+            None => Standing::Foreign(
+                "nothing tells that it is this service's: it has no mark, and the service no account".into(),
+            ),
         }
     }
 }
@@ -135,7 +145,7 @@ mod tests {
             service: "whmcs/1007".into(),
             nonce: nonce.map(str::to_owned),
             account: has_account.then(|| Account { id: id("77"), name: "c42".into() }),
-            admin: Some(id("5")),
+            admin: Some(Account { id: id("5"), name: "billhook".into() }),
         }
     }
 
@@ -171,6 +181,7 @@ mod tests {
             (true, Some("78"), "a.b", OURS, foreign()),
             (true, Some("5"), "a.b", OURS, Standing::Making),
             (true, Some("5"), "free.ds", OURS, Standing::Releasing),
+            (true, Some("billhook"), "a.b", OURS, Standing::Making),
             (true, Some("5"), "a.b", "", foreign()),
             (true, Some("5"), "a.b", NEXT, foreign()),
             (true, None, "free.ds", "", Standing::Free),
@@ -192,7 +203,9 @@ mod tests {
     #[test]
     fn only_the_customers_own_is_touched() {
         assert!(Standing::Ours.owned(&id("42")).is_ok());
-        for standing in [Standing::Making, Standing::Releasing, Standing::Free, Standing::Gone, Standing::Foreign("x".into())] {
+        for standing in
+            [Standing::Making, Standing::Releasing, Standing::Free, Standing::Gone, Standing::Foreign("x".into())]
+        {
             let fault = standing.clone().owned(&id("42")).unwrap_err();
             assert!(!billhook_plugin_api::FaultClass::passes_by_itself(fault.class), "{standing:?}");
         }

@@ -10,7 +10,7 @@ use crate::mark::{self, Mark};
 use crate::panel::Panel;
 use crate::random;
 use crate::settings::Product;
-use crate::standing::Known;
+use crate::standing::{Account, Known};
 use billhook_plugin_api::{Cx, Fault, FaultClass, Find, Settle};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,7 +90,13 @@ impl Tally {
     fn text(&self) -> String {
         let out: Vec<String> = self.out.iter().map(|(why, count)| format!("{count} {}", why.text())).collect();
         let free = self.all - self.out.values().sum::<usize>();
-        format!("{}: {} machines, {free} free{}{}", self.wanted, self.all, if out.is_empty() { "" } else { ", " }, out.join(", "))
+        format!(
+            "{}: {} machines, {free} free{}{}",
+            self.wanted,
+            self.all,
+            if out.is_empty() { "" } else { ", " },
+            out.join(", ")
+        )
     }
 }
 
@@ -99,7 +105,7 @@ pub struct Order<'a> {
     pub panel: &'a Panel,
     pub product: &'a Product,
     pub known: &'a Known,
-    pub admin: &'a Id,
+    pub admin: &'a Account,
     pub mark: &'a Mark,
 }
 
@@ -117,12 +123,10 @@ pub async fn reserve(cx: &Cx, order: &Order<'_>) -> Result<Id, Fault> {
         let grace = cx.step(("grace", n)).record(|| async { random::grace_ms() }).await?;
         cx.sleep(("settled", n), Duration::from_millis(grace)).await?;
         let id = &id;
-        let is_ours = cx
-            .step(("held", n))
-            .record(|| async move { Ok(order.panel.held_for(cx, id, order.known).await?.is_some()) })
-            .await?;
-        if is_ours {
-            return Ok(id.clone());
+        match cx.step(("held", n)).record(|| seen(cx, order, id)).await? {
+            Seen::Ours => return Ok(id.clone()),
+            Seen::Unmarked => return give_up(cx, order, id).await,
+            Seen::Lost => {}
         }
         cx.note(format!("server {id} was taken by somebody else at the same time; it is left to them"));
     }
@@ -130,6 +134,48 @@ pub async fn reserve(cx: &Cx, order: &Order<'_>) -> Result<Id, Fault> {
         FaultClass::Capacity,
         format!("{MAX_LOST} machines were lost to somebody else at the same time: what else sells on this panel?"),
     ))
+}
+
+/// What became of a machine that we took.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Seen {
+    Ours,
+    Lost,
+    /// Ours to see, and without the mark: the panel does not keep what stands in the notes.
+    Unmarked,
+}
+
+async fn seen(cx: &Cx, order: &Order<'_>, id: &Id) -> Result<Seen, Fault> {
+    let Some(view) = order.panel.find_view(cx, id).await? else { return Ok(Seen::Lost) };
+    let is_us = view.owner.as_deref().is_some_and(|owner| order.admin.is(owner));
+    Ok(match view.mark() {
+        Some(mark) if is_us && order.known.is_marked(&mark) => Seen::Ours,
+        None if is_us => Seen::Unmarked,
+        _ => Seen::Lost,
+    })
+}
+
+/// Without its mark a machine cannot be told from one that another host took: it is given back, and nothing is sold.
+async fn give_up(cx: &Cx, order: &Order<'_>, id: &Id) -> Result<Id, Fault> {
+    let fault = Fault::unsupported(&format!(
+        "a panel that does not keep the notes of a machine: server {id} was given an owner and a mark in its notes, and shows \
+         the owner only; make the field notes of the server form writable for the account"
+    ));
+    cx.undo(&fault).await?;
+    let panel = order.panel;
+    panel
+        .ensure(cx, "undo_owner", &|| {
+            Box::pin(async move {
+                let view = panel.find_view(cx, id).await?;
+                let ours = view.filter(|view| {
+                    view.mark().is_none() && view.owner.as_deref().is_some_and(|owner| order.admin.is(owner))
+                });
+                Ok(ours.map(|view| view.edit(NO_OWNER, &view.notes)))
+            })
+        })
+        .await?;
+    Err(fault)
 }
 
 async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
@@ -145,7 +191,7 @@ async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
             let Some(view) = panel.find_view(cx, id).await? else { return Ok(Find::Gone) };
             let is_marked = view.mark().is_some_and(|mark| order.known.is_marked(&mark));
             Ok(match view.owner.as_deref() {
-                Some(owner) if is_marked && owner == order.admin.as_str() => Find::Found(id.as_str().to_owned()),
+                Some(owner) if is_marked && order.admin.is(owner) => Find::Found(id.as_str().to_owned()),
                 None => Find::Absent,
                 Some(_) => Find::Gone,
             })
@@ -162,7 +208,7 @@ async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
                 return Err(Fault::new(FaultClass::ConflictBusy, format!("server {id} was taken a moment ago")));
             };
             let notes = order.mark.put(&view.notes);
-            panel.change(cx, &send, view.edit(order.admin.as_str(), &notes)).await?;
+            panel.change(cx, &send, view.edit(order.admin.id.as_str(), &notes)).await?;
             Ok(id.as_str().to_owned())
         })
         .await?;

@@ -46,9 +46,9 @@ pub fn wait_unblocked<'f>(panel: &'f Panel, cx: &'f Cx, machine: &'f Id) -> Doin
         let what = format!("server {machine} was not unblocked, or its ports not switched,");
         panel
             .wait(cx, "unblocked", 5, LIMIT_S, &what, &|| {
-                Box::pin(async move {
-                    Ok(!panel.row(cx, machine).await?.disabled && are_idle(panel, cx, machine).await?)
-                })
+                Box::pin(
+                    async move { Ok(!panel.row(cx, machine).await?.disabled && are_idle(panel, cx, machine).await?) },
+                )
             })
             .await
     })
@@ -121,7 +121,8 @@ pub async fn network(cx: &Cx, owned: Owned<'_>, is_on: bool) -> Result<bool, Fau
                 return Err(Fault::invalid_input(format!("server {id} is suspended: unsuspend it first")));
             }
             let found = connections(panel, cx, id).await?;
-            let ports: Vec<Id> = found.into_iter().filter(|found| found.kind == "Switch").map(|found| found.id).collect();
+            let ports: Vec<Id> =
+                found.into_iter().filter(|found| found.kind == "Switch").map(|found| found.id).collect();
             Ok(ports)
         })
         .await?;
@@ -197,7 +198,8 @@ mod tests {
 
     #[test]
     fn what_is_not_the_customers_is_never_switched() {
-        let stranger = |owner: &str, notes: &str| Machine { owner: Some(owner.into()), notes: notes.into(), ..Machine::sold() };
+        let stranger =
+            |owner: &str, notes: &str| Machine { owner: Some(owner.into()), notes: notes.into(), ..Machine::sold() };
         for machine in [
             Machine::free(42),
             stranger("60", ""),
@@ -217,7 +219,11 @@ mod tests {
 
     #[test]
     fn a_machine_without_an_id_is_not_asked_for() {
-        for (remote_id, expected) in [(None, FaultClass::NotFound), (Some("1,2"), FaultClass::InvalidInput), (Some(""), FaultClass::InvalidInput)] {
+        for (remote_id, expected) in [
+            (None, FaultClass::NotFound),
+            (Some("1,2"), FaultClass::InvalidInput),
+            (Some(""), FaultClass::InvalidInput),
+        ] {
             let host = Stage::new().host();
             let service = billhook_plugin_api::Service { remote_id: remote_id.map(str::to_owned), ..stage::service() };
             let request = Suspend { service, product: stage::product(json!({})), reason: None };

@@ -64,8 +64,8 @@ pub fn find<'u>(users: &'u [User], name: &str) -> Option<&'u User> {
 ///
 /// `permission` when the list does not show it, as for the superuser: the reservation of a machine would silently do
 /// nothing.
-pub fn admin(users: &[User], login: &str) -> Result<Id, Fault> {
-    find(users, login).map(|user| user.id.clone()).ok_or_else(|| {
+pub fn admin(users: &[User], login: &str) -> Result<Account, Fault> {
+    find(users, login).map(User::account).ok_or_else(|| {
         Fault::new(
             FaultClass::Permission,
             format!(
@@ -147,7 +147,9 @@ pub async fn claim(
     let name = &wanted.name;
     let Some(user) = find(users, name) else {
         return match wanted.proof {
-            Proof::Named => Err(Fault::invalid_input(format!("the panel has no account {name}: make it, or correct account"))),
+            Proof::Named => {
+                Err(Fault::invalid_input(format!("the panel has no account {name}: make it, or correct account")))
+            }
             Proof::Prefix | Proof::Machine => Ok(None),
         };
     };
@@ -177,13 +179,13 @@ async fn is_marked(panel: &Panel, cx: &Cx, users: &[User], user: &User, service:
     if client.is_empty() {
         return Ok(false);
     }
-    let us = find(users, &panel.login);
-    let is_owner = |owner: &str, user: &User| owner == user.name || owner == user.id.as_str();
+    let us = find(users, &panel.login).map(User::account);
+    let his = user.account();
     let mut looks = 0;
     for row in panel.rows(cx).await? {
         let Some(owner) = &row.owner else { continue };
         // Those in our own name are being prepared, for him perhaps.
-        if !is_owner(owner, user) && !us.is_some_and(|us| is_owner(owner, us)) {
+        if !his.is(owner) && !us.as_ref().is_some_and(|us| us.is(owner)) {
             continue;
         }
         looks += 1;
@@ -201,13 +203,13 @@ async fn is_marked(panel: &Panel, cx: &Cx, users: &[User], user: &User, service:
 
 /// Whether a customer's account has no machine, and none is being prepared for it.
 pub async fn is_idle(panel: &Panel, cx: &Cx, users: &[User], account: &Account) -> Result<bool, Fault> {
-    let us = find(users, &panel.login);
+    let us = find(users, &panel.login).map(User::account);
     for row in panel.rows(cx).await? {
         let Some(owner) = row.owner.as_deref() else { continue };
-        if owner == account.name || owner == account.id.as_str() {
+        if account.is(owner) {
             return Ok(false);
         }
-        if us.is_some_and(|us| owner == us.name || owner == us.id.as_str()) {
+        if us.as_ref().is_some_and(|us| us.is(owner)) {
             let Some(id) = Id::new(&row.id) else { continue };
             let mark = panel.find_view(cx, &id).await?.and_then(|view| view.mark());
             if mark.is_some_and(|mark| mark.account == account.id.as_str()) {
