@@ -56,8 +56,8 @@ fn of(error: &Node) -> Fault {
         return Fault::new(
             FaultClass::Unsupported,
             format!(
-                "a panel of the generation before DCImanager answered (error code {code}): this provider speaks \
-                 DCImanager 5"
+                "a panel of the generation before DCImanager answered (error code {code}): its version is not supported, \
+                 this provider speaks DCImanager 5"
             ),
         );
     };

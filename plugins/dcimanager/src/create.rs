@@ -437,10 +437,12 @@ impl Making<'_> {
     }
 }
 
-/// Whether a fault of the preparation is one that a repeat does not mend. What cannot be read may be there again later, and
-/// the hook goes on where it was when it is retried.
+/// Whether a fault of the preparation is one that a repeat does not mend. What cannot be read or may not be done now can be
+/// later, and the hook goes on where it was when it is retried.
 fn is_for_good(fault: &Fault) -> bool {
-    !fault.class.passes_by_itself() && (fault.class != FaultClass::PanelBug || fault.code.as_deref() == Some(OVERDUE))
+    use FaultClass::{AlreadyExists, Capacity, InvalidInput, NotFound, Quota};
+    matches!(fault.class, AlreadyExists | Capacity | InvalidInput | NotFound | Quota)
+        || fault.code.as_deref() == Some(OVERDUE)
 }
 
 /// Ports for staff. Only a help, so that what cannot be read is left out.
@@ -775,6 +777,19 @@ mod tests {
             let after = stage.world().machines[&42].clone();
             assert!(after.is_for_sale() && after.installs.is_empty(), "{what}: {after:?}");
             assert_eq!((after.addresses, after.notes), (before.addresses, before.notes), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_an_operator_mends_is_no_reason_to_give_the_machine_back() {
+        for body in ["<doc><error type='auth' object='badip'/></doc>", "<doc><error code='3'/></doc>"] {
+            let stage = only();
+            stage.breaks_after(3, "server", Break::Says { done: false, body });
+            let host = stage.host();
+            let first = fault(run(&host, json!({ "IP": 1 })));
+            assert!(matches!(first.class, FaultClass::Auth | FaultClass::Unsupported), "{first}");
+            assert_eq!(stage.world().machines[&42].owner.as_deref(), Some(ADMIN));
+            ok_of(run(&host, json!({ "IP": 1 })));
         }
     }
 

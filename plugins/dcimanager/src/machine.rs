@@ -4,7 +4,7 @@ use crate::answer::misfit;
 use crate::form::{Form, Id};
 use crate::mark::Mark;
 use crate::xml::Node;
-use billhook_plugin_api::{Fault, PowerAction};
+use billhook_plugin_api::Fault;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -118,14 +118,6 @@ impl Row {
 
     pub const fn is_suspended(&self) -> bool {
         self.disabled || self.blocked
-    }
-
-    /// Why the power cannot be touched.
-    pub fn refuses(&self, action: PowerAction) -> Option<String> {
-        if self.is_suspended() && action != PowerAction::Stop {
-            return Some(format!("server {} is suspended: unsuspend it first", self.id));
-        }
-        None
     }
 
     /// Facts for staff.

@@ -36,9 +36,9 @@ fn is_at(row: &Row, is_on: bool) -> bool {
 }
 
 /// Refuses what the panel would refuse in worse words.
-fn may(row: &Row, action: PowerAction) -> Result<(), Fault> {
-    if let Some(why) = row.refuses(action) {
-        return Err(Fault::invalid_input(why));
+fn may(row: &Row) -> Result<(), Fault> {
+    if row.is_suspended() {
+        return Err(Fault::invalid_input(format!("server {} is suspended: unsuspend it first", row.id)));
     }
     if row.installing {
         return Err(Fault::new(FaultClass::ConflictBusy, format!("a system is being installed on server {}", row.id)));
@@ -54,7 +54,7 @@ async fn to_state(cx: &Cx, owned: Owned<'_>, is_on: bool) -> Result<Change, Faul
             if is_at(&row, is_on) {
                 return Ok(Switched::Already);
             }
-            may(&row, if is_on { PowerAction::Start } else { PowerAction::Stop })?;
+            may(&row)?;
             panel.change_as(cx, &send, Owned::account(&known)?, Form::order(order(is_on), id).slow()).await?;
             Ok(Switched::Accepted)
         })
@@ -85,7 +85,7 @@ async fn reboot(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
     cx.step("reboot")
         .once(|send| async move {
             let (row, _, known) = owned.read(cx).await?;
-            may(&row, PowerAction::Reboot)?;
+            may(&row)?;
             panel.change_as(cx, &send, Owned::account(&known)?, Form::order("server.reboot", id).slow()).await.map(drop)
         })
         .await?;
@@ -102,8 +102,7 @@ async fn reset(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
                 if is_at(&row, is_on) {
                     return Ok(());
                 }
-                // What could not be started again is not switched off either.
-                may(&row, PowerAction::Start)?;
+                may(&row)?;
                 panel
                     .change_as(cx, &send, Owned::account(&known)?, Form::order(order(is_on), id).slow())
                     .await
@@ -183,12 +182,12 @@ mod tests {
 
     #[test]
     fn a_blocked_or_busy_machine_is_refused_here() {
-        let host = Stage::with(Machine { disabled: true, on: false, ..Machine::sold() }).host();
-        for action in [PowerAction::Start, PowerAction::Reboot, PowerAction::Reset] {
-            // A reset of one that is off only has to start it.
+        let host = Stage::with(Machine { disabled: true, ..Machine::sold() }).host();
+        for action in [PowerAction::Stop, PowerAction::Reboot, PowerAction::Reset] {
             assert_eq!(class(power(&host, action)), FaultClass::InvalidInput, "{action}");
             host.next_operation();
         }
+        assert!(ok_of(power(&host, PowerAction::Start)).noop, "it runs already");
         let mut busy = Machine::sold();
         busy.flags.insert("install_in_progress");
         assert_eq!(class(power(&Stage::with(busy).host(), PowerAction::Reboot)), FaultClass::ConflictBusy);
