@@ -32,6 +32,11 @@ fn product(more: &str) -> Setup {
     Setup { product: Some(lines), ..Setup::default() }
 }
 
+/// A server where the names of accounts are ours alone, so that a name proves whose account it is.
+fn prefixed() -> Setup {
+    Setup { settings: Some("account_prefix = \"bh\"".to_owned()), ..Setup::default() }
+}
+
 /// The body of a hook on a service with these members besides.
 fn with(hook: Hook, service: &str, more: Value) -> Value {
     let mut body = body(hook, service);
@@ -74,6 +79,13 @@ async fn fail(host: &Host, hook: Hook, body: Value) -> Fault {
     let done = send(host, hook, body).await;
     assert_eq!(done.state, State::Failed, "{hook}: {done:#?}");
     done.fault.expect("a failure has a fault")
+}
+
+/// The same for one that is tried until a person has to look at it; its fault.
+async fn stick(host: &Host, hook: Hook, body: Value) -> Fault {
+    let done = send(host, hook, body).await;
+    assert_eq!(done.state, State::Attention, "{hook}: {done:#?}");
+    done.fault.expect("what sticks has a fault")
 }
 
 async fn read(host: &Host, hook: Hook, body: Value) -> Result<Outcome, Fault> {
@@ -253,18 +265,20 @@ async fn services_of_one_customer_share_an_account_and_have_passwords_of_their_o
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_released_machine_can_be_sold_again_once_the_panel_has_looked_at_it() {
-    let (rig, host) = created_with(Setup::default(), |panel| {
+    let (rig, host) = created_with(prefixed(), |panel| {
         panel.servers.retain(|server| server.id == 42);
         panel.knobs.diagnostics_ms = Some(3_600_000);
     })
     .await;
     run(&host, Hook::Terminate, body(Hook::Terminate, SERVICE)).await;
 
-    let refused = fail(&host, Hook::Create, body(Hook::Create, "2")).await;
-    assert_eq!(refused.class, FaultClass::Capacity);
-    assert!(refused.staff.contains("diagnostics"), "{refused}");
-    host.advance(Duration::from_secs(3_600));
-    run(&host, Hook::Create, body(Hook::Create, "2")).await;
+    let next = host.send(Hook::Create, body(Hook::Create, "2")).await.unwrap();
+    host.rest().await;
+    let waiting = host.operation(&next).await;
+    let fault = waiting.fault.expect("a reason to wait");
+    assert_eq!((waiting.state, fault.class), (State::Waiting, FaultClass::Capacity));
+    assert!(fault.staff.contains("diagnostics"), "{fault}");
+    assert_eq!(host.drive(&next).await.state, State::Succeeded);
 
     assert_eq!(machine(&rig, &host, "2").await.id, 42);
     assert_clean(&rig);

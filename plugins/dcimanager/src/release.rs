@@ -167,15 +167,7 @@ async fn release(panel: &Panel, cx: &Cx, id: &Id, known: &Known) -> Result<(), F
         .await?;
 
     cx.progress(30, "ending what the panel is at");
-    panel
-        .ensure(cx, "cancel", &|| {
-            Box::pin(async move {
-                Ok(held().await?.filter(|row| row.installing).map(|_| Form::order("server.opercancel", id).slow()))
-            })
-        })
-        .await?;
-    let what = format!("the installation of server {id} did not end");
-    panel.wait(cx, "cancelled", 10, CANCEL_LIMIT_S, &what, &|| Box::pin(is_lost_or(|row| !row.installing))).await?;
+    end_operation(panel, cx, id, known, ["cancel", "cancelled"]).await?;
 
     cx.progress(45, "switching it off");
     panel
@@ -189,6 +181,9 @@ async fn release(panel: &Panel, cx: &Cx, id: &Id, known: &Known) -> Result<(), F
     panel
         .wait(cx, "off", 5, panel.power_limit_s, &what, &|| Box::pin(is_lost_or(|row| row.off || row.power_error)))
         .await?;
+
+    // What was ordered just before this began shows itself only now.
+    end_operation(panel, cx, id, known, ["cancel_late", "cancelled_late"]).await?;
 
     cx.progress(60, "taking its addresses back");
     let (main, others) = &cx
@@ -213,6 +208,26 @@ async fn release(panel: &Panel, cx: &Cx, id: &Id, known: &Known) -> Result<(), F
         cx.note(format!("server {id} is not the service's any more; it is left as it is"));
     }
     Ok(())
+}
+
+/// Ends an installation that the panel shows, and waits until it is over; `names` are those of the step and of the wait.
+async fn end_operation(
+    panel: &Panel,
+    cx: &Cx,
+    id: &Id,
+    known: &Known,
+    [step, wait]: [&'static str; 2],
+) -> Result<(), Fault> {
+    let is_running = || -> crate::panel::Doing<'_, bool> {
+        Box::pin(async move { Ok(panel.held_for(cx, id, known).await?.is_some_and(|(row, _)| row.installing)) })
+    };
+    let is_running = &is_running;
+    let cancel = || -> crate::panel::Doing<'_, Option<Form>> {
+        Box::pin(async move { Ok(is_running().await?.then(|| Form::order("server.opercancel", id).slow())) })
+    };
+    panel.ensure(cx, step, &cancel).await?;
+    let what = format!("the installation of server {id} did not end");
+    panel.wait(cx, wait, 10, CANCEL_LIMIT_S, &what, &|| Box::pin(async move { Ok(!is_running().await?) })).await
 }
 
 /// Deletes the customer's account if it is one that we name and it owns nothing.

@@ -263,7 +263,7 @@ async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Chosen, Fault> {
     let remedy = match (&forced, tally.all) {
         (Some(_), 0) => "the panel has no such server: correct server_id",
         (None, 0) => "no machine is of it: correct package, or add machines on the panel",
-        _ => "it may pass: released machines are in diagnostics for a while; else add machines or repair these",
+        _ => "released machines may be in diagnostics for a while; else add machines or repair these",
     };
     Err(Fault::new(FaultClass::Capacity, format!("no machine is free: {}; {remedy}", tally.text()))
         .for_customer("No machine of this kind is free at the moment."))

@@ -73,7 +73,7 @@ async fn changes_at_once_happen_once_for_each_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_orders_for_the_last_machine_one_gets_it_and_the_other_says_why_not() {
     for clients in [["77", "77"], ["77", "78"]] {
-        let rig = Rig::dcimanager_with(Setup::default(), only(&[41, 42, 43, 45]));
+        let rig = Rig::dcimanager_with(prefixed(), only(&[41, 42, 43, 45]));
         rig.panel().expect_accounts(2);
         let host = rig.host().await;
         let order = |service: &str, client: &str| {
@@ -87,7 +87,7 @@ async fn of_two_orders_for_the_last_machine_one_gets_it_and_the_other_says_why_n
         let (won, lost): (Vec<_>, Vec<_>) = ended.into_iter().partition(|done| done.state == State::Succeeded);
         assert_eq!((won.len(), lost.len()), (1, 1), "{lost:#?}");
         let fault = lost[0].fault.as_ref().unwrap();
-        assert_eq!((lost[0].state, fault.class), (State::Failed, FaultClass::Capacity), "{fault}");
+        assert_eq!((lost[0].state, fault.class), (State::Attention, FaultClass::Capacity), "{fault}");
         assert_eq!(rig.panel().sold().len(), 1);
         assert_eq!((count(&rig, Effect::Claimed), count(&rig, Effect::Installed)), (1, 1));
         assert_clean(&rig);
@@ -97,7 +97,7 @@ async fn of_two_orders_for_the_last_machine_one_gets_it_and_the_other_says_why_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_at_once_get_a_machine_each() {
-    let rig = Rig::dcimanager_with(Setup::default(), |panel| {
+    let rig = Rig::dcimanager_with(prefixed(), |panel| {
         panel.servers.extend((70..76).map(ServerSeed::free));
     });
     rig.panel().expect_servers(8);
@@ -127,7 +127,7 @@ async fn a_lost_reservation_never_takes_the_neighbours() {
         (Fault::LateEffect { after_ms: 5_000 }, Fault::DropAfterEffect),
     ] {
         let what = format!("{} and {}", first.name(), second.name());
-        let rig = Rig::dcimanager();
+        let rig = Rig::dcimanager_with(prefixed(), |_| {});
         rig.panel().expect_servers(2);
         let host = rig.host().await;
         rig.panel().arm(Plan::on("POST", "server.edit/ok", first));
@@ -171,7 +171,7 @@ async fn a_machine_that_a_second_client_takes_between_two_calls_is_left_to_it() 
                 assert_eq!(machines.len(), 2, "{what}: there was no other");
                 assert_eq!(rig.panel().sold().len(), 1, "{what}");
             } else {
-                assert_eq!((ended.state, machines.len()), (State::Failed, 1), "{what}: {ended:#?}");
+                assert_eq!((ended.state, machines.len()), (State::Attention, 1), "{what}: {ended:#?}");
                 assert_eq!(ended.fault.unwrap().class, FaultClass::Capacity, "{what}");
                 assert!(rig.panel().held().is_empty(), "{what}");
             }

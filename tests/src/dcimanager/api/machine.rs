@@ -18,7 +18,7 @@ pub(super) fn power(world: &mut World, asked: &Accepted, on: Option<bool>) -> Re
         None => Effect::Rebooted(id),
     };
     server.switch(if on == Some(false) { Power::Off } else { Power::On }, now_ms, &knobs);
-    let is_cut = server.install.is_some() && on != Some(true);
+    let is_cut = server.is_installing(now_ms) && on != Some(true);
     if is_cut {
         let call = world.call;
         world.breaches.push(format!("call {call}: the power of machine {id} was cut in an installation"));
