@@ -782,7 +782,7 @@ mod tests {
 
     #[test]
     fn what_an_operator_mends_is_no_reason_to_give_the_machine_back() {
-        for body in ["<doc><error type='auth' object='badip'/></doc>", "<doc><error code='3'/></doc>"] {
+        for body in ["<doc><error type='extraconfirm'/></doc>", "<doc><error code='3'/></doc>"] {
             let stage = only();
             stage.breaks_after(3, "server", Break::Says { done: false, body });
             let host = stage.host();

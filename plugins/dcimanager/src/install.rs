@@ -6,7 +6,6 @@ use crate::machine::Row;
 use crate::panel::{Doing, Panel};
 use crate::xml::Node;
 use billhook_plugin_api::{Cx, Fault, FaultClass, Find, Secret, Settle};
-use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -35,21 +34,12 @@ pub struct Install<'a> {
     pub check: &'a (dyn Fn() -> Doing<'a, Row> + Send + Sync),
 }
 
-/// What there was before.
-#[derive(Clone, Serialize, Deserialize)]
-struct Before {
-    at: u64,
-    had_failed: bool,
-    template: Option<String>,
-}
+/// When an installation was accepted, and whether the machine showed a failure before: that flag may stand until the panel
+/// begins.
+pub type Started = (u64, bool);
 
-/// An installation that was accepted.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Started {
-    at: u64,
-    /// The flag of an earlier failure may stand until the panel begins.
-    had_failed: bool,
-}
+/// When it was, whether the machine showed a failure, and the template that was chosen there.
+type Before = (u64, bool, Option<String>);
 
 /// Templates that the panel lets be installed on a machine, and the one that is chosen there.
 pub struct Templates {
@@ -90,20 +80,20 @@ impl<'a> Install<'a> {
                          it for the server's type"
                     )));
                 }
-                Ok(Before { at: cx.now().await?, had_failed: row.failed, template: templates.current })
+                Ok((cx.now().await?, row.failed, templates.current))
             })
-            .find(|before: Before| async move {
+            .find(|(at, had_failed, before): Before| async move {
                 let row = panel.row(cx, machine).await?;
-                let started = Started { at: before.at, had_failed: before.had_failed };
-                if row.installing || (row.failed && !before.had_failed) {
+                let started = (at, had_failed);
+                if row.installing || (row.failed && !had_failed) {
                     return Ok(Find::Found(started));
                 }
                 let current = self.templates(cx).await?.current;
-                if before.template.as_deref() != Some(template) && current.as_deref() == Some(template) {
+                if before.as_deref() != Some(template) && current.as_deref() == Some(template) {
                     return Ok(Find::Found(started));
                 }
                 // Nobody uses a machine that is not handed over: installing it again is safe.
-                if self.account.is_some() && cx.now().await?.saturating_sub(before.at) > SHORTEST_MS {
+                if self.account.is_some() && cx.now().await?.saturating_sub(at) > SHORTEST_MS {
                     return Ok(Find::Unknown(format!(
                         "it cannot be told any more whether server {machine} was installed: look at it, say that it exists if it \
                          was, else give up and reinstall anew"
@@ -111,15 +101,15 @@ impl<'a> Install<'a> {
                 }
                 Ok(Find::Absent)
             })
-            .adopt(|_| async move { Ok(Find::Found(Started { at: cx.now().await?, had_failed: false })) })
-            .run(|before, send| async move {
+            .adopt(|_| async move { Ok(Find::Found((cx.now().await?, false))) })
+            .run(|(_, had_failed, _), send| async move {
                 // Once more, right before what cannot be taken back.
                 (self.check)().await?;
                 match self.account {
                     Some(account) => panel.change_as(cx, &send, account, self.form()).await?,
                     None => panel.change(cx, &send, self.form()).await?,
                 };
-                Ok(Started { at: cx.now().await?, had_failed: before.had_failed })
+                Ok((cx.now().await?, had_failed))
             })
             .await
     }
@@ -165,7 +155,7 @@ pub async fn finished(
             Box::pin(async move {
                 let row = panel.row(cx, machine).await?;
                 was_seen.fetch_or(row.installing, Ordering::Relaxed);
-                let age = cx.now().await?.saturating_sub(started.at);
+                let age = cx.now().await?.saturating_sub(started.0);
                 Ok(is_over(&row, started, age, was_seen.load(Ordering::Relaxed)))
             })
         })
@@ -189,7 +179,7 @@ fn is_over(row: &Row, started: &Started, age_ms: u64, was_seen: bool) -> bool {
     if row.installing {
         return false;
     }
-    if row.failed && !started.had_failed {
+    if row.failed && !started.1 {
         return true;
     }
     was_seen || age_ms >= START_GAP_MS
@@ -220,8 +210,11 @@ mod tests {
             (row(false, true), true, 5_000, false, false),
             (row(false, true), true, 60_000, false, true),
         ] {
-            let started = Started { at: 0, had_failed };
-            assert_eq!(is_over(&row, &started, age_ms, was_seen), expected, "{row:?} {had_failed} {age_ms} {was_seen}");
+            assert_eq!(
+                is_over(&row, &(0, had_failed), age_ms, was_seen),
+                expected,
+                "{row:?} {had_failed} {age_ms} {was_seen}"
+            );
         }
     }
 

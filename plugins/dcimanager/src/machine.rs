@@ -6,7 +6,6 @@ use crate::mark::Mark;
 use crate::xml::Node;
 use billhook_plugin_api::Fault;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// The name by which a machine is for sale.
 pub const FREE_HOST: &str = "free.ds";
@@ -59,16 +58,17 @@ pub fn elements(doc: &Node) -> Result<Vec<&Node>, Fault> {
 
 /// All machines, each once.
 pub fn rows(doc: &Node) -> Result<Vec<Row>, Fault> {
-    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let mut found = Map::new();
     let mut rows: Vec<Row> = Vec::new();
     for element in elements(doc)? {
         let row = Row::read(element)?;
-        match found.get(&row.id) {
+        let known = found.get(&row.id).and_then(Value::as_u64).and_then(|at| rows.get(usize::try_from(at).ok()?));
+        match known {
             None => {
-                found.insert(row.id.clone(), rows.len());
+                found.insert(row.id.clone(), json!(rows.len()));
                 rows.push(row);
             }
-            Some(&at) if rows[at] == row => {}
+            Some(known) if *known == row => {}
             Some(_) => return Err(Fault::panel_bug(format!("the panel lists server {} twice, differently", row.id))),
         }
     }

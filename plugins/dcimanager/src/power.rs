@@ -4,7 +4,6 @@ use crate::form::Form;
 use crate::machine::Row;
 use crate::panel::Owned;
 use billhook_plugin_api::{Change, Cx, Fault, FaultClass, PowerAction, Time, every, within};
-use serde::{Deserialize, Serialize};
 
 /// Switches the machine.
 pub async fn run(cx: &Cx, owned: Owned<'_>, action: PowerAction) -> Result<Change, Fault> {
@@ -17,14 +16,6 @@ pub async fn run(cx: &Cx, owned: Owned<'_>, action: PowerAction) -> Result<Chang
         PowerAction::Reboot => reboot(cx, owned).await,
         PowerAction::Reset => reset(cx, owned).await,
     }
-}
-
-/// What became of a switch.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Switched {
-    Already,
-    Accepted,
 }
 
 fn order(is_on: bool) -> &'static str {
@@ -48,18 +39,18 @@ fn may(row: &Row) -> Result<(), Fault> {
 
 async fn to_state(cx: &Cx, owned: Owned<'_>, is_on: bool) -> Result<Change, Fault> {
     let (panel, id) = (owned.panel, &owned.id()?);
-    let switched = cx
+    let is_new = cx
         .converge(|send| async move {
             let (row, _, known) = owned.read(cx).await?;
             if is_at(&row, is_on) {
-                return Ok(Switched::Already);
+                return Ok(false);
             }
             may(&row)?;
             panel.change_as(cx, &send, Owned::account(&known)?, Form::order(order(is_on), id).slow()).await?;
-            Ok(Switched::Accepted)
+            Ok(true)
         })
         .await?;
-    if matches!(switched, Switched::Already) {
+    if !is_new {
         return Ok(Change::noop());
     }
     cx.progress(50, "the panel has taken it up");

@@ -14,7 +14,6 @@ use billhook_plugin_api::{
     TestReport, UsageReport,
 };
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// Product settings whose values the panel can be asked for. It has no list of recipes.
 pub const OPTIONS: &[&str] = &["package", "os", "OS", "ostemplate"];
@@ -113,7 +112,8 @@ fn bytes(cell: &Node) -> Option<u64> {
 
 fn scaled(text: &str, factor: f64) -> Option<u64> {
     let text = text.trim();
-    let number: f64 = text.split_whitespace().next()?.parse().ok()?;
+    // The reader of JSON numbers is there already; another one would be a good part of this library.
+    let number = serde_json::from_str::<f64>(text.split_whitespace().next()?).ok()?;
     let scaled = number * factor;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "its range was just looked at")]
     (scaled.is_finite() && (0.0..9.0e18).contains(&scaled)).then(|| scaled.round() as u64)
@@ -146,16 +146,22 @@ pub async fn options(panel: &Panel, cx: &Cx, field: &str) -> Result<Vec<OptionVa
 }
 
 fn packages(rows: &[Row]) -> Vec<OptionValue> {
-    let mut found: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    let mut found: Vec<(&str, u32, u32)> = Vec::new();
     for row in rows {
         let names = [row.chassis.as_deref(), row.kind.as_deref().filter(|kind| row.chassis.as_deref() != Some(kind))];
         for name in names.into_iter().flatten() {
-            let (all, free) = found.entry(name).or_default();
-            *all += 1;
-            *free += u32::from(stock::is_free(row));
+            let at = match found.binary_search_by(|(other, ..)| (*other).cmp(name)) {
+                Ok(at) => at,
+                Err(at) => {
+                    found.insert(at, (name, 0, 0));
+                    at
+                }
+            };
+            found[at].1 += 1;
+            found[at].2 += u32::from(stock::is_free(row));
         }
     }
-    let option = |(name, (all, free)): (&str, (u32, u32))| OptionValue {
+    let option = |(name, all, free): (&str, u32, u32)| OptionValue {
         value: json!(name),
         label: format!("{name} ({free} of {all} free)"),
     };

@@ -13,31 +13,20 @@ use crate::settings::Product;
 use crate::standing::{Account, Known, Standing};
 use crate::{random, stock, switch, user};
 use billhook_plugin_api::{Cx, Ended, Fault, FaultClass, Terminate};
-use serde::{Deserialize, Serialize};
 
 /// More machines of ours than these are not looked at for the mark of a service without an id.
 const MAX_LOOKS: usize = 100;
 /// Seconds that a cancelled installation may take to end.
 const CANCEL_LIMIT_S: u32 = 900;
 
-/// What there is to release.
-#[derive(Serialize, Deserialize)]
-struct Start {
-    /// Absent when nothing is.
-    machine: Option<Id>,
-    /// Where the machine has none yet.
-    nonce: String,
-}
-
 /// Gives the service's machine back.
 pub async fn run(panel: &Panel, cx: &Cx, request: Terminate<Product>) -> Result<Ended, Fault> {
     let Terminate { service, product } = request;
     let owned = Owned { panel, service: &service, product: &product };
-    let start = cx
-        .step("machine")
-        .record(|| async move { Ok(Start { machine: machine(cx, owned).await?, nonce: random::nonce()? }) })
-        .await?;
-    let Some(id) = &start.machine else {
+    // With a nonce, for a machine that has no mark yet.
+    let start = cx.step("machine").record(|| async move { Ok((machine(cx, owned).await?, random::nonce()?)) });
+    let (id, new_nonce) = start.await?;
+    let Some(id) = &id else {
         panel.rows(cx).await?;
         cx.note("the service has no machine on the panel");
         return Ok(Ended::Gone);
@@ -45,7 +34,7 @@ pub async fn run(panel: &Panel, cx: &Cx, request: Terminate<Product>) -> Result<
     let mut known = owned.known(cx).await?;
 
     cx.progress(10, format!("taking server {id} from the customer"));
-    let nonce = known.nonce.clone().unwrap_or_else(|| start.nonce.clone());
+    let nonce = known.nonce.clone().unwrap_or(new_nonce);
     let fenced = fence(cx, owned, id, &nonce).await?;
     if fenced {
         known.admin = Some(user::admin(&panel.users(cx).await?, &panel.login)?);

@@ -13,7 +13,6 @@ use crate::settings::Product;
 use crate::standing::{Account, Known};
 use billhook_plugin_api::{Cx, Fault, FaultClass, Find, Settle};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Machines that are lost to somebody else before we stop: then something takes them systematically.
@@ -24,7 +23,7 @@ const MAX_LOOKS: usize = 30;
 const SCOPE: &str = "stock";
 
 /// Why a machine is not for sale. In the order in which they are looked at: each machine counts once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
     Owned,
     Hostname,
@@ -39,6 +38,19 @@ enum Why {
 }
 
 impl Why {
+    const ALL: [Self; 10] = [
+        Self::Owned,
+        Self::Hostname,
+        Self::Blocked,
+        Self::Hardware,
+        Self::Diagnostics,
+        Self::Busy,
+        Self::Failed,
+        Self::NoAddress,
+        Self::Claimed,
+        Self::NoMac,
+    ];
+
     const fn text(self) -> &'static str {
         match self {
             Self::Owned => "owned",
@@ -79,17 +91,18 @@ pub fn is_free(row: &Row) -> bool {
 struct Tally {
     wanted: String,
     all: usize,
-    out: BTreeMap<Why, usize>,
+    out: [usize; Why::ALL.len()],
 }
 
 impl Tally {
     fn drop(&mut self, why: Why) {
-        *self.out.entry(why).or_default() += 1;
+        self.out[why as usize] += 1;
     }
 
     fn text(&self) -> String {
-        let out: Vec<String> = self.out.iter().map(|(why, count)| format!("{count} {}", why.text())).collect();
-        let free = self.all - self.out.values().sum::<usize>();
+        let counted = Why::ALL.iter().zip(&self.out).filter(|(_, count)| **count > 0);
+        let out: Vec<String> = counted.map(|(why, count)| format!("{count} {}", why.text())).collect();
+        let free = self.all.saturating_sub(self.out.iter().sum());
         format!(
             "{}: {} machines, {free} free{}{}",
             self.wanted,
@@ -107,12 +120,6 @@ pub struct Order<'a> {
     pub known: &'a Known,
     pub admin: &'a Account,
     pub mark: &'a Mark,
-}
-
-/// The machine that was chosen, before it is taken.
-#[derive(Clone, Serialize, Deserialize)]
-struct Chosen {
-    id: Id,
 }
 
 /// Takes a free machine: from the commit of a step's result on it is the service's.
@@ -186,8 +193,8 @@ async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
         .settle(Settle { looks: 2, ..Settle::default() })
         .remote_id()
         .given(|| choose(cx, order))
-        .find(|chosen: Chosen| async move {
-            let id = &chosen.id;
+        .find(|chosen: Id| async move {
+            let id = &chosen;
             let Some(view) = panel.find_view(cx, id).await? else { return Ok(Find::Gone) };
             let is_marked = view.mark().is_some_and(|mark| order.known.is_marked(&mark));
             Ok(match view.owner.as_deref() {
@@ -202,7 +209,7 @@ async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
             Ok(if is_ours { Find::Found(id.as_str().to_owned()) } else { Find::Absent })
         })
         .run(|chosen, send| async move {
-            let id = &chosen.id;
+            let id = &chosen;
             let view = panel.find_view(cx, id).await?.filter(|view| view.owner.is_none());
             let Some(view) = view else {
                 return Err(Fault::new(FaultClass::ConflictBusy, format!("server {id} was taken a moment ago")));
@@ -216,7 +223,7 @@ async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
 }
 
 /// Looks for a free machine, in no order that two hosts share.
-async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Chosen, Fault> {
+async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Id, Fault> {
     let (panel, product) = (order.panel, order.product);
     let forced = product.forced()?;
     let mut rows = panel.rows(cx).await?;
@@ -254,7 +261,7 @@ async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Chosen, Fault> {
             Some(view) if view.mac.is_empty() => tally.drop(Why::NoMac),
             Some(_) => {
                 cx.note(tally.text());
-                return Ok(Chosen { id });
+                return Ok(id);
             }
             None => tally.drop(Why::Owned),
         }

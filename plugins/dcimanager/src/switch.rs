@@ -7,7 +7,6 @@ use crate::machine::elements;
 use crate::panel::{Doing, Owned, Panel};
 use crate::standing::Standing;
 use billhook_plugin_api::{Change, Cx, Fault, FaultClass, Time, every, within};
-use serde::{Deserialize, Serialize};
 
 /// Seconds that ports and flags may take.
 const LIMIT_S: u32 = 600;
@@ -61,21 +60,13 @@ pub enum Switch {
     On,
 }
 
-/// What became of a switch.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Switched {
-    Already,
-    Accepted,
-}
-
 /// Blocks or unblocks the machine, unless a read shows that it is so.
 ///
 /// All is read within the convergent change: its result is stored before the wait, so that a run that comes back from the
 /// wait takes the same way, whatever the panel shows by then.
 pub async fn run(cx: &Cx, owned: Owned<'_>, to: Switch) -> Result<Change, Fault> {
     let (panel, id) = (owned.panel, &owned.id()?);
-    let switched = cx
+    let is_new = cx
         .converge(|send| async move {
             let found = owned.find(cx).await?;
             // One that waits for its hand-over can be blocked too.
@@ -85,20 +76,20 @@ pub async fn run(cx: &Cx, owned: Owned<'_>, to: Switch) -> Result<Change, Fault>
             }
             let Some((row, _)) = &found.machine else { return Err(Fault::plugin_bug("no machine")) };
             if row.disabled == (to == Switch::Off) && are_idle(panel, cx, id).await? {
-                return Ok(Switched::Already);
+                return Ok(false);
             }
             if row.disabled == (to == Switch::Off) {
-                return Ok(Switched::Accepted);
+                return Ok(true);
             }
             if row.blocked && to == Switch::On {
                 cx.note("the machine is also blocked in another way, which this does not end");
             }
             let func = if to == Switch::Off { "server.disable" } else { "server.enable" };
             panel.change(cx, &send, Form::order(func, id).slow()).await?;
-            Ok(Switched::Accepted)
+            Ok(true)
         })
         .await?;
-    if matches!(switched, Switched::Already) {
+    if !is_new {
         return Ok(Change::noop());
     }
     cx.progress(50, "accepted; the panel switches the ports");
