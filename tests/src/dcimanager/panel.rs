@@ -149,6 +149,15 @@ impl Panel {
         });
     }
 
+    /// Switches a machine off behind the client's back.
+    pub fn cut_power(&self, id: u64) {
+        self.with(|world| {
+            if let Some(server) = world.server_mut(id) {
+                server.power = Power::Off;
+            }
+        });
+    }
+
     /// Takes a machine out of the racks.
     pub fn remove_server(&self, id: u64) {
         self.with(|world| world.servers.retain(|server| server.id != id));
