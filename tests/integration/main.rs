@@ -8,6 +8,7 @@ mod bad_requests;
 mod canary;
 mod commits;
 mod crash;
+mod dcimanager;
 mod doubt;
 mod kill;
 mod known;

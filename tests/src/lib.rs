@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod crash_host;
+pub mod dcimanager;
 pub mod harness;
 pub mod outside;
 pub mod panel;

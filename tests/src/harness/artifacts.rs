@@ -18,8 +18,8 @@ static ARTIFACTS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| match s
     None => build(),
 });
 
-/// The path of a program (`billhook`, `crash-host`, `fake-virtfusion`, `fake-rootpanel`, `fake-solidcp`) or of a provider's library
-/// (`libvirtfusion.so`, `librootpanel.so`, `libsolidcp.so`, `libfixture.so`).
+/// The path of a program (`billhook`, `crash-host`, `fake-` and a panel) or of a provider's library (`libvirtfusion.so` and so on;
+/// `libfixture.so`).
 pub fn path(name: &str) -> &'static Path {
     ARTIFACTS.get(name).unwrap_or_else(|| panic!("no artifact {name} was built; there are {:?}", ARTIFACTS.keys()))
 }
@@ -30,6 +30,7 @@ fn build() -> BTreeMap<String, PathBuf> {
         .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion"])
         .args(["-p", "billhook-rootpanel", "-p", "billhook-fixture"])
         .args(["-p", "billhook-solidcp"])
+        .args(["-p", "billhook-dcimanager"])
         .args(["--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())

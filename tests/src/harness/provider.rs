@@ -1,4 +1,5 @@
 use crate::clock::ManualClock;
+use crate::dcimanager::{self, DciManager};
 use crate::panel::{Panel, Running, World};
 use crate::rootpanel::{self, RootPanel};
 use crate::solidcp::{self, SolidCp};
@@ -112,5 +113,32 @@ impl Provider for SolidCp {
     fn settings(running: &solidcp::Running, token: &str) -> String {
         let login = &running.account().username;
         format!("login = \"{login}\", password = {{ file = \"{token}\" }}, machine_domain = \"vm.example.test\"")
+    }
+}
+
+impl Provider for DciManager {
+    type World = dcimanager::World;
+
+    const NAME: &'static str = "dcimanager";
+    const LIBRARY: &'static str = "libdcimanager.so";
+    const PRODUCT: &'static str = "package = \"E3-1230v6-16-2x1000SATA\"\nos = \"ISPsystem__Debian-11-x86_64\"\n";
+    const LARGE_PRODUCT: &'static str =
+        "package = \"E5-2620v4-64-2x480SSD\"\nos = \"ISPsystem__CentOS-7-amd64\"\nIP = 2\n";
+
+    fn config(clock: &ManualClock) -> dcimanager::Config {
+        dcimanager::Config::at(clock)
+    }
+
+    fn base_url(running: &dcimanager::Running) -> String {
+        running.base_url()
+    }
+
+    fn secret(running: &dcimanager::Running) -> String {
+        running.admin().password.clone()
+    }
+
+    fn settings(running: &dcimanager::Running, token: &str) -> String {
+        let login = &running.admin().name;
+        format!("login = \"{login}\", password = {{ file = \"{token}\" }}, panel_url = \"https://dci.example:1500\"")
     }
 }

@@ -2,6 +2,7 @@ use super::artifacts;
 use super::front::EXCHANGE_TIMEOUT;
 use super::provider::{PanelOf, Provider, RunningOf};
 use crate::clock::ManualClock as PanelManualClock;
+use crate::dcimanager::{self, DciManager};
 use crate::panel::{Running, World};
 use crate::rootpanel::{self, RootPanel};
 use crate::solidcp::{self, SolidCp};
@@ -153,6 +154,18 @@ impl Rig<SolidCp> {
 
     /// With another configuration or panel.
     pub fn solidcp_with(setup: Setup, panel: impl FnOnce(&mut solidcp::Config)) -> Self {
+        Self::beside(setup, panel)
+    }
+}
+
+impl Rig<DciManager> {
+    /// A DCImanager panel and an empty folder.
+    pub fn dcimanager() -> Self {
+        Self::dcimanager_with(Setup::default(), |_| {})
+    }
+
+    /// With another configuration or panel.
+    pub fn dcimanager_with(setup: Setup, panel: impl FnOnce(&mut dcimanager::Config)) -> Self {
         Self::beside(setup, panel)
     }
 }
