@@ -100,6 +100,7 @@ impl drive::Scene for Scene {
         let lines = match self {
             Self::Create | Self::Terminate => "IP = 1\nIPv6 = 1\n",
             Self::CreateWithoutWaiting => "IP = 1\nIPv6 = 1\ndont_wait = true\n",
+            Self::Reinstall => "",
             _ => "dont_wait = true\n",
         };
         Rig::dcimanager_with(product(lines), |panel| {
