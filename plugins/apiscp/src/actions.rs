@@ -160,7 +160,7 @@ pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -
             let domain = &names::domain(given(params, "domain")?)?;
             let next = |site: &Site| {
                 let options = vec![("siteinfo.domain".to_owned(), Param::text(domain))];
-                Ok((site.domain != *domain).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+                (site.domain != *domain).then(|| caller.edit(&site.key, options, Options::new())).transpose()
             };
             free(cx, owned, domain).await?;
             panel::adjust(cx, "change_domain", api::EDIT, owned, &[], &next).await?
@@ -170,7 +170,7 @@ pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -
             let next = |site: &Site| {
                 let options = vec![("siteinfo.admin_user".to_owned(), Param::text(user))];
                 let is_so = site.admin_user.as_ref() == Some(user);
-                Ok((!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+                (!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()
             };
             panel::adjust(cx, "change_username", api::EDIT, owned, &[], &next).await?
         }
@@ -182,7 +182,7 @@ pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -
                 }
                 let options = vec![("billing.parent_invoice".to_owned(), invoice.map_or(Param::Nil, Param::text))];
                 let is_so = site.parent_invoice.as_deref() == invoice;
-                Ok((!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+                (!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()
             };
             panel::adjust(cx, "join_group", api::EDIT, owned, &[], &next).await?
         }

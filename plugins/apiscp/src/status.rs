@@ -1,8 +1,9 @@
 //! What is only read: `status`, `usage`, `list`, `options`, `test`.
 
+use crate::call::Caller;
 use crate::panel::{self, Doing, Owned, ask};
 use crate::site::{LIMITS, Site};
-use crate::{ApisCp, api, call};
+use crate::{ApisCp, api, call, wsdl};
 use billhook_plugin_api::{
     Cx, Fault, Finding, Listing, Measure, OptionValue, ServiceState, StatusReport, TestReport, UsageReport,
 };
@@ -180,7 +181,37 @@ pub async fn test(panel: &ApisCp, cx: &Cx) -> Result<TestReport, Fault> {
     // Nobody has this invoice: what is tried is whether the question is allowed.
     let sites = panel.billed(cx, "billing.invoice", "billhook-test").await;
     findings.push(found("sites", sites.map(|_| "sites can be looked up".to_owned())));
+    findings.push(described(cx).await?);
     Ok(TestReport { findings })
+}
+
+/// Holds the panel's own description of its operations against what is sent. A panel without one is none the worse.
+fn described(cx: &Cx) -> Doing<'_, Finding> {
+    Box::pin(async move {
+        let reply = match cx.http(Caller::description()).await {
+            Ok(reply) if reply.status == 200 => reply,
+            Ok(reply) => {
+                let text = format!(
+                    "the panel does not show its operations ({}), so that they were not compared",
+                    reply.status
+                );
+                return Ok(Finding { name: "operations".into(), ok: true, text });
+            }
+            Err(fault) => return Ok(found("operations", Err(fault))),
+        };
+        let told = match call::LIMITS.read(reply.header("content-type"), &reply.body) {
+            Ok(tree) => wsdl::differences(&tree),
+            Err(error) => vec![error.to_string()],
+        };
+        Ok(found(
+            "operations",
+            if told.is_empty() {
+                Ok("the panel's operations take what they are sent".to_owned())
+            } else {
+                Err(Fault::panel_bug(format!("{}: report this with the panel's version", told.join("; "))))
+            },
+        ))
+    })
 }
 
 fn found(name: &str, result: Result<String, Fault>) -> Finding {
@@ -324,7 +355,7 @@ mod tests {
         let host = stage.host();
         let report = ok(host.run(async |cx| stage::provider().test(cx).await));
         assert!(report.findings.iter().all(|finding| finding.ok), "{report:?}");
-        assert_eq!(report.findings.len(), 4);
+        assert_eq!(report.findings.len(), 5);
 
         stage.breaks("admin_list_plans", Break::Fault { done: false, text: "command does not exist" });
         let report = ok(host.run(async |cx| stage::provider().test(cx).await));
