@@ -1,0 +1,305 @@
+//! The provider's own actions: what staff want now and then, and billing has no word for.
+
+use crate::api::{self, Options};
+use crate::group::{self, Deed, Group};
+use crate::lifecycle::Switch;
+use crate::panel::{self, Doing, Owned};
+use crate::site::Site;
+use crate::{ApisCp, call, names, status};
+use billhook_plugin_api::schemars::{Schema, json_schema};
+use billhook_plugin_api::{ActionFacts, ActionResult, Change, Cx, Fault, FaultClass};
+use billhook_soap::Param;
+use serde_json::{Value, json};
+
+/// `sites` and `plan` are about a server, the others about a service.
+pub const ACTIONS: &[ActionFacts] = &[
+    reading("sites", "Sites of the server that match", sites_params),
+    reading("plan", "What a plan has", plan_params),
+    reading("group_sites", "Sites of the service's group", no_params),
+    reading("is_banned", "Whether an address is banned", ip_params),
+    changing("unban", "Free an address", ip_params),
+    changing("change_domain", "Give the site another primary domain", domain_params),
+    changing("change_username", "Give the site's administrator another login name", username_params),
+    changing("join_group", "Put the site into a group, or out of one", join_params),
+    changing("group_edit", "Change all sites of the service's group", group_edit_params),
+    changing("group_suspend", "Suspend all sites of the service's group", group_suspend_params),
+    changing("group_activate", "Activate all sites of the service's group", group_params),
+    changing("group_delete", "Delete the sites of the service's group", group_delete_params),
+];
+
+const fn reading(name: &'static str, title: &'static str, params: fn() -> Schema) -> ActionFacts {
+    ActionFacts { name, title, changes: false, params }
+}
+
+const fn changing(name: &'static str, title: &'static str, params: fn() -> Schema) -> ActionFacts {
+    ActionFacts { name, title, changes: true, params }
+}
+
+fn no_params() -> Schema {
+    json_schema!({ "type": ["object", "null"], "additionalProperties": false })
+}
+
+/// An object of these members, of which some are needed.
+fn object(required: &[&str], properties: Value) -> Schema {
+    json_schema!({
+        "type": "object", "additionalProperties": false, "required": required, "properties": properties,
+    })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 253, "description": description })
+}
+
+fn number(least: u32) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": 1_000_000 })
+}
+
+fn most() -> Value {
+    json!({
+        "type": "integer", "minimum": 1, "maximum": 10_000,
+        "description": "With more sites than this nothing is changed: the number that billing knows of.",
+    })
+}
+
+fn sites_params() -> Schema {
+    object(
+        &[],
+        json!({
+            "domain": text("Primary or add-on domain."), "invoice": text("Invoice."), "parent_invoice": text("Invoice of the master."),
+            "plan": text("Plan."), "active": { "type": "boolean", "description": "false: only suspended ones." },
+        }),
+    )
+}
+
+fn plan_params() -> Schema {
+    object(&["plan"], json!({ "plan": text("Name of the plan.") }))
+}
+
+fn ip_params() -> Schema {
+    object(&["ip"], json!({ "ip": text("IPv4 or IPv6 address.") }))
+}
+
+fn domain_params() -> Schema {
+    object(&["domain"], json!({ "domain": text("New primary domain.") }))
+}
+
+fn username_params() -> Schema {
+    object(&["username"], json!({ "username": text("New login name.") }))
+}
+
+fn join_params() -> Schema {
+    let invoice = json!({ "type": ["string", "null"], "maxLength": 100, "description": "Invoice of the master; null for no group." });
+    object(&["parent_invoice"], json!({ "parent_invoice": invoice }))
+}
+
+fn group_params() -> Schema {
+    object(&["max_sites"], json!({ "max_sites": most() }))
+}
+
+fn group_suspend_params() -> Schema {
+    object(&["max_sites"], json!({ "max_sites": most(), "reason": text("Shown to the customers.") }))
+}
+
+fn group_edit_params() -> Schema {
+    object(
+        &["max_sites"],
+        json!({
+            "max_sites": most(), "plan": text("Plan of all."), "disk_gb": number(1), "traffic_gb": number(1),
+            "addon_domains": number(0), "users": number(1), "ssh": { "type": "boolean" },
+        }),
+    )
+}
+
+fn group_delete_params() -> Schema {
+    let since = json!({
+        "type": "string", "pattern": "^[a-zA-Z0-9 -]{1,40}$",
+        "description": "Only those that have been suspended since then: now, last month, 30 days ago, a Unix time.",
+    });
+    object(&["max_sites"], json!({ "max_sites": most(), "since": since }))
+}
+
+/// Runs an action on a server.
+pub async fn on_server(panel: &ApisCp, cx: &Cx, name: &str, params: &Value) -> Result<ActionResult, Fault> {
+    let data = match name {
+        "sites" => {
+            let mut query = Vec::new();
+            for (member, field) in [
+                ("invoice", "billing.invoice"),
+                ("parent_invoice", "billing.parent_invoice"),
+                ("plan", "siteinfo.plan"),
+            ] {
+                if let Some(value) = params[member].as_str() {
+                    query.push((field, Param::text(value)));
+                }
+            }
+            if let Some(is_active) = params["active"].as_bool() {
+                query.push(("active", Param::Bool(is_active)));
+            }
+            let domain = params["domain"].as_str().map(names::domain).transpose()?;
+            let named: Vec<&str> = domain.as_deref().into_iter().collect();
+            group::shown(&panel.collect(cx, &[], &query, &named).await?)
+        }
+        "plan" => Value::Object(status::plan_limits(panel, cx, given(params, "plan")?).await?),
+        other => return Err(Fault::invalid_input(format!("{other} needs a service"))),
+    };
+    Ok(ActionResult { data, change: Change::done() })
+}
+
+/// Runs an action on a service's site.
+pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -> Result<ActionResult, Fault> {
+    let caller = &owned.panel.caller;
+    let is_new = match name {
+        "sites" | "plan" => return on_server(owned.panel, cx, name, params).await,
+        "is_banned" => {
+            let site = owned.read(cx).await?;
+            let is_banned = is_banned(cx, owned, &site, given(params, "ip")?).await?;
+            return Ok(ActionResult { data: json!({ "banned": is_banned }), change: Change::done() });
+        }
+        "unban" => return unban(cx, owned, given(params, "ip")?).await,
+        "change_domain" => {
+            let domain = &names::domain(given(params, "domain")?)?;
+            let next = |site: &Site| {
+                let options = vec![("siteinfo.domain".to_owned(), Param::text(domain))];
+                Ok((site.domain != *domain).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+            };
+            free(cx, owned, domain).await?;
+            panel::adjust(cx, "change_domain", api::EDIT, owned, &[], &next).await?
+        }
+        "change_username" => {
+            let user = &names::checked_username(given(params, "username")?)?;
+            let next = |site: &Site| {
+                let options = vec![("siteinfo.admin_user".to_owned(), Param::text(user))];
+                let is_so = site.admin_user.as_ref() == Some(user);
+                Ok((!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+            };
+            panel::adjust(cx, "change_username", api::EDIT, owned, &[], &next).await?
+        }
+        "join_group" => {
+            let invoice = params["parent_invoice"].as_str().map(names::checked_invoice).transpose()?;
+            let next = |site: &Site| {
+                if site.invoice.as_deref() == invoice {
+                    return Err(Fault::invalid_input("a site cannot be its own master").refused());
+                }
+                let options = vec![("billing.parent_invoice".to_owned(), invoice.map_or(Param::Nil, Param::text))];
+                let is_so = site.parent_invoice.as_deref() == invoice;
+                Ok((!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+            };
+            panel::adjust(cx, "join_group", api::EDIT, owned, &[], &next).await?
+        }
+        other => return grouped(cx, owned, other, params).await,
+    };
+    // Read once more: a run whose step was done by an earlier one has not read anything yet.
+    let site = owned.read(cx).await?;
+    let mut change = if is_new { Change::done() } else { Change::noop() };
+    change.properties = site.properties();
+    if site.parent_invoice.is_none() {
+        change.properties.insert("parent_invoice".into(), Value::Null);
+    }
+    Ok(ActionResult { data: json!({ "changed": is_new, "site": group::shown(&[site])[0] }), change })
+}
+
+/// Actions on the group whose master is the service's site.
+async fn grouped(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -> Result<ActionResult, Fault> {
+    let invoice = owned.panel.invoice(owned.service);
+    let group = Group::new(owned.panel, &invoice)?;
+    let deed = match name {
+        "group_sites" => {
+            let sites = group.sites(cx, &[]).await?;
+            let data = json!({ "invoice": invoice, "count": sites.len(), "sites": group::shown(&sites) });
+            return Ok(ActionResult { data, change: Change::done() });
+        }
+        "group_suspend" => Deed::Switch(Switch::Off(params["reason"].as_str())),
+        "group_activate" => Deed::Switch(Switch::On),
+        "group_edit" => edited(params)?,
+        "group_delete" => Deed::Delete { since: params["since"].as_str() },
+        other => return Err(Fault::unsupported(&format!("the action {other}"))),
+    };
+    let max = params["max_sites"].as_u64().ok_or_else(|| missing("max_sites"))?;
+    let (data, is_new) = group.change(cx, &deed, max).await?;
+    Ok(ActionResult { data, change: if is_new { Change::done() } else { Change::noop() } })
+}
+
+fn edited(params: &Value) -> Result<Deed<'_>, Fault> {
+    let mut limits = Options::new();
+    for (member, name, units) in [
+        ("disk_gb", "diskquota.quota", Some("diskquota.units")),
+        ("traffic_gb", "bandwidth.threshold", Some("bandwidth.units")),
+        ("addon_domains", "aliases.max", None),
+        ("users", "users.max", None),
+    ] {
+        if let Some(value) = params[member].as_i64() {
+            limits.push((name.to_owned(), Param::Int(value)));
+            limits.extend(units.map(|units| (units.to_owned(), Param::text("GB"))));
+        }
+    }
+    if let Some(is_on) = params["ssh"].as_bool() {
+        limits.push(("ssh.enabled".to_owned(), Param::Int(is_on.into())));
+    }
+    let plan = params["plan"].as_str();
+    if plan.is_none() && limits.is_empty() {
+        return Err(Fault::invalid_input("there is nothing to change: name a plan or a limit"));
+    }
+    Ok(Deed::Edit { plan, limits })
+}
+
+/// Refuses a domain that another site has.
+fn free<'f>(cx: &'f Cx, owned: Owned<'f>, domain: &'f str) -> Doing<'f, ()> {
+    Box::pin(async move {
+        let invoice = owned.panel.invoice(owned.service);
+        let sites = owned.panel.collect(cx, &[], &[], &[domain]).await?;
+        match sites.iter().find(|site| site.invoice.as_deref() != Some(&invoice)) {
+            Some(site) => Err(Fault::new(
+                FaultClass::AlreadyExists,
+                format!("{domain} is on the panel already, at {}", site.label()),
+            )),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Asks with the site's own rights and not the administrator's.
+fn is_banned<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, ip: &'f str) -> Doing<'f, bool> {
+    Box::pin(async move {
+        let ip = checked_ip(ip)?;
+        let session = owned.panel.session(cx, site, "SOAP").await?;
+        let request = owned.panel.caller.rampart(api::IS_BANNED, &ip)?.reading();
+        let request = request.cookie(api::SESSION, session.expose().as_str());
+        call::read(&cx.http(request).await?, api::IS_BANNED, api::boolean)?
+            .ok_or_else(|| Fault::panel_bug("the panel does not say whether the address is banned"))
+    })
+}
+
+async fn unban(cx: &Cx, owned: Owned<'_>, ip: &str) -> Result<ActionResult, Fault> {
+    let ip = &checked_ip(ip)?;
+    let is_new = cx
+        .step("unban")
+        .ensure(|send| async move {
+            let site = owned.read(cx).await?;
+            if !is_banned(cx, owned, &site, ip).await? {
+                return Ok(false);
+            }
+            let session = owned.panel.session(cx, &site, "SOAP").await?;
+            let request = owned.panel.caller.rampart(api::UNBAN, ip)?;
+            let reply = send.call(request.cookie(api::SESSION, session.expose().as_str())).await?;
+            call::accepted(&reply, api::UNBAN)?;
+            Ok(true)
+        })
+        .await?;
+    let site = owned.read(cx).await?;
+    let is_left = is_banned(cx, owned, &site, ip).await?;
+    let change = if is_new { Change::done() } else { Change::noop() };
+    Ok(ActionResult { data: json!({ "changed": is_new, "banned": is_left }), change })
+}
+
+fn checked_ip(text: &str) -> Result<String, Fault> {
+    let ip: Result<std::net::IpAddr, _> = text.trim().parse();
+    ip.map(|ip| ip.to_string()).map_err(|_| Fault::invalid_input("ip is no IP address"))
+}
+
+fn given<'p>(params: &'p Value, member: &str) -> Result<&'p str, Fault> {
+    params[member].as_str().ok_or_else(|| missing(member))
+}
+
+fn missing(member: &str) -> Fault {
+    Fault::invalid_input(format!("the parameter {member} is missing or of another type"))
+}
