@@ -5,9 +5,11 @@
 
 #![recursion_limit = "256"]
 
+pub mod apiscp;
 pub mod clock;
 pub mod crash_host;
 pub mod harness;
+pub mod outside;
 pub mod panel;
 pub mod rootpanel;
 pub mod virtfusion;

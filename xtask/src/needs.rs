@@ -1,5 +1,6 @@
 //! What a build needs beside Rust itself, and how it gets there.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -16,12 +17,42 @@ pub(crate) fn compiler() -> Result<()> {
         return Ok(());
     }
     let hint = "install one; on Debian or Ubuntu: apt-get install gcc libc6-dev";
-    if !rustix::process::geteuid().is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
+    if !can_install() {
         bail!("there is no C compiler ({name}); {hint}");
     }
     println!("there is no C compiler ({name}); installing gcc");
-    for args in [&["update"][..], &["install", "--yes", "--no-install-recommends", "gcc", "libc6-dev"]] {
-        let status = Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").status();
+    install(&["gcc", "libc6-dev"], hint)
+}
+
+/// Makes sure of the program that judges requests by their contract's types, where the contracts are at hand.
+pub(crate) fn judge() -> Result<()> {
+    let contracts = crate::cargo::root().join("../shared/contracts");
+    if !contracts.is_dir() {
+        println!("there is no {}: no request will be held against its contract's types", contracts.display());
+        return Ok(());
+    }
+    // Debian's own; another one that comes first in the path has libraries of its own.
+    let debian = Path::new("/usr/bin/python3");
+    let python = if debian.exists() { debian } else { Path::new("python3") };
+    if succeeds(Command::new(python).args(["-c", "import lxml"])) {
+        return Ok(());
+    }
+    let hint = "install python3 with lxml; on Debian or Ubuntu: apt-get install python3-lxml";
+    if !can_install() {
+        bail!("what judges requests by their contract's types is missing; {hint}");
+    }
+    println!("python3 with lxml is missing; installing it");
+    install(&["python3", "python3-lxml"], hint)
+}
+
+fn can_install() -> bool {
+    rustix::process::geteuid().is_root() && succeeds(Command::new("apt-get").arg("--version"))
+}
+
+fn install(packages: &[&str], hint: &str) -> Result<()> {
+    for (args, packages) in [(&["update"][..], &[][..]), (&["install", "--yes", "--no-install-recommends"], packages)] {
+        let mut command = Command::new("apt-get");
+        let status = command.args(args).args(packages).env("DEBIAN_FRONTEND", "noninteractive").status();
         if !status.context("cannot run apt-get")?.success() {
             bail!("apt-get {} failed; {hint}", args[0]);
         }

@@ -31,6 +31,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
     let whole = Stopwatch::start();
     needs::compiler()?;
     needs::components()?;
+    needs::judge()?;
 
     stage("format", FORMAT, &[])?;
     if options.quick {

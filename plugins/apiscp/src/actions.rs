@@ -445,6 +445,15 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_sites_is_only_ever_deleted() {
+        for name in ["group_edit", "group_suspend", "group_activate"] {
+            let refused = fault(act(&Stage::new().host(), name, json!({ "max_sites": 1, "plan": "pro" })));
+            assert_eq!(refused.class, FaultClass::NotFound, "{name}");
+        }
+        assert!(ok(act(&Stage::new().host(), "group_delete", json!({ "max_sites": 1 }))).change.noop);
+    }
+
+    #[test]
     fn only_the_suspended_are_deleted_where_a_date_is_named() {
         for since in ["now", "30 days ago"] {
             let stage = group();

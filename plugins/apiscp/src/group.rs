@@ -82,6 +82,9 @@ impl<'a> Group<'a> {
     fn step<'f>(&'f self, cx: &'f Cx, deed: &'f Deed<'f>, max: u64) -> Doing<'f, bool> {
         Box::pin(cx.step("group").ensure(move |send| async move {
             let sites = self.sites(cx, LIMITS).await?;
+            if sites.is_empty() && !matches!(deed, Deed::Delete { .. }) {
+                return Err(Fault::not_found(format!("the panel has no site of the group {}", self.invoice)));
+            }
             let touched: Vec<&Site> = sites.iter().filter(|site| deed.touches(site)).collect();
             if touched.iter().all(|site| deed.is_done(site)) {
                 return Ok(false);

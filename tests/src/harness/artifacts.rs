@@ -18,8 +18,8 @@ static ARTIFACTS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| match s
     None => build(),
 });
 
-/// The path of a program (`billhook`, `crash-host`, `fake-virtfusion`, `fake-rootpanel`) or of a provider's library
-/// (`libvirtfusion.so`, `librootpanel.so`, `libfixture.so`).
+/// The path of a program (`billhook`, `crash-host`, `fake-virtfusion`, `fake-rootpanel`, `fake-apiscp`) or of a
+/// provider's library (`libvirtfusion.so`, `librootpanel.so`, `libapiscp.so`, `libfixture.so`).
 pub fn path(name: &str) -> &'static Path {
     ARTIFACTS.get(name).unwrap_or_else(|| panic!("no artifact {name} was built; there are {:?}", ARTIFACTS.keys()))
 }
@@ -29,6 +29,7 @@ fn build() -> BTreeMap<String, PathBuf> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "-p", "billhook", "-p", "billhook-tests", "-p", "billhook-virtfusion"])
         .args(["-p", "billhook-rootpanel", "-p", "billhook-fixture"])
+        .args(["-p", "billhook-apiscp"])
         .args(["--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())

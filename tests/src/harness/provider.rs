@@ -1,3 +1,4 @@
+use crate::apiscp::{self, ApisCp};
 use crate::clock::ManualClock;
 use crate::panel::{Panel, Running, World};
 use crate::rootpanel::{self, RootPanel};
@@ -83,5 +84,30 @@ impl Provider for RootPanel {
 
     fn settings(running: &rootpanel::Running, token: &str) -> String {
         format!("login = \"{}\", apikey = {{ file = \"{token}\" }}", running.user().login)
+    }
+}
+
+impl Provider for ApisCp {
+    type World = apiscp::World;
+
+    const NAME: &'static str = "apiscp";
+    const LIBRARY: &'static str = "libapiscp.so";
+    const PRODUCT: &'static str = "plan = \"basic\"\n";
+    const LARGE_PRODUCT: &'static str = "plan = \"pro\"\n";
+
+    fn config(clock: &ManualClock) -> apiscp::Config {
+        apiscp::Config::at(clock)
+    }
+
+    fn base_url(running: &apiscp::Running) -> String {
+        running.base_url()
+    }
+
+    fn secret(running: &apiscp::Running) -> String {
+        running.key().to_owned()
+    }
+
+    fn settings(_running: &apiscp::Running, token: &str) -> String {
+        format!("api_key = {{ file = \"{token}\" }}, panel_url = \"https://panel.example.net:2083\"")
     }
 }

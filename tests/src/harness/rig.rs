@@ -1,6 +1,7 @@
 use super::artifacts;
 use super::front::EXCHANGE_TIMEOUT;
 use super::provider::{PanelOf, Provider, RunningOf};
+use crate::apiscp::{self, ApisCp};
 use crate::clock::ManualClock as PanelManualClock;
 use crate::panel::{Running, World};
 use crate::rootpanel::{self, RootPanel};
@@ -140,6 +141,18 @@ impl Rig<RootPanel> {
 
     /// With another configuration or panel.
     pub fn rootpanel_with(setup: Setup, panel: impl FnOnce(&mut rootpanel::Config)) -> Self {
+        Self::beside(setup, panel)
+    }
+}
+
+impl Rig<ApisCp> {
+    /// An ApisCP panel and an empty folder.
+    pub fn apiscp() -> Self {
+        Self::apiscp_with(Setup::default(), |_| {})
+    }
+
+    /// With another configuration or panel.
+    pub fn apiscp_with(setup: Setup, panel: impl FnOnce(&mut apiscp::Config)) -> Self {
         Self::beside(setup, panel)
     }
 }
