@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// The host adds scheme, host, credentials of the manifest's scheme, and the time limits of the server. It refuses a
 /// path that could leave the base URL (`//`, backslash, `..`, control characters) and headers that are its own
-/// (`Host`, `Authorization`, `Cookie`, lengths), each as `plugin_bug`, before anything is sent.
+/// (`Host`, `Authorization`, `Cookie`, lengths), each as `plugin_bug`, before anything is sent. Cookies have a place of
+/// their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// `GET`, `POST`, ...
@@ -20,6 +21,9 @@ pub struct Request {
     /// Beyond those that the host sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
+    /// Cookies of this one request; the host keeps none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<(String, String)>,
     /// Travels beside the JSON head as raw bytes.
     #[serde(skip)]
     pub body: Vec<u8>,
@@ -45,6 +49,7 @@ impl Request {
             path: path.into(),
             query: Vec::new(),
             headers: Vec::new(),
+            cookies: Vec::new(),
             body: Vec::new(),
             request_secrets: Vec::new(),
             reply_secrets: Vec::new(),
@@ -84,6 +89,15 @@ impl Request {
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a cookie, such as the session that a [`Cx::sign_in`](crate::Cx::sign_in) opened.
+    ///
+    /// It goes out with this request and no other, so that no call acts for the session's owner unless it says so. In the log it is masked.
+    #[must_use]
+    pub fn cookie(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.cookies.push((name.to_owned(), value.into()));
         self
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of a test's own function")]
 
+mod apiscp;
 mod at_once;
 mod bad_answers;
 mod bad_requests;

@@ -5,6 +5,7 @@
 
 #![recursion_limit = "256"]
 
+pub mod apiscp;
 pub mod clock;
 pub mod crash_host;
 pub mod dcimanager;

@@ -84,7 +84,10 @@ impl Session {
             },
             started_at: raw.started_at,
             duration_us: end.map_or(0, |end| end.duration_us),
-            request_headers: headers(&raw.request.headers),
+            request_headers: {
+                let cookies = raw.request.cookies.iter().map(|(_, value)| ("Cookie".to_owned(), value.clone()));
+                headers(&raw.request.headers.iter().cloned().chain(cookies).collect::<Vec<_>>())
+            },
             reply_headers: end.map(|end| headers(&end.headers)).unwrap_or_default(),
             request_body,
             reply_body,

@@ -148,6 +148,7 @@ impl Session {
         let mut out = wire::Request::new(method, request.path.clone());
         out.query.clone_from(&request.query);
         out.headers.clone_from(&request.headers);
+        out.cookies.clone_from(&request.cookies);
         out.body = (!request.body.is_empty()).then(|| Bytes::from(request.body.clone()));
         out.auth.clone_from(&self.panel.auth);
         out.timeout = if request.slow { self.panel.create_timeout } else { self.panel.timeout };

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -35,6 +35,9 @@ pub(super) fn confine(base: &Url, request: &Request) -> Result<Confined, Refusal
     for (name, value) in &request.headers {
         let (name, value) = header(name, value)?;
         headers.append(name, value);
+    }
+    if !request.cookies.is_empty() {
+        headers.insert(COOKIE, cookies(&request.cookies)?);
     }
     if let Some(auth) = &request.auth {
         headers.insert(AUTHORIZATION, authorization(auth)?);
@@ -170,6 +173,27 @@ fn is_owned_by_the_wire(name: &str) -> bool {
         )
 }
 
+/// The header of cookies. Nothing is encoded: a cookie means what it says, and what cannot stand in one is refused.
+fn cookies(cookies: &[(String, String)]) -> Result<HeaderValue, Refusal> {
+    let mut text = Zeroizing::new(String::new());
+    for (name, value) in cookies {
+        let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok();
+        let is_value = value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'));
+        if !is_name || !is_value {
+            return Err(Refusal::Cookie);
+        }
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(name);
+        text.push('=');
+        text.push_str(value);
+    }
+    let mut value = HeaderValue::from_str(&text).map_err(|_| Refusal::Cookie)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn authorization(auth: &Auth) -> Result<HeaderValue, Refusal> {
     let text = match auth {
         Auth::Bearer(secret) => Zeroizing::new(format!("Bearer {}", secret.as_str())),
@@ -236,6 +260,9 @@ pub enum Refusal {
     /// A header that the wire sets itself or never sends.
     #[error("header {0} is not the plugin's to set")]
     OwnedHeader(String),
+    /// A name that is no token, a value with a blank, a comma, a semicolon or the like.
+    #[error("a cookie holds a character that no cookie can carry")]
+    Cookie,
     /// A line break in the token, a colon in the user name.
     #[error("the credential configured for this server holds a character that its header cannot carry")]
     Credential,
@@ -397,6 +424,29 @@ mod tests {
             ("accept-encoding", ""),
         ] {
             assert!(header(name, value).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn cookies_go_out_as_they_are_or_not_at_all() {
+        let base: Url = BASE.parse().expect(BASE);
+        for (pairs, expected) in [
+            (&[("esprit_id", "Ab3=")][..], Ok("esprit_id=Ab3=")),
+            (&[("a", "1"), ("b", "")], Ok("a=1; b=")),
+            (&[("a", "1; b=2")], Err(Refusal::Cookie)),
+            (&[("a", "1\r\nHost: x")], Err(Refusal::Cookie)),
+            (&[("a", "\u{e4}")], Err(Refusal::Cookie)),
+            (&[("a b", "1")], Err(Refusal::Cookie)),
+            (&[("", "1")], Err(Refusal::Cookie)),
+        ] {
+            let mut request = Request::new(Method::POST, "/x");
+            request.cookies = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+
+            let confined = confine(&base, &request);
+
+            let value = confined.as_ref().map(|confined| &confined.headers[COOKIE]);
+            assert_eq!(value.map(|v| v.to_str().expect("ascii")).map_err(Clone::clone), expected, "{pairs:?}");
+            assert!(value.is_err() || value.is_ok_and(HeaderValue::is_sensitive));
         }
     }
 

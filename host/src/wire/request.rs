@@ -23,6 +23,8 @@ pub struct Request {
     /// Headers, in order. What routes, frames or authorises is refused:
     /// [`Refusal::OwnedHeader`](super::Refusal::OwnedHeader).
     pub headers: Vec<(String, String)>,
+    /// Cookies of this request, in order. The wire keeps none of its own.
+    pub cookies: Vec<(String, String)>,
     /// The body. `None` sends none; the type of `Some` is the caller's to name in `content-type`.
     pub body: Option<Bytes>,
     /// How the request is authorised. The only way to send an `Authorization` header.
@@ -39,6 +41,7 @@ impl Request {
             path: path.into(),
             query: Vec::new(),
             headers: Vec::new(),
+            cookies: Vec::new(),
             body: None,
             auth: None,
             timeout: Duration::from_secs(30),
@@ -54,6 +57,7 @@ impl fmt::Debug for Request {
             .field("path", &self.path)
             .field("query_len", &self.query.len())
             .field("headers", &names)
+            .field("cookies", &self.cookies.len())
             .field("body_len", &self.body.as_ref().map(Bytes::len))
             .field("auth", &self.auth)
             .field("timeout", &self.timeout)
@@ -88,6 +92,7 @@ mod tests {
         let mut request = Request::new(Method::POST, "/servers");
         request.query.push(("authkey".into(), "s3cret".into()));
         request.headers.push(("x-api-key".into(), "s3cret".into()));
+        request.cookies.push(("session".into(), "s3cret".into()));
         request.body = Some(Bytes::from_static(b"s3cret"));
         for auth in [Auth::Bearer("s3cret".to_owned().into()), Auth::Basic("admin".into(), "s3cret".to_owned().into())]
         {

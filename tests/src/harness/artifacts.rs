@@ -31,6 +31,7 @@ fn build() -> BTreeMap<String, PathBuf> {
         .args(["-p", "billhook-rootpanel", "-p", "billhook-fixture"])
         .args(["-p", "billhook-solidcp"])
         .args(["-p", "billhook-dcimanager"])
+        .args(["-p", "billhook-apiscp"])
         .args(["--bins", "--lib", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())

@@ -1,3 +1,4 @@
+use crate::apiscp::{self, ApisCp};
 use crate::clock::ManualClock;
 use crate::dcimanager::{self, DciManager};
 use crate::panel::{Panel, Running, World};
@@ -140,5 +141,30 @@ impl Provider for DciManager {
     fn settings(running: &dcimanager::Running, token: &str) -> String {
         let login = &running.admin().name;
         format!("login = \"{login}\", password = {{ file = \"{token}\" }}, panel_url = \"https://dci.example:1500\"")
+    }
+}
+
+impl Provider for ApisCp {
+    type World = apiscp::World;
+
+    const NAME: &'static str = "apiscp";
+    const LIBRARY: &'static str = "libapiscp.so";
+    const PRODUCT: &'static str = "plan = \"basic\"\n";
+    const LARGE_PRODUCT: &'static str = "plan = \"pro\"\n";
+
+    fn config(clock: &ManualClock) -> apiscp::Config {
+        apiscp::Config::at(clock)
+    }
+
+    fn base_url(running: &apiscp::Running) -> String {
+        running.base_url()
+    }
+
+    fn secret(running: &apiscp::Running) -> String {
+        running.key().to_owned()
+    }
+
+    fn settings(_running: &apiscp::Running, token: &str) -> String {
+        format!("api_key = {{ file = \"{token}\" }}, panel_url = \"https://panel.example.net:2083\"")
     }
 }

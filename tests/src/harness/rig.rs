@@ -1,6 +1,7 @@
 use super::artifacts;
 use super::front::EXCHANGE_TIMEOUT;
 use super::provider::{PanelOf, Provider, RunningOf};
+use crate::apiscp::{self, ApisCp};
 use crate::clock::ManualClock as PanelManualClock;
 use crate::dcimanager::{self, DciManager};
 use crate::panel::{Running, World};
@@ -166,6 +167,18 @@ impl Rig<DciManager> {
 
     /// With another configuration or panel.
     pub fn dcimanager_with(setup: Setup, panel: impl FnOnce(&mut dcimanager::Config)) -> Self {
+        Self::beside(setup, panel)
+    }
+}
+
+impl Rig<ApisCp> {
+    /// An ApisCP panel and an empty folder.
+    pub fn apiscp() -> Self {
+        Self::apiscp_with(Setup::default(), |_| {})
+    }
+
+    /// With another configuration or panel.
+    pub fn apiscp_with(setup: Setup, panel: impl FnOnce(&mut apiscp::Config)) -> Self {
         Self::beside(setup, panel)
     }
 }

@@ -28,7 +28,15 @@ fn one() -> u32 {
 pub(super) fn respond<W: World>(panel: &Panel<W>, method: &str, path: &str, body: &[u8]) -> Answer {
     let shown = |value| Answer::json(200, value);
     match (method, path) {
-        ("GET", "/ledger") => shown(json!(panel.ledger())),
+        ("GET", "/ledger") => {
+            let (mut calls, secrets) = (panel.ledger(), panel.secrets());
+            for body in calls.iter_mut().filter_map(|call| call.body.as_mut()) {
+                for secret in &secrets {
+                    *body = body.replace(secret.as_str(), "(secret)");
+                }
+            }
+            shown(json!(calls))
+        }
         ("GET", "/check") => shown(json!({ "violations": panel.violations(), "broken": panel.check() })),
         ("GET", "/faults") => {
             let names: Vec<&str> = W::FAULTS.iter().map(|fault| fault.name()).collect();
