@@ -36,3 +36,76 @@ fn subordinate<'f>(cx: &'f Cx, owned: Owned<'f>, own: &'f Site, domain: &'f str)
         Ok(site)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::stage::{self, Break, Site, Stage, changes, fault, ok};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{FaultClass, Login, LoginLink, Provider};
+    use serde_json::{Value, json};
+
+    fn link(host: &ScriptedHost, more: Value) -> Ended<LoginLink> {
+        let request = Login { service: stage::service(), product: stage::product(more) };
+        host.run(async |cx| stage::provider().login(cx, request).await)
+    }
+
+    fn group() -> Stage {
+        let stage = Stage::with_site();
+        let child = Site {
+            aliases: vec!["alias.example".into()],
+            ..Site::of("child.example", "child", None, Some("billhook-p-1007"))
+        };
+        stage.world().sites.insert(20, child);
+        stage
+    }
+
+    #[test]
+    fn a_link_opens_a_session_for_a_browser_at_the_page() {
+        for (more, site, expected) in [
+            (json!({}), 12, "https://panel.example:2083/apps/dashboard?esprit_id=SESSION12n0x"),
+            (json!({ "login_app": "webapps" }), 12, "https://panel.example:2083/apps/webapps?esprit_id=SESSION12n0x"),
+            (
+                json!({ "login_site": "Child.example" }),
+                20,
+                "https://panel.example:2083/apps/dashboard?esprit_id=SESSION20n0x",
+            ),
+        ] {
+            let stage = group();
+            let host = stage.host();
+
+            let link = ok(link(&host, more));
+
+            assert_eq!(link.url.expose(), expected);
+            let session = format!("SESSION{site}n0x");
+            assert_eq!(stage.world().sessions[&session], (site, "UI".to_owned()));
+            assert!(host.secrets().contains(&session));
+            assert!(changes(&host).is_empty());
+            assert!(host.exchanges().iter().all(|(request, _)| request.cookies.is_empty()));
+        }
+    }
+
+    #[test]
+    fn only_a_site_of_the_own_group_can_be_signed_in_to() {
+        for domain in ["stranger.example", "alias.example", "none.example"] {
+            let stage = group();
+            assert_eq!(
+                fault(link(&stage.host(), json!({ "login_site": domain }))).class,
+                FaultClass::NotFound,
+                "{domain}"
+            );
+            assert!(stage.world().sessions.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_session_is_no_link() {
+        let stage = Stage::with_site();
+        stage.breaks("admin_hijack", Break::Null { done: false });
+        assert_eq!(fault(link(&stage.host(), json!({}))).class, FaultClass::PanelBug);
+
+        let request = Login { service: stage::service(), product: stage::product(json!({})) };
+        let bare = stage::provider_with(json!({ "api_key": "k" }));
+        let refused = fault(stage.host().run(async |cx| bare.login(cx, request).await));
+        assert!(refused.staff.contains("panel_url"), "{refused}");
+    }
+}

@@ -160,7 +160,7 @@ pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -
             let domain = &names::domain(given(params, "domain")?)?;
             let next = |site: &Site| {
                 let options = vec![("siteinfo.domain".to_owned(), Param::text(domain))];
-                Ok((site.domain != *domain).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+                (site.domain != *domain).then(|| caller.edit(&site.key, options, Options::new())).transpose()
             };
             free(cx, owned, domain).await?;
             panel::adjust(cx, "change_domain", api::EDIT, owned, &[], &next).await?
@@ -170,7 +170,7 @@ pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -
             let next = |site: &Site| {
                 let options = vec![("siteinfo.admin_user".to_owned(), Param::text(user))];
                 let is_so = site.admin_user.as_ref() == Some(user);
-                Ok((!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+                (!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()
             };
             panel::adjust(cx, "change_username", api::EDIT, owned, &[], &next).await?
         }
@@ -182,7 +182,7 @@ pub async fn on_service(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -
                 }
                 let options = vec![("billing.parent_invoice".to_owned(), invoice.map_or(Param::Nil, Param::text))];
                 let is_so = site.parent_invoice.as_deref() == invoice;
-                Ok((!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()?)
+                (!is_so).then(|| caller.edit(&site.key, options, Options::new())).transpose()
             };
             panel::adjust(cx, "join_group", api::EDIT, owned, &[], &next).await?
         }
@@ -302,4 +302,246 @@ fn given<'p>(params: &'p Value, member: &str) -> Result<&'p str, Fault> {
 
 fn missing(member: &str) -> Fault {
     Fault::invalid_input(format!("the parameter {member} is missing or of another type"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Break, Site as Row, Stage, changes, fault, ok, to_end};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{ActionCall, Provider};
+
+    fn act(host: &ScriptedHost, name: &str, params: Value) -> Ended<ActionResult> {
+        let (service, product) = (Some(stage::service()), Some(stage::product(json!({}))));
+        let request = ActionCall { name: name.into(), service, product, params };
+        host.run(async |cx| stage::provider().action(cx, request).await)
+    }
+
+    fn on_server(host: &ScriptedHost, name: &str, params: Value) -> Ended<ActionResult> {
+        let request = ActionCall { name: name.into(), service: None, product: None, params };
+        host.run(async |cx| stage::provider().action(cx, request).await)
+    }
+
+    /// The service's site as master of two others, and a stranger's.
+    fn group() -> Stage {
+        let stage = Stage::with_site();
+        {
+            let mut world = stage.world();
+            world.sites.insert(20, Row::of("b.example", "buser", None, Some("billhook-p-1007")));
+            world.sites.insert(21, Row::of("c.example", "cuser", Some("own-3"), Some("billhook-p-1007")));
+            world.banned.insert("192.0.2.7".into());
+        }
+        stage
+    }
+
+    /// Name, parameters, operation, and what shows that it was carried out.
+    type Changing = (&'static str, Value, &'static str, fn(&Stage) -> bool);
+
+    fn of_group(stage: &Stage, is_so: fn(&Row) -> bool) -> bool {
+        [12, 20, 21].iter().all(|id| is_so(&stage.world().sites[id]))
+    }
+
+    fn all() -> Vec<Changing> {
+        vec![
+            ("unban", json!({ "ip": "192.0.2.7" }), "rampart_unban", |s| s.world().banned.is_empty()),
+            ("change_domain", json!({ "domain": "New.example" }), "admin_edit_site", |s| {
+                s.site().domain == "new.example"
+            }),
+            ("change_username", json!({ "username": "newuser" }), "admin_edit_site", |s| {
+                s.site().option("siteinfo.admin_user") == Some("newuser")
+            }),
+            ("join_group", json!({ "parent_invoice": "master-9" }), "admin_edit_site", |s| {
+                s.site().option("billing.parent_invoice") == Some("master-9")
+            }),
+            ("group_edit", json!({ "max_sites": 3, "plan": "pro", "disk_gb": 9 }), "admin_edit_site", |s| {
+                of_group(s, |site| {
+                    (site.option("siteinfo.plan"), site.option("diskquota.quota")) == (Some("pro"), Some("9"))
+                })
+            }),
+            ("group_suspend", json!({ "max_sites": 3, "reason": "overdue" }), "admin_deactivate_site", |s| {
+                of_group(s, |site| site.inactive.as_deref() == Some("overdue [billhook]"))
+            }),
+            ("group_activate", json!({ "max_sites": 3 }), "admin_activate_site", |s| {
+                of_group(s, |site| site.inactive.is_none())
+            }),
+            ("group_delete", json!({ "max_sites": 3 }), "admin_delete_site", |s| {
+                s.world().sites.keys().copied().collect::<Vec<_>>() == [11]
+            }),
+        ]
+    }
+
+    fn prepared(name: &str) -> Stage {
+        let stage = group();
+        if name == "group_activate" {
+            for id in [12, 20, 21] {
+                stage.world().sites.get_mut(&id).unwrap().inactive = Some("x".into());
+            }
+        }
+        stage
+    }
+
+    fn assert_stranger(stage: &Stage) {
+        let stranger = Row::of("stranger.example", "stranger", Some("other-1"), None);
+        assert_eq!(stage.world().sites.get(&11), Some(&stranger));
+    }
+
+    #[test]
+    fn a_change_is_made_once_and_then_nothing_is_to_change() {
+        for (name, params, operation, is_so) in all() {
+            let stage = prepared(name);
+            let host = stage.host();
+
+            let first = ok(act(&host, name, params.clone()));
+            assert!(!ok(act(&host, name, params.clone())).change.noop, "{name}: the same operation");
+            host.next_operation();
+            let again = ok(act(&host, name, params));
+
+            assert!(is_so(&stage), "{name}");
+            assert_eq!((first.change.noop, again.change.noop), (false, true), "{name}");
+            assert_eq!(changes(&host), [operation], "{name}");
+            assert_stranger(&stage);
+        }
+    }
+
+    #[test]
+    fn a_change_that_breaks_anywhere_is_made() {
+        for (name, params, operation, is_so) in all() {
+            for how in BREAKS {
+                let stage = prepared(name);
+                stage.breaks(operation, how);
+                let host = stage.host();
+                ok(to_end(|| act(&host, name, params.clone())));
+                assert!(is_so(&stage), "{name} {how:?}");
+                assert_stranger(&stage);
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_is_shown_before_it_is_changed() {
+        let host = group().host();
+        let data = ok(act(&host, "group_sites", json!({}))).data;
+        let domains: Vec<_> = data["sites"].as_array().unwrap().iter().map(|site| site["domain"].clone()).collect();
+        assert_eq!(
+            (data["count"].as_u64(), domains),
+            (Some(3), vec![json!("a.example"), json!("b.example"), json!("c.example")])
+        );
+    }
+
+    #[test]
+    fn a_group_larger_than_billing_knows_is_not_touched() {
+        for name in ["group_edit", "group_suspend", "group_activate", "group_delete"] {
+            let stage = prepared(name);
+            let before = stage.world().sites.clone();
+            let host = stage.host();
+
+            let refused = fault(act(&host, name, json!({ "max_sites": 2, "plan": "pro" })));
+
+            assert_eq!((refused.class, refused.refused), (FaultClass::InvalidInput, true), "{name}");
+            assert!(refused.staff.contains("3 sites"), "{refused}");
+            assert_eq!((stage.world().sites.clone(), changes(&host).len()), (before, 0), "{name}");
+            assert!(host.notes().iter().any(|note| note.contains("site20 (b.example)")), "{:?}", host.notes());
+        }
+    }
+
+    #[test]
+    fn only_the_suspended_are_deleted_where_a_date_is_named() {
+        for since in ["now", "30 days ago"] {
+            let stage = group();
+            stage.world().sites.get_mut(&20).unwrap().inactive = Some("x".into());
+            let host = stage.host();
+
+            let result = ok(act(&host, "group_delete", json!({ "max_sites": 1, "since": since })));
+
+            assert_eq!(stage.world().sites.keys().copied().collect::<Vec<_>>(), [11, 12, 21]);
+            assert_eq!(result.data["sites"].as_array().unwrap().len(), 2);
+        }
+        let host = group().host();
+        assert!(ok(act(&host, "group_delete", json!({ "max_sites": 9, "since": "now" }))).change.noop);
+        assert!(changes(&host).is_empty());
+    }
+
+    #[test]
+    fn a_site_leaves_its_group_with_null() {
+        let stage = group();
+        stage.world().sites.get_mut(&12).unwrap().options.insert("billing.parent_invoice".into(), "m-1".into());
+        let host = stage.host();
+        let result = ok(act(&host, "join_group", json!({ "parent_invoice": null })));
+        assert_eq!(result.change.properties["parent_invoice"], Value::Null);
+        assert_eq!(stage.site().option("billing.parent_invoice"), None);
+        host.next_operation();
+        let own = fault(act(&host, "join_group", json!({ "parent_invoice": "billhook-p-1007" })));
+        assert_eq!(own.class, FaultClass::InvalidInput);
+    }
+
+    #[test]
+    fn a_domain_or_name_that_is_taken_or_none_is_refused() {
+        for (name, params, class) in [
+            ("change_domain", json!({ "domain": "stranger.example" }), FaultClass::AlreadyExists),
+            ("change_domain", json!({ "domain": "b.example" }), FaultClass::AlreadyExists),
+            ("change_domain", json!({ "domain": "site11" }), FaultClass::InvalidInput),
+            ("change_username", json!({ "username": "no.name" }), FaultClass::InvalidInput),
+            ("join_group", json!({ "parent_invoice": "a.example" }), FaultClass::InvalidInput),
+            ("is_banned", json!({ "ip": "192.0.2" }), FaultClass::InvalidInput),
+            ("group_edit", json!({ "max_sites": 3 }), FaultClass::InvalidInput),
+            ("group_delete", json!({}), FaultClass::InvalidInput),
+            ("nonsense", json!({}), FaultClass::Unsupported),
+        ] {
+            let host = group().host();
+            assert_eq!(fault(act(&host, name, params)).class, class, "{name}");
+            assert!(changes(&host).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_asked_about_and_freed_with_the_sites_own_rights() {
+        let stage = group();
+        let host = stage.host();
+        assert_eq!(ok(act(&host, "is_banned", json!({ "ip": " 192.0.2.7 " }))).data, json!({ "banned": true }));
+        ok(act(&host, "unban", json!({ "ip": "192.0.2.7" })));
+
+        for (request, _) in host.exchanges() {
+            let is_as_site = stage::operation(&request).starts_with("rampart");
+            assert_eq!(!request.cookies.is_empty(), is_as_site, "{}", stage::operation(&request));
+        }
+        let sessions: Vec<_> =
+            host.exchanges().iter().filter_map(|(request, _)| request.cookies.first().cloned()).collect();
+        assert!(sessions.iter().enumerate().all(|(n, one)| !sessions[..n].contains(one)), "none is used twice");
+
+        stage.breaks(
+            "rampart_is_banned",
+            Break::Fault { done: false, text: "IP address may not be specified if site admin" },
+        );
+        assert_eq!(fault(act(&host, "is_banned", json!({ "ip": "192.0.2.7" }))).class, FaultClass::Unsupported);
+    }
+
+    #[test]
+    fn a_server_shows_the_sites_that_match_and_its_plans() {
+        let stage = group();
+        stage.world().sites.get_mut(&20).unwrap().inactive = Some("x".into());
+        let host = stage.host();
+        for (params, expected) in [
+            (json!({}), vec!["site11", "site12", "site20", "site21"]),
+            (json!({ "parent_invoice": "billhook-p-1007" }), vec!["site20", "site21"]),
+            (json!({ "invoice": "other-1" }), vec!["site11"]),
+            (json!({ "domain": "A.example" }), vec!["site12"]),
+            (json!({ "plan": "basic", "active": false }), vec!["site20"]),
+            (json!({ "plan": "none" }), vec![]),
+        ] {
+            let data = ok(on_server(&host, "sites", params)).data;
+            let ids: Vec<_> = data.as_array().unwrap().iter().map(|site| site["site"].as_str().unwrap()).collect();
+            assert_eq!(ids, expected);
+        }
+        assert_eq!(ok(on_server(&host, "plan", json!({ "plan": "basic" }))).data, json!({ "diskquota.quota": "5000" }));
+        assert_eq!(fault(on_server(&host, "unban", json!({}))).class, FaultClass::InvalidInput);
+    }
+
+    #[test]
+    fn every_action_has_a_schema_and_is_known() {
+        for facts in ACTIONS {
+            assert_eq!((facts.params)().get("additionalProperties"), Some(&json!(false)), "{}", facts.name);
+            let ended = act(&group().host(), facts.name, json!({}));
+            assert!(!matches!(ended, Ended::Fault(fault) if fault.class == FaultClass::Unsupported), "{}", facts.name);
+        }
+    }
 }

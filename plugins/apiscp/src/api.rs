@@ -118,7 +118,7 @@ impl Caller {
     /// no use in a browser.
     pub fn hijack(&self, site: &str, user: Option<&str>, gate: &str) -> Result<Request, Fault> {
         let user = user.map_or(Param::Nil, Param::text);
-        Ok(self.request(HIJACK, &[("site", Param::text(site)), ("user", user), ("gate", Param::text(gate))])?)
+        self.request(HIJACK, &[("site", Param::text(site)), ("user", user), ("gate", Param::text(gate))])
     }
 
     /// An operation that reads and takes nothing.

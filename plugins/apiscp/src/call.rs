@@ -6,13 +6,13 @@ use billhook_plugin_api::{Fault, Reply, Request, Secret};
 use billhook_soap::{Answer, Limits, Node, Param, ReadError, Tree};
 
 /// The namespace of an operation.
-const API: &str = "urn:net.apnscp.api";
+pub const API: &str = "urn:net.apnscp.api";
 
 /// What comes before the operation's name in `SOAPAction`.
 const ACTION: &str = "urn:net.apnscp.soap#";
 
 /// A server with ten thousand sites answers a list of them with some 20 MB.
-const LIMITS: Limits = Limits { bytes: 32 << 20, depth: 32, nodes: 1_500_000, attributes: 16 };
+pub const LIMITS: Limits = Limits { bytes: 32 << 20, depth: 32, nodes: 1_500_000, attributes: 16 };
 
 /// Who calls: the key and where it goes.
 pub struct Caller {
@@ -21,6 +21,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The request for the panel's description of its operations. Needs no key, and gets none.
+    pub fn description() -> Request {
+        Request::get("/apnscp.wsdl")
+    }
+
     /// The request for an operation with its parts. A part is never left out: the panel's methods take null for what is
     /// missing, and fail.
     ///

@@ -1,6 +1,6 @@
 //! Billhook's provider for ApisCP, by its SOAP interface.
 //!
-//! Settings and names, then the panel's words (`call`, `api`, `fault`, `site`), then the hooks.
+//! Settings and names, then the panel's words (`api` to `wsdl`), then the hooks.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod api; // the panel's words from here
 mod call;
 mod fault;
 mod site;
+mod wsdl;
 
 mod panel; // hooks from here
 

@@ -108,7 +108,7 @@ pub struct Owned<'a> {
     pub panel: &'a ApisCp,
     pub service: &'a Service,
     pub product: &'a Product,
-    /// A site id; a domain where a person entered one.
+    /// The id of its site. Never a domain: that may be attached to another site by now, or to none.
     remote: &'a str,
 }
 
@@ -119,28 +119,25 @@ impl<'a> Owned<'a> {
         let remote = service.remote_id.as_deref().map(str::trim).ok_or_else(|| {
             Fault::not_found("the service has no site: look for it on the panel, and enter its id, such as site12")
         })?;
-        if !names::is_site_id(remote) && names::domain(remote).is_err() {
-            return Err(Fault::invalid_input("the service's site is neither an id such as site12 nor a domain"));
+        if !names::is_site_id(remote) {
+            return Err(Fault::invalid_input(
+                "the service's site is no id of the panel: enter the one that the panel shows, such as site12",
+            ));
         }
         Ok(Self { panel, service, product, remote })
     }
 
     /// The site with its id as key; `None` when the panel has none.
     ///
-    /// What the service names may resolve to somebody else's site by now: a domain that was attached there, an id that was
-    /// given again. So nothing is ever done to a site that does not carry the service's invoice.
+    /// The id may have been given again. So nothing is ever done to a site that does not carry the service's invoice.
     pub fn find<'f>(self, cx: &'f Cx, more: &'f [&'f str]) -> Doing<'f, Option<Site>>
     where
         'a: 'f,
     {
         Box::pin(async move {
             let mut sites = self.panel.collect(cx, more, &[], &[self.remote]).await?;
-            let is_id = names::is_site_id(self.remote);
-            sites.retain(|site| match (is_id, names::is_site_id(&site.key)) {
-                (true, true) => site.key == self.remote,
-                (true, false) => true,
-                (false, _) => site.domain.eq_ignore_ascii_case(self.remote),
-            });
+            // Rows may be keyed by something else; but one with the id of another site is that site.
+            sites.retain(|site| site.key == self.remote || !names::is_site_id(&site.key));
             let mut site = match (sites.pop(), sites.is_empty()) {
                 (None, _) => return Ok(None),
                 (Some(site), true) => site,
@@ -156,7 +153,7 @@ impl<'a> Owned<'a> {
                     site.invoice.as_deref().unwrap_or("none"),
                 )));
             }
-            site.key = if is_id { self.remote.to_owned() } else { self.panel.id_of(cx, &site).await? };
+            site.key = self.remote.to_owned();
             Ok(Some(site))
         })
     }

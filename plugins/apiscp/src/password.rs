@@ -91,3 +91,104 @@ pub async fn run(
     change.secrets.insert("password".into(), password.clone());
     Ok(change)
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, BREAKS, Break, Stage, changes, fault, ok, to_end};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{ChangePassword, Provider};
+    use serde_json::{Value, json};
+
+    const NEW: &str = "N3w-p&ssword";
+
+    fn set(host: &ScriptedHost, more: Value, password: Option<&str>) -> Ended<Change> {
+        let mut settings = json!({ "api_key": "k" });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = ChangePassword {
+            service: stage::service(),
+            product: stage::product(json!({})),
+            password: password.map(|text| Secret::new(text.to_owned())),
+            target: None,
+        };
+        host.run(async |cx| stage::provider_with(settings).change_password(cx, request).await)
+    }
+
+    #[test]
+    fn the_password_of_the_site_is_set_and_never_the_administrators() {
+        for (more, call) in
+            [(json!({}), "auth_change_password"), (json!({ "password_by": "edit_site" }), "admin_edit_site")]
+        {
+            let stage = Stage::with_site();
+            let host = stage.host();
+
+            let change = ok(set(&host, more, Some(NEW)));
+
+            assert_eq!(change.secrets["password"].expose(), NEW);
+            assert_eq!((stage.site().password.as_str(), changes(&host)), (NEW, vec![call.to_owned()]));
+            assert_eq!(stage.world().admin_password, "root");
+            assert_eq!(stage.world().sites[&11].password, "first");
+        }
+    }
+
+    #[test]
+    fn a_site_whose_administrator_is_not_known_gets_no_password() {
+        let stage = Stage::with_site();
+        stage.world().sites.get_mut(&12).unwrap().options.remove("siteinfo.admin_user");
+        let host = stage.host();
+
+        assert_eq!(fault(set(&host, json!({}), Some(NEW))).class, FaultClass::PanelBug);
+        assert!(changes(&host).is_empty());
+        assert_eq!(stage.world().admin_password, "root");
+    }
+
+    #[test]
+    fn a_change_that_breaks_anywhere_sets_the_password_that_is_told() {
+        for how in BREAKS {
+            for chosen in [Some(NEW), None] {
+                let stage = Stage::with_site();
+                stage.breaks("auth_change_password", how);
+                let host = stage.host();
+
+                let change = ok(to_end(|| set(&host, json!({}), chosen)));
+
+                assert_eq!(&stage.site().password, change.secrets["password"].expose(), "{how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_panel_says_which_setting_helps() {
+        let stage = Stage::with_site();
+        stage.breaks("auth_change_password", Break::Fault { done: false, text: "user `auser' does not exist" });
+
+        let refused = fault(set(&stage.host(), json!({}), Some(NEW)));
+
+        assert_eq!((refused.class, refused.refused), (FaultClass::Unsupported, true));
+        assert!(refused.staff.contains("password_by"), "{refused}");
+    }
+
+    #[test]
+    fn a_machines_password_is_not_the_panels_to_set() {
+        let host = Stage::with_site().host();
+        let request = ChangePassword {
+            service: stage::service(),
+            product: stage::product(json!({})),
+            password: None,
+            target: Some(PasswordTarget::Root),
+        };
+        let refused = fault(host.run(async |cx| stage::provider().change_password(cx, request).await));
+        assert_eq!(refused.class, FaultClass::Unsupported);
+    }
+
+    #[test]
+    fn a_made_password_has_what_panels_ask_for() {
+        for _ in 0..200 {
+            let made = made().unwrap();
+            let text = made.expose();
+            assert_eq!(text.len(), LENGTH);
+            assert!(text.starts_with(|char: char| char.is_ascii_alphabetic()), "{text}");
+            assert!(text.bytes().any(|byte| byte.is_ascii_digit()), "{text}");
+        }
+        assert_ne!(made().unwrap(), made().unwrap());
+    }
+}

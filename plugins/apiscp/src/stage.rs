@@ -266,6 +266,11 @@ fn map(name: &str, entries: &[(String, String)]) -> String {
     out + &format!("</{name}>")
 }
 
+/// The answer to a change that was made.
+pub fn accepting(operation: &str) -> Scripted {
+    returned(operation, TRUE)
+}
+
 type Parts = BTreeMap<String, Value>;
 
 /// A part as PHP would see it.
@@ -300,7 +305,11 @@ fn plain(value: &Value) -> Option<String> {
 }
 
 impl World {
-    fn take(&mut self, request: &Request) -> Scripted {
+    pub fn take(&mut self, request: &Request) -> Scripted {
+        if request.path == "/apnscp.wsdl" {
+            assert!(request.query.is_empty(), "the key is not for this");
+            return reply_as("text/html", 404, "<html></html>");
+        }
         let operation = operation(request);
         let header = |name: &str| request.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
         assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/soap"));

@@ -1,8 +1,9 @@
 //! What is only read: `status`, `usage`, `list`, `options`, `test`.
 
+use crate::call::Caller;
 use crate::panel::{self, Doing, Owned, ask};
 use crate::site::{LIMITS, Site};
-use crate::{ApisCp, api, call};
+use crate::{ApisCp, api, call, wsdl};
 use billhook_plugin_api::{
     Cx, Fault, Finding, Listing, Measure, OptionValue, ServiceState, StatusReport, TestReport, UsageReport,
 };
@@ -180,7 +181,37 @@ pub async fn test(panel: &ApisCp, cx: &Cx) -> Result<TestReport, Fault> {
     // Nobody has this invoice: what is tried is whether the question is allowed.
     let sites = panel.billed(cx, "billing.invoice", "billhook-test").await;
     findings.push(found("sites", sites.map(|_| "sites can be looked up".to_owned())));
+    findings.push(described(cx).await?);
     Ok(TestReport { findings })
+}
+
+/// Holds the panel's own description of its operations against what is sent. A panel without one is none the worse.
+fn described(cx: &Cx) -> Doing<'_, Finding> {
+    Box::pin(async move {
+        let reply = match cx.http(Caller::description()).await {
+            Ok(reply) if reply.status == 200 => reply,
+            Ok(reply) => {
+                let text = format!(
+                    "the panel does not show its operations ({}), so that they were not compared",
+                    reply.status
+                );
+                return Ok(Finding { name: "operations".into(), ok: true, text });
+            }
+            Err(fault) => return Ok(found("operations", Err(fault))),
+        };
+        let told = match call::LIMITS.read(reply.header("content-type"), &reply.body) {
+            Ok(tree) => wsdl::differences(&tree),
+            Err(error) => vec![error.to_string()],
+        };
+        Ok(found(
+            "operations",
+            if told.is_empty() {
+                Ok("the panel's operations take what they are sent".to_owned())
+            } else {
+                Err(Fault::panel_bug(format!("{}: report this with the panel's version", told.join("; "))))
+            },
+        ))
+    })
 }
 
 fn found(name: &str, result: Result<String, Fault>) -> Finding {
@@ -189,4 +220,149 @@ fn found(name: &str, result: Result<String, Fault>) -> Finding {
         Err(fault) => (false, fault.staff.clone()),
     };
     Finding { name: name.to_owned(), ok, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{self, Break, Stage, calls, changes, fault, ok};
+    use billhook_plugin_api::testing::{Ended, ScriptedHost};
+    use billhook_plugin_api::{FaultClass, Provider, Status, Usage};
+
+    fn shown(host: &ScriptedHost) -> Ended<StatusReport> {
+        let request = Status { service: stage::service(), product: stage::product(json!({})) };
+        host.run(async |cx| stage::provider().status(cx, request).await)
+    }
+
+    fn measured(host: &ScriptedHost) -> Vec<(String, u64, Option<u64>)> {
+        let request = Usage { service: stage::service(), product: stage::product(json!({})) };
+        let report = ok(host.run(async |cx| stage::provider().usage(cx, request).await));
+        report.measures.into_iter().map(|measure| (measure.name, measure.used, measure.limit)).collect()
+    }
+
+    #[test]
+    fn the_state_is_what_the_panel_shows() {
+        let stage = Stage::with_site();
+        let host = stage.host();
+        let report = ok(shown(&host));
+        assert_eq!((report.state, report.properties["plan"].as_str()), (ServiceState::Active, Some("basic")));
+        assert_eq!(report.properties["plan_limits"], json!({ "diskquota.quota": "5000" }));
+        assert!(!serde_json::to_string(&report.properties).unwrap().contains("dns-secret"));
+        assert!(!calls(&host).contains(&"admin_hijack".to_owned()), "nobody signs in for a site that is in use");
+
+        stage.world().sites.get_mut(&12).unwrap().inactive = Some("overdue [billhook]".into());
+        let report = ok(shown(&host));
+        assert_eq!(report.state, ServiceState::Suspended);
+        assert_eq!(report.properties["suspension_reason"], "overdue [billhook]");
+
+        stage.world().hides_active = true;
+        assert_eq!(ok(shown(&host)).state, ServiceState::Suspended);
+        stage.world().sites.get_mut(&12).unwrap().inactive = None;
+        assert_eq!(ok(shown(&host)).state, ServiceState::Active);
+
+        stage.world().sites.remove(&12);
+        assert_eq!(ok(shown(&host)).state, ServiceState::Terminated);
+        assert!(changes(&host).is_empty());
+    }
+
+    #[test]
+    fn what_is_only_a_help_fails_alone() {
+        let stage = Stage::with_site();
+        stage.world().sites.get_mut(&12).unwrap().inactive = Some("x".into());
+        stage.breaks("admin_hijack", Break::Fault { done: false, text: "insufficient privileges" });
+        stage.breaks("admin_get_plan", Break::Fault { done: false, text: "unknown plan" });
+        let host = stage.host();
+
+        assert_eq!(ok(shown(&host)).state, ServiceState::Suspended);
+        assert_eq!(host.notes().len(), 2, "{:?}", host.notes());
+    }
+
+    #[test]
+    fn a_session_goes_out_with_the_one_request_that_needs_it() {
+        let stage = Stage::with_site();
+        stage.world().sites.get_mut(&12).unwrap().inactive = Some("x".into());
+        let host = stage.host();
+        ok(shown(&host));
+
+        for (request, _) in host.exchanges() {
+            let is_asked_as_site = stage::operation(&request) == "auth_inactive_reason";
+            assert_eq!(!request.cookies.is_empty(), is_asked_as_site, "{}", stage::operation(&request));
+            assert!(request.query.iter().any(|(name, _)| name == "authkey"), "the key is sent all the same");
+        }
+    }
+
+    #[test]
+    fn usage_is_in_bytes_and_no_limit_is_none() {
+        let row = |key: &str, numbers: &[(&str, &str)]| {
+            let inner: String =
+                numbers.iter().map(|(k, v)| format!("<item><key>{k}</key><value>{v}</value></item>")).collect();
+            format!("<return><item><key>{key}</key><value>{inner}</value></item></return>")
+        };
+        let stage = Stage::with_site();
+        let host = stage.host();
+        for (storage, traffic, expected) in [
+            (
+                row("site12", &[("qused", "1048576"), ("qhard", "5242880"), ("fused", "1200"), ("fhard", "0")]),
+                row("site12", &[("sum", "1.5E+10"), ("threshold", "107374182400")]),
+                vec![
+                    ("disk", 1_073_741_824, Some(5_368_709_120)),
+                    ("files", 1_200, None),
+                    ("traffic", 15_000_000_000, Some(107_374_182_400)),
+                ],
+            ),
+            (
+                row("a.example", &[("qused", "1"), ("qhard", "-1")]),
+                row("site12", &[("sum", "1.5E+25"), ("threshold", "0")]),
+                vec![("disk", 1_024, None), ("traffic", u64::MAX, None)],
+            ),
+            (row("site11", &[("qused", "1")]), row("site11", &[("sum", "2")]), vec![]),
+        ] {
+            stage.world().usage = [("storage", storage), ("bandwidth", traffic)].into();
+            let expected: Vec<_> =
+                expected.into_iter().map(|(name, used, limit)| (name.to_owned(), used, limit)).collect();
+            assert_eq!(measured(&host), expected);
+        }
+        stage.world().usage.clear();
+        assert_eq!(measured(&host), []);
+    }
+
+    #[test]
+    fn all_sites_are_listed_by_their_ids() {
+        let host = Stage::with_site().host();
+        let listing = ok(host.run(async |cx| stage::provider().list(cx).await));
+        let ids: Vec<_> = listing.accounts.iter().map(|account| account.remote_id.as_str()).collect();
+        assert_eq!(ids, ["site11", "site12"]);
+        let own = &listing.accounts[1];
+        assert_eq!((own.domain.as_deref(), own.username.as_deref()), (Some("a.example"), Some("auser")));
+        assert_eq!((own.package.as_deref(), own.state), (Some("basic"), ServiceState::Active));
+        assert_eq!(own.properties["invoice"], "billhook-p-1007");
+        let none = Stage::new().host();
+        assert!(ok(none.run(async |cx| stage::provider().list(cx).await)).accounts.is_empty());
+    }
+
+    #[test]
+    fn plans_are_what_the_panel_has() {
+        let host = Stage::new().host();
+        let plans = ok(host.run(async |cx| stage::provider().options(cx, "plan").await));
+        assert_eq!(plans.into_iter().map(|plan| plan.label).collect::<Vec<_>>(), ["basic", "pro"]);
+        let refused = fault(host.run(async |cx| stage::provider().options(cx, "disk_gb").await));
+        assert_eq!(refused.class, FaultClass::Unsupported);
+    }
+
+    #[test]
+    fn a_test_tells_what_the_key_lacks() {
+        let stage = Stage::new();
+        let host = stage.host();
+        let report = ok(host.run(async |cx| stage::provider().test(cx).await));
+        assert!(report.findings.iter().all(|finding| finding.ok), "{report:?}");
+        assert_eq!(report.findings.len(), 5);
+
+        stage.breaks("admin_list_plans", Break::Fault { done: false, text: "command does not exist" });
+        let report = ok(host.run(async |cx| stage::provider().test(cx).await));
+        let plans = report.findings.iter().find(|finding| finding.name == "plans").unwrap();
+        assert!(!plans.ok && plans.text.contains("administrator"), "{plans:?}");
+
+        stage.breaks("common_whoami", Break::Page { done: false, status: 401 });
+        assert_eq!(fault(host.run(async |cx| stage::provider().test(cx).await)).class, FaultClass::Auth);
+    }
 }
