@@ -93,10 +93,17 @@ async fn fifty_times_a_state_is_one_change() {
 
         let ended = at_once(&host, hook, fifty(&asked, 50)).await;
 
+        // A terminate that comes when the service has ended already finds nothing to end, and says so.
+        let is_late = |operation: &Operation| {
+            hook == Hook::Terminate && operation.fault.as_ref().is_some_and(|fault| fault.class == FaultClass::NotFound)
+        };
         assert!(
-            ended.iter().all(|operation| matches!(operation.state, State::Succeeded | State::Cancelled)),
+            ended.iter().all(|operation| {
+                matches!(operation.state, State::Succeeded | State::Cancelled) || is_late(operation)
+            }),
             "{hook}: {ended:#?}"
         );
+        assert!(ended.iter().any(|operation| operation.state == State::Succeeded), "{hook}: {ended:#?}");
         assert_eq!(count(&rig, wanted), 1, "{hook}");
         finish(&rig, host).await;
     }

@@ -126,9 +126,9 @@ async fn a_site_that_is_no_longer_ours_is_not_touched_by_any_hook() {
         (Hook::Action, action("unban", json!({ "ip": ADDRESS }))),
         (Hook::Terminate, body(Hook::Terminate, SERVICE)),
     ] {
-        let what = asked.to_string();
+        let what = format!("{hook} {asked}");
         let fault = refused(&host, hook, asked, &what).await;
-        assert_eq!(fault.class, FaultClass::NotFound, "{hook} {what}: {fault:?}");
+        assert_eq!(fault.class, FaultClass::NotFound, "{what}: {fault:?}");
     }
     for hook in [Hook::Login, Hook::Usage, Hook::Status] {
         assert_eq!(class(read(&host, hook, body(hook, SERVICE)).await), FaultClass::NotFound, "{hook}");
