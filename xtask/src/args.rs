@@ -7,6 +7,8 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [--quick]                 everything that a change must pass; --quick leaves out clippy and the docs
+  crash [--all]                  the crash suites alone, with what they counted
+                                 --all  lets every look of every hook meet every fault: takes an hour
   demo [--folder DIR] [--keep]   a panel and the daemon on this machine, and what becomes of a lost answer
                                  --folder  where its files go, new or empty (default: a new folder for temporary files)
                                  --keep    leave both running, and say how to send the next hook
@@ -21,6 +23,7 @@ usage: cargo xtask <command>
 pub(crate) enum Command {
     Help,
     Test(TestOptions),
+    Crash(CrashOptions),
     Demo(DemoOptions),
     Bench(BenchOptions),
 }
@@ -29,6 +32,12 @@ pub(crate) enum Command {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TestOptions {
     pub(crate) quick: bool,
+}
+
+/// Of `crash`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct CrashOptions {
+    pub(crate) all: bool,
 }
 
 /// Of `demo`.
@@ -86,6 +95,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
     match command.as_deref() {
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some("test") => parse_test(args),
+        Some("crash") => parse_crash(args),
         Some("demo") => parse_demo(args),
         Some("bench") => parse_bench(args),
         Some(other) => Err(format!("no command {other:?}")),
@@ -102,6 +112,18 @@ fn parse_test(args: impl Iterator<Item = String>) -> Result<Command, String> {
         }
     }
     Ok(Command::Test(options))
+}
+
+fn parse_crash(args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut options = CrashOptions::default();
+    for arg in args {
+        match arg.as_str() {
+            "--all" => options.all = true,
+            "--help" | "-h" => return Ok(Command::Help),
+            other => return Err(format!("crash takes no {other:?}")),
+        }
+    }
+    Ok(Command::Crash(options))
 }
 
 fn parse_demo(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -152,6 +174,7 @@ mod tests {
             ("--help", Ok(Command::Help)),
             ("test", Ok(Command::Test(TestOptions { quick: false }))),
             ("test --quick", Ok(Command::Test(TestOptions { quick: true }))),
+            ("crash --all", Ok(Command::Crash(CrashOptions { all: true }))),
             ("demo", demo(None, false)),
             ("demo --keep --folder /tmp/x", demo(Some("/tmp/x"), true)),
             ("demo -h", Ok(Command::Help)),

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Test(options) => test::run(&options),
+        Command::Crash(options) => test::crash(&options),
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(&options),
     };

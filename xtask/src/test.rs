@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::args::TestOptions;
+use crate::args::{CrashOptions, TestOptions};
 use crate::cargo::{Artifacts, cargo, target_folder};
 use crate::clock::{Stopwatch, in_words};
 use crate::needs;
@@ -24,6 +24,22 @@ const DOC_FLAGS: &str = "-Dwarnings -Arustdoc::private-intra-doc-links";
 // dependencies out, choose other features for shared crates, and build those twice.
 const BUILD: &[&str] = &["build", "--workspace", "--all-targets", "--all-features"];
 const TEST: &[&str] = &["test", "--workspace", "--all-features", "--no-fail-fast"];
+/// The suites whose names say so; they print their counts.
+const CRASH: &[&str] = &[
+    "test",
+    "--package",
+    "billhook-tests",
+    "--all-features",
+    "--test",
+    "integration",
+    "--no-fail-fast",
+    "--",
+    "--nocapture",
+    "crash",
+    "kill",
+];
+/// The variable by which they leave nothing out.
+const CRASH_ALL: &str = "BILLHOOK_CRASH_ALL";
 const DENY: &[&str] = &["deny", "--all-features", "check"];
 
 /// Runs all stages; the first that fails ends it.
@@ -53,6 +69,21 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
     }
     println!("\nall passed in {}", in_words(whole.elapsed()));
     Ok(())
+}
+
+/// Runs the crash suites alone, and shows what they counted.
+pub(crate) fn crash(options: &CrashOptions) -> Result<()> {
+    needs::compiler()?;
+    needs::judge()?;
+    let list = timed("build", &shown(BUILD, &[]), || {
+        let artifacts = Artifacts::build(prepared(BUILD, &[]))?;
+        write_list(&artifacts)
+    })?;
+    let mut env = vec![(ARTIFACTS, list.as_str())];
+    if options.all {
+        env.push((CRASH_ALL, "1"));
+    }
+    stage("crash", CRASH, &env)
 }
 
 /// Leaves the list of what was built where the suites and a later `cargo test` by hand find it.

@@ -132,6 +132,10 @@ impl drive::Scene for Scene {
         }
     }
 
+    fn turns(self) -> usize {
+        5
+    }
+
     fn assert_at_most_one(self, rig: &Rig<ApisCp>, what: &str) {
         let done = self.done(rig);
         assert!(done <= 1, "{what}: done {done} times");

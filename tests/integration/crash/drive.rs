@@ -23,6 +23,9 @@ const AT_ONCE: usize = 4;
 /// How often the platform repeats a hook that failed, as often as a person would press the button.
 const REPEATS: usize = 3;
 
+/// Set it to let every look of every hook meet every fault.
+const ALL: &str = "BILLHOOK_CRASH_ALL";
+
 type EffectOf<S> = <<<S as Scene>::Provider as Provider>::World as World>::Effect;
 
 /// A hook in a situation.
@@ -55,6 +58,12 @@ pub trait Scene: Copy + Debug + Send + Sync + 'static {
         true
     }
 
+    /// A hook of many looks lets each meet a part of the faults, by so many turns; all of them together meet all. Changes
+    /// always meet all of them, and so do looks with `BILLHOOK_CRASH_ALL`.
+    fn turns(self) -> usize {
+        1
+    }
+
     /// What a person does who finds the hook in doubt and looks at what happened on the panel. `None`: this panel can
     /// always be asked, and a hook that needs a person is a mistake.
     fn person(self, rig: &Rig<Self::Provider>) -> Option<Decision> {
@@ -75,8 +84,10 @@ pub async fn suite<S: Scene>(scene: S) {
     let faults = <<S::Provider as Provider>::World as World>::FAULTS;
     let mut cases = Vec::new();
     for (n, call) in (1..).zip(&score) {
-        let fitting = faults.iter().filter(|fault| scene.applies(call, **fault));
-        cases.extend(fitting.map(|fault| (n, call.path.clone(), *fault)));
+        let turns = if call.is_read && !is_whole() { scene.turns() } else { 1 };
+        let in_turn = faults.iter().enumerate().filter(|(place, _)| (n as usize + place).is_multiple_of(turns));
+        let fitting = in_turn.map(|(_, fault)| *fault).filter(|fault| scene.applies(call, *fault));
+        cases.extend(fitting.map(|fault| (n, call.path.clone(), fault)));
     }
     let total = cases.len();
     let endings: Vec<String> = futures_util::stream::iter(cases)
@@ -89,6 +100,11 @@ pub async fn suite<S: Scene>(scene: S) {
         *table.entry(ending).or_default() += 1;
     }
     println!("{scene:?}: {} calls, {} faults, {total} cases: {table:?}", score.len(), faults.len());
+}
+
+/// Whether nothing is left out.
+pub fn is_whole() -> bool {
+    std::env::var_os(ALL).is_some()
 }
 
 /// The calls that the hook makes on a healthy panel.
