@@ -5,9 +5,10 @@
 use crate::panel::Doing;
 use crate::settings::Product;
 use crate::site::Site;
-use crate::{ApisCp, api, call, names, package, password};
+use crate::{ApisCp, api, call, fault, names, package, password};
 use billhook_plugin_api::{Account, Create, Cx, Fault, FaultClass, Secret, Settle};
 use billhook_soap::Param;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A site to be made, or made by an earlier run.
@@ -18,6 +19,8 @@ struct Order<'a> {
     user: String,
     email: &'a str,
     invoice: String,
+    /// What the panel said when it failed in this run, and had a site all the same.
+    failure: OnceLock<Fault>,
 }
 
 /// Makes the site and gives the login.
@@ -31,7 +34,7 @@ pub async fn run(panel: &ApisCp, cx: &Cx, request: Create<Product>) -> Result<Ac
     let domain = names::domain(service.domain.as_deref().unwrap_or_default())?;
     let user = names::username(&service, &domain)?;
     let invoice = names::invoice(&panel.invoice_prefix, &service);
-    let order = Order { panel, product: &product, domain, user, email, invoice };
+    let order = Order { panel, product: &product, domain, user, email, invoice, failure: OnceLock::new() };
     let password = password::chosen_or_made(cx, password).await?;
 
     cx.progress(20, "making the site");
@@ -65,7 +68,8 @@ impl Order<'_> {
         let settle = Settle { refuses_twice: true, ..Settle::default() };
         Box::pin(cx.step("site").settle(settle).remote_id().ensure(move |send| async move {
             if let Some(site) = self.ours(cx).await? {
-                return Ok(site.key);
+                // A look in the same run, after the failure below.
+                return self.failure.get().map_or(Ok(site.key), |failure| Err(failure.clone()));
             }
             self.free(cx).await?;
             let request = self.request(password)?;
@@ -77,6 +81,13 @@ impl Order<'_> {
                         Some(site) => Ok(site.key),
                         None => Err(fault),
                     };
+                }
+                // It says that it failed. If there is a site all the same, nobody but a person can tell what of it is missing.
+                Err(fault) if fault.code.as_deref() == Some(fault::FAILED) => {
+                    return Err(match self.ours(cx).await? {
+                        Some(site) => self.failure.get_or_init(|| half_made(&site, &fault)).clone(),
+                        None => fault,
+                    });
                 }
                 Err(fault) => return Err(fault),
             }
@@ -160,6 +171,16 @@ impl Order<'_> {
     }
 }
 
+/// A class that is not tried again by itself: the step is in doubt, and so a person is asked.
+fn half_made(site: &Site, fault: &Fault) -> Fault {
+    let text = format!(
+        "{} is on the panel, but {}: look whether it is whole, and say that it exists; or delete it there and run again",
+        site.label(),
+        fault.staff,
+    );
+    Fault::new(FaultClass::AlreadyExists, text).with_code(fault::FAILED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +231,15 @@ mod tests {
             stage.breaks("admin_add_site", how);
             let host = stage.host();
 
-            let account = ok(to_end(|| run(&host, json!({}))));
+            let mut ended = to_end(|| run(&host, json!({})));
+            if matches!(how, Break::False { done: true } | Break::Fault { done: true, .. }) {
+                // A person is asked, finds it whole, and lets it go on.
+                let asked = fault(ended);
+                assert_eq!((asked.class, asked.refused), (FaultClass::AlreadyExists, false), "{how:?}");
+                assert!(asked.staff.contains("site12") && asked.staff.contains("panel"), "{asked}");
+                ended = to_end(|| run(&host, json!({})));
+            }
+            let account = ok(ended);
 
             assert_eq!(account.remote_id, "site12", "{how:?}");
             assert_eq!(stage.world().sites.len(), 1, "{how:?}");

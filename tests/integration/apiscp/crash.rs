@@ -1,10 +1,11 @@
 //! Every hook and action that changes something, broken at every exchange in every way that the panel knows to break.
 //!
-//! Whatever breaks, the panel ends with at most one effect, and with exactly one once the hook has succeeded. No hook needs a
-//! person: the panel can always be asked.
+//! Whatever breaks, the panel ends with at most one effect, and with exactly one once the hook has succeeded. The panel can
+//! always be asked; a person is needed only where it says that it failed to make a site, and has one.
 
 use super::*;
 use crate::crash::drive::{self, suite};
+use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_tests::apiscp::SiteSeed;
 
@@ -130,6 +131,11 @@ impl drive::Scene for Scene {
         if self == Self::Unban {
             rig.panel().ban("ssh", ADDRESS);
         }
+    }
+
+    fn person(self, rig: &Rig<ApisCp>) -> Option<Decision> {
+        let made = rig.panel().sites().into_iter().find(|site| site.invoice.as_deref() == Some(INVOICE));
+        made.filter(|_| self == Self::Create).map(|site| Decision::Exists { remote_id: site.name() })
     }
 
     fn assert_at_most_one(self, rig: &Rig<ApisCp>, what: &str) {

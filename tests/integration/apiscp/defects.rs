@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::secrets::{contains, forms, left_behind};
+use billhook::engine::Decision;
 use billhook::store::LogFilter;
 use billhook_tests::apiscp::{ApiKey, Denial, Plan, SiteSeed, Value as Held};
 use billhook_tests::panel::Fault as Broken;
@@ -74,18 +75,31 @@ async fn a_site_whose_making_was_lost_gets_the_password_that_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_was_made_halfway_is_no_success() {
-    let rig = Rig::apiscp();
-    let host = rig.host().await;
-    rig.panel().break_creates(1);
+async fn a_site_that_was_made_halfway_is_no_success_until_a_person_has_looked() {
+    for is_whole in [true, false] {
+        let rig = Rig::apiscp();
+        let host = rig.host().await;
+        rig.panel().break_creates(1);
 
-    let first = send(&host, Hook::Create, body(Hook::Create, SERVICE), "a").await;
+        let asked = send(&host, Hook::Create, body(Hook::Create, SERVICE), "a").await;
 
-    assert_ne!(first.state, State::Succeeded, "{first:#?}");
-    let told = first.fault.as_ref().map(|fault| fault.staff.clone()).unwrap_or_default();
-    assert!(told.contains("mysql"), "the panel's own words are passed on: {first:#?}");
-    assert_eq!(rig.panel().sites().len(), 1);
-    finish(&rig, host).await;
+        assert_eq!(asked.state, State::Attention, "{asked:#?}");
+        let told = asked.fault.as_ref().map(|fault| fault.staff.clone()).unwrap_or_default();
+        assert!(told.contains("mysql") && told.contains("site12"), "the panel's own words are passed on: {told}");
+        let decision = match is_whole {
+            true => Decision::Exists { remote_id: "site12".into() },
+            false => {
+                rig.panel().remove_site(12);
+                Decision::Absent
+            }
+        };
+        host.engine.decide(&asked.id, &decision, "uid 0").await.unwrap();
+        let ended = host.drive(&asked.id).await;
+        assert_eq!(ended.state, State::Succeeded, "{ended:#?}");
+        assert_eq!((rig.panel().sites().len(), site(&rig).is_half), (1, is_whole));
+        assert_eq!(site(&rig).password, secret(&host).await);
+        finish(&rig, host).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +251,7 @@ async fn a_renew_of_a_site_that_is_gone_is_no_success() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_was_not_opened_is_no_link() {
-    for fault in ["null_before_effect", "empty_success", "html_200_after_effect"] {
+    for fault in ["null_before_effect", "false_before_effect", "empty_success", "html_200_after_effect"] {
         let (rig, host) = started().await;
         rig.panel().arm(Plan::on("POST", "admin_hijack", broken(fault)).repeat(100));
 
