@@ -6,7 +6,7 @@ use crate::lifecycle::Switch;
 use crate::panel::{self, Doing, Owned};
 use crate::site::Site;
 use crate::{ApisCp, call, names, status};
-use billhook_plugin_api::schemars::{Schema, json_schema};
+use billhook_plugin_api::schemars::Schema;
 use billhook_plugin_api::{ActionFacts, ActionResult, Change, Cx, Fault, FaultClass};
 use billhook_soap::Param;
 use serde_json::{Value, json};
@@ -35,87 +35,81 @@ const fn changing(name: &'static str, title: &'static str, params: fn() -> Schem
     ActionFacts { name, title, changes: true, params }
 }
 
-fn no_params() -> Schema {
-    json_schema!({ "type": ["object", "null"], "additionalProperties": false })
+/// The schemas are kept as text: what builds them member by member is several times as long.
+fn schema(text: &str) -> Schema {
+    // A text that is none becomes a schema that nothing fits; a test reads all of them.
+    serde_json::from_str(text).unwrap_or_else(|_| false.into())
 }
 
 /// An object of these members, of which some are needed.
-fn object(required: &[&str], properties: Value) -> Schema {
-    json_schema!({
-        "type": "object", "additionalProperties": false, "required": required, "properties": properties,
-    })
+fn object(required: &str, properties: &str) -> Schema {
+    schema(&format!(
+        r#"{{"type":"object","additionalProperties":false,"required":[{required}],"properties":{{{properties}}}}}"#
+    ))
 }
 
-fn text(description: &str) -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": 253, "description": description })
-}
+const MOST: &str = r#""max_sites":{"type":"integer","minimum":1,"maximum":10000,"description":"With more sites than this nothing is changed: the number that billing knows of."}"#;
 
-fn number(least: u32) -> Value {
-    json!({ "type": "integer", "minimum": least, "maximum": 1_000_000 })
-}
-
-fn most() -> Value {
-    json!({
-        "type": "integer", "minimum": 1, "maximum": 10_000,
-        "description": "With more sites than this nothing is changed: the number that billing knows of.",
-    })
+fn no_params() -> Schema {
+    schema(r#"{"type":["object","null"],"additionalProperties":false}"#)
 }
 
 fn sites_params() -> Schema {
     object(
-        &[],
-        json!({
-            "domain": text("Primary or add-on domain."), "invoice": text("Invoice."), "parent_invoice": text("Invoice of the master."),
-            "plan": text("Plan."), "active": { "type": "boolean", "description": "false: only suspended ones." },
-        }),
+        "",
+        r#""domain":{"type":"string","maxLength":253,"description":"Primary or add-on domain."},
+        "invoice":{"type":"string","maxLength":100},
+        "parent_invoice":{"type":"string","maxLength":100,"description":"Invoice of the master."},
+        "plan":{"type":"string","maxLength":100},
+        "active":{"type":"boolean","description":"false: only suspended ones."}"#,
     )
 }
 
 fn plan_params() -> Schema {
-    object(&["plan"], json!({ "plan": text("Name of the plan.") }))
+    object(r#""plan""#, r#""plan":{"type":"string","minLength":1,"maxLength":100}"#)
 }
 
 fn ip_params() -> Schema {
-    object(&["ip"], json!({ "ip": text("IPv4 or IPv6 address.") }))
+    object(r#""ip""#, r#""ip":{"type":"string","maxLength":45,"description":"IPv4 or IPv6 address."}"#)
 }
 
 fn domain_params() -> Schema {
-    object(&["domain"], json!({ "domain": text("New primary domain.") }))
+    object(r#""domain""#, r#""domain":{"type":"string","maxLength":253,"description":"New primary domain."}"#)
 }
 
 fn username_params() -> Schema {
-    object(&["username"], json!({ "username": text("New login name.") }))
+    object(r#""username""#, r#""username":{"type":"string","maxLength":16,"description":"New login name."}"#)
 }
 
 fn join_params() -> Schema {
-    let invoice = json!({ "type": ["string", "null"], "maxLength": 100, "description": "Invoice of the master; null for no group." });
-    object(&["parent_invoice"], json!({ "parent_invoice": invoice }))
-}
-
-fn group_params() -> Schema {
-    object(&["max_sites"], json!({ "max_sites": most() }))
-}
-
-fn group_suspend_params() -> Schema {
-    object(&["max_sites"], json!({ "max_sites": most(), "reason": text("Shown to the customers.") }))
-}
-
-fn group_edit_params() -> Schema {
     object(
-        &["max_sites"],
-        json!({
-            "max_sites": most(), "plan": text("Plan of all."), "disk_gb": number(1), "traffic_gb": number(1),
-            "addon_domains": number(0), "users": number(1), "ssh": { "type": "boolean" },
-        }),
+        r#""parent_invoice""#,
+        r#""parent_invoice":{"type":["string","null"],"maxLength":100,"description":"Invoice of the master; null for no group."}"#,
     )
 }
 
+fn group_params() -> Schema {
+    object(r#""max_sites""#, MOST)
+}
+
+fn group_suspend_params() -> Schema {
+    let reason = r#""reason":{"type":"string","maxLength":200,"description":"Shown to the customers."}"#;
+    object(r#""max_sites""#, &[MOST, reason].join(","))
+}
+
+fn group_edit_params() -> Schema {
+    let more = r#""plan":{"type":"string","minLength":1,"maxLength":100,"description":"Plan of all."},
+        "disk_gb":{"type":"integer","minimum":1,"maximum":1000000},
+        "traffic_gb":{"type":"integer","minimum":1,"maximum":1000000},
+        "addon_domains":{"type":"integer","minimum":0,"maximum":100000},
+        "users":{"type":"integer","minimum":1,"maximum":100000},
+        "ssh":{"type":"boolean"}"#;
+    object(r#""max_sites""#, &[MOST, more].join(","))
+}
+
 fn group_delete_params() -> Schema {
-    let since = json!({
-        "type": "string", "pattern": "^[a-zA-Z0-9 -]{1,40}$",
-        "description": "Only those that have been suspended since then: now, last month, 30 days ago, a Unix time.",
-    });
-    object(&["max_sites"], json!({ "max_sites": most(), "since": since }))
+    let since = r#""since":{"type":"string","pattern":"^[a-zA-Z0-9 -]{1,40}$","description":"Only those that have been suspended since then: now, last month, 30 days ago, a Unix time."}"#;
+    object(r#""max_sites""#, &[MOST, since].join(","))
 }
 
 /// Runs an action on a server.
@@ -271,9 +265,8 @@ fn is_banned<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, ip: &'f str) -> D
 
 async fn unban(cx: &Cx, owned: Owned<'_>, ip: &str) -> Result<ActionResult, Fault> {
     let ip = &checked_ip(ip)?;
-    let is_new = cx
-        .step("unban")
-        .ensure(|send| async move {
+    let is_new = panel::effect(cx, "unban", &|send| {
+        Box::pin(async move {
             let site = owned.read(cx).await?;
             if !is_banned(cx, owned, &site, ip).await? {
                 return Ok(false);
@@ -284,7 +277,8 @@ async fn unban(cx: &Cx, owned: Owned<'_>, ip: &str) -> Result<ActionResult, Faul
             call::accepted(&reply, api::UNBAN)?;
             Ok(true)
         })
-        .await?;
+    })
+    .await?;
     let site = owned.read(cx).await?;
     let is_left = is_banned(cx, owned, &site, ip).await?;
     let change = if is_new { Change::done() } else { Change::noop() };
@@ -445,6 +439,15 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_sites_is_only_ever_deleted() {
+        for name in ["group_edit", "group_suspend", "group_activate"] {
+            let refused = fault(act(&Stage::new().host(), name, json!({ "max_sites": 1, "plan": "pro" })));
+            assert_eq!(refused.class, FaultClass::NotFound, "{name}");
+        }
+        assert!(ok(act(&Stage::new().host(), "group_delete", json!({ "max_sites": 1 }))).change.noop);
+    }
+
+    #[test]
     fn only_the_suspended_are_deleted_where_a_date_is_named() {
         for since in ["now", "30 days ago"] {
             let stage = group();
@@ -539,7 +542,8 @@ mod tests {
     #[test]
     fn every_action_has_a_schema_and_is_known() {
         for facts in ACTIONS {
-            assert_eq!((facts.params)().get("additionalProperties"), Some(&json!(false)), "{}", facts.name);
+            let schema = (facts.params)();
+            assert_eq!(schema.get("additionalProperties"), Some(&json!(false)), "{}", facts.name);
             let ended = act(&group().host(), facts.name, json!({}));
             assert!(!matches!(ended, Ended::Fault(fault) if fault.class == FaultClass::Unsupported), "{}", facts.name);
         }

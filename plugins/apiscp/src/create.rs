@@ -5,7 +5,7 @@
 use crate::panel::Doing;
 use crate::settings::Product;
 use crate::site::Site;
-use crate::{ApisCp, api, call, fault, names, package, password};
+use crate::{ApisCp, api, call, fault, names, package, panel, password};
 use billhook_plugin_api::{Account, Create, Cx, Fault, FaultClass, Secret, Settle};
 use billhook_soap::Param;
 use std::sync::OnceLock;
@@ -24,7 +24,7 @@ struct Order<'a> {
 }
 
 /// Makes the site and gives the login.
-pub async fn run(panel: &ApisCp, cx: &Cx, request: Create<Product>) -> Result<Account, Fault> {
+pub async fn run(provider: &ApisCp, cx: &Cx, request: Create<Product>) -> Result<Account, Fault> {
     let Create { service, client, product, password } = request;
     product.check()?;
     let email = client.email.trim();
@@ -33,8 +33,9 @@ pub async fn run(panel: &ApisCp, cx: &Cx, request: Create<Product>) -> Result<Ac
     }
     let domain = names::domain(service.domain.as_deref().unwrap_or_default())?;
     let user = names::username(&service, &domain)?;
-    let invoice = names::invoice(&panel.invoice_prefix, &service);
-    let order = Order { panel, product: &product, domain, user, email, invoice, failure: OnceLock::new() };
+    let invoice = names::invoice(&provider.invoice_prefix, &service);
+    let failure = OnceLock::new();
+    let order = Order { panel: provider, product: &product, domain, user, email, invoice, failure };
     let password = password::chosen_or_made(cx, password).await?;
 
     cx.progress(20, "making the site");
@@ -45,13 +46,15 @@ pub async fn run(panel: &ApisCp, cx: &Cx, request: Create<Product>) -> Result<Ac
         // Whoever made it and however far that came: the password that is told must be the one that holds.
         cx.progress(70, "the site is there; setting its password");
         let (order, password, id) = (&order, &password, &id);
-        cx.step("credentials")
-            .ensure(|send| async move {
+        panel::effect(cx, "credentials", &|send| {
+            Box::pin(async move {
                 let site = order.ours(cx).await?.ok_or_else(|| Fault::not_found(format!("{id} is gone again")))?;
                 let (operation, request) = password::request(order.panel, &site, password)?;
-                call::accepted(&send.call(request).await?, operation)
+                call::accepted(&send.call(request).await?, operation)?;
+                Ok(true)
             })
-            .await?;
+        })
+        .await?;
     }
 
     cx.progress(90, "reading the site back");

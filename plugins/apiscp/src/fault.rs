@@ -114,7 +114,11 @@ pub fn of_status(reply: &Reply) -> Option<Fault> {
             "the panel does not accept the key; it locks this host out after 20 refusals: correct the key, then test",
         )
         .refused(),
-        403 => Fault::new(FaultClass::Permission, "the panel refuses the key, or this host's address").refused(),
+        403 => {
+            let fault = Fault::new(FaultClass::Permission, "the panel refuses the key, or this host's address");
+            // A page may have been put in the place of the panel's answer.
+            if reply.body.iter().all(u8::is_ascii_whitespace) { fault.refused() } else { fault }
+        }
         404 => Fault::invalid_input(
             "the panel has no SOAP service at this address: check the base URL and its port, and [soap] enabled there",
         ),
@@ -207,6 +211,8 @@ mod tests {
     #[test]
     fn every_status_has_one_class() {
         use FaultClass as C;
+        let page = Reply { status: 403, headers: vec![], body: b"<html>".to_vec(), retry_after_ms: None };
+        assert!(of_status(&page).is_some_and(|fault| !fault.refused));
         for (statuses, expected) in [
             (&[200, 202, 500][..], None),
             (&[401], Some((C::Auth, true))),

@@ -7,8 +7,8 @@ use crate::lifecycle::Switch;
 use crate::names;
 use crate::panel::Doing;
 use crate::site::{LIMITS, Site};
-use crate::{ApisCp, api, call, package};
-use billhook_plugin_api::{Cx, Fault, Request, Time, every, within};
+use crate::{ApisCp, api, call, package, panel};
+use billhook_plugin_api::{Cx, Fault, Request, SendHandle, Time, every, within};
 use billhook_soap::Param;
 use serde_json::{Value, json};
 
@@ -80,26 +80,31 @@ impl<'a> Group<'a> {
     }
 
     fn step<'f>(&'f self, cx: &'f Cx, deed: &'f Deed<'f>, max: u64) -> Doing<'f, bool> {
-        Box::pin(cx.step("group").ensure(move |send| async move {
-            let sites = self.sites(cx, LIMITS).await?;
-            let touched: Vec<&Site> = sites.iter().filter(|site| deed.touches(site)).collect();
-            if touched.iter().all(|site| deed.is_done(site)) {
-                return Ok(false);
-            }
-            let names: Vec<String> = touched.iter().take(MAX_SHOWN).map(|site| site.label()).collect();
-            cx.note(format!("touches {} sites: {}", touched.len(), names.join(", ")));
-            if touched.len() as u64 > max {
-                return Err(Fault::invalid_input(format!(
-                    "the group {} has {} sites, and max_sites is {max}: see the action group_sites",
-                    self.invoice,
-                    touched.len(),
-                ))
-                .refused());
-            }
-            let (operation, request) = deed.request(self.panel, self.invoice)?;
-            call::accepted(&send.call(request).await?, operation)?;
-            Ok(true)
-        }))
+        Box::pin(async move { panel::effect(cx, "group", &|send| Box::pin(self.once(cx, deed, max, send))).await })
+    }
+
+    async fn once(&self, cx: &Cx, deed: &Deed<'_>, max: u64, send: SendHandle) -> Result<bool, Fault> {
+        let sites = self.sites(cx, LIMITS).await?;
+        if sites.is_empty() && !matches!(deed, Deed::Delete { .. }) {
+            return Err(Fault::not_found(format!("the panel has no site of the group {}", self.invoice)));
+        }
+        let touched: Vec<&Site> = sites.iter().filter(|site| deed.touches(site)).collect();
+        if touched.iter().all(|site| deed.is_done(site)) {
+            return Ok(false);
+        }
+        let names: Vec<String> = touched.iter().take(MAX_SHOWN).map(|site| site.label()).collect();
+        cx.note(format!("touches {} sites: {}", touched.len(), names.join(", ")));
+        if touched.len() as u64 > max {
+            return Err(Fault::invalid_input(format!(
+                "the group {} has {} sites, and max_sites is {max}: see the action group_sites",
+                self.invoice,
+                touched.len(),
+            ))
+            .refused());
+        }
+        let (operation, request) = deed.request(self.panel, self.invoice)?;
+        call::accepted(&send.call(request).await?, operation)?;
+        Ok(true)
     }
 }
 

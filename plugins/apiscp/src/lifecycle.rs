@@ -83,17 +83,18 @@ pub async fn terminate(panel: &ApisCp, cx: &Cx, request: Terminate<Product>) -> 
     }
     cx.progress(10, "deleting the site");
     // Ids may be given again, so that a late second sending could meet a stranger: the whole settle time is waited out.
-    cx.step("delete")
-        .ensure(|send| async move {
-            let Some(site) = owned.find(cx, &[]).await? else { return Ok(()) };
+    panel::effect(cx, "delete", &|send| {
+        Box::pin(async move {
+            let Some(site) = owned.find(cx, &[]).await? else { return Ok(false) };
             let flags = vec![("force".to_owned(), Param::Bool(true))];
             let reply = send.call(owned.panel.caller.delete(&site.key, flags)?).await?;
             match call::accepted(&reply, api::DELETE) {
-                Err(fault) if panel::is_gone(&fault) => Ok(()),
-                other => other,
+                Err(fault) if panel::is_gone(&fault) => Ok(true),
+                other => other.map(|()| true),
             }
         })
-        .await?;
+    })
+    .await?;
 
     cx.progress(50, "waiting until the panel has deleted it");
     // Not skipped even if it is gone at once: a later run would then not come to a wait that an earlier one began.
@@ -114,17 +115,19 @@ pub async fn terminate(panel: &ApisCp, cx: &Cx, request: Terminate<Product>) -> 
 /// Suspends the site and says when the panel's own clean-up will delete it.
 async fn hold(cx: &Cx, owned: Owned<'_>) -> Result<Ended, Fault> {
     cx.progress(10, "suspending the site until the panel deletes it");
-    cx.step("hold")
-        .ensure(|send| async move {
-            let Some(site) = owned.find(cx, &[]).await? else { return Ok(()) };
+    panel::effect(cx, "hold", &|send| {
+        Box::pin(async move {
+            let Some(site) = owned.find(cx, &[]).await? else { return Ok(false) };
             let off = Switch::Off(Some("terminated"));
             if off.is_so(&site) {
-                return Ok(());
+                return Ok(false);
             }
             let (operation, request) = off.request(owned.panel, &site.key)?;
-            call::accepted(&send.call(request).await?, operation)
+            call::accepted(&send.call(request).await?, operation)?;
+            Ok(true)
         })
-        .await?;
+    })
+    .await?;
     let kept_ms = u64::from(owned.product.retain_days) * DAY_MS;
     let ends_at = cx.step("ends_at").record(|| async move { Ok(cx.now().await? + kept_ms) }).await?;
     Ok(match owned.find(cx, &[]).await? {

@@ -5,7 +5,7 @@ use crate::names;
 use crate::settings::Product;
 use crate::site::{self, Site};
 use crate::{api, call};
-use billhook_plugin_api::{Cx, Fault, FaultClass, Request, Secret, Service};
+use billhook_plugin_api::{Cx, Fault, FaultClass, Request, Secret, SendHandle, Service};
 use billhook_soap::{Node, Param, ReadError};
 use std::pin::Pin;
 
@@ -186,6 +186,15 @@ impl<'a> Owned<'a> {
 /// What a look at the site says is to be sent; nothing, if it is so already.
 pub type Next<'a> = &'a (dyn Fn(&Site) -> Result<Option<Request>, Fault> + Send + Sync);
 
+/// What a step does: looks, and sends what is needed. Whether it sent anything.
+pub type Work<'a> = &'a (dyn Fn(SendHandle) -> Doing<'a, bool> + Send + Sync);
+
+/// A step that looks before it sends, and in doubt looks again. All of them are one here: a step's conversation with the
+/// host is long, and would be there once for each of them.
+pub fn effect<'f>(cx: &'f Cx, step: &'static str, work: Work<'f>) -> Doing<'f, bool> {
+    Box::pin(cx.step(step).ensure(move |send| work(send)))
+}
+
 /// The step of a change that sets a state of the site: it looks, and sends what is needed for it. In doubt it looks
 /// again, and what is sent a second time sets the same. Whether anything was sent.
 pub fn adjust<'f>(
@@ -196,9 +205,14 @@ pub fn adjust<'f>(
     more: &'f [&'f str],
     next: Next<'f>,
 ) -> Doing<'f, bool> {
-    Box::pin(cx.step(step).ensure(move |send| async move {
-        let Some(request) = next(&owned.read_with(cx, more).await?)? else { return Ok(false) };
-        call::accepted(&send.call(request).await?, operation)?;
-        Ok(true)
-    }))
+    Box::pin(async move {
+        effect(cx, step, &|send| {
+            Box::pin(async move {
+                let Some(request) = next(&owned.read_with(cx, more).await?)? else { return Ok(false) };
+                call::accepted(&send.call(request).await?, operation)?;
+                Ok(true)
+            })
+        })
+        .await
+    })
 }

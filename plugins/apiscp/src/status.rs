@@ -86,8 +86,8 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
         measures.push(Measure {
             name: "disk".into(),
             // The panel counts in units of 1024 bytes.
-            used: bytes(*used, 1_024.0),
-            limit: limit(storage.get("qhard").or(storage.get("qsoft")), 1_024.0),
+            used: used.saturating_mul(1_024),
+            limit: limit(storage.get("qhard").or(storage.get("qsoft")), 1_024),
             unit: "bytes".into(),
             period: None,
         });
@@ -95,8 +95,8 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     if let Some(used) = storage.get("fused") {
         measures.push(Measure {
             name: "files".into(),
-            used: bytes(*used, 1.0),
-            limit: limit(storage.get("fhard").or(storage.get("fsoft")), 1.0),
+            used: *used,
+            limit: limit(storage.get("fhard").or(storage.get("fsoft")), 1),
             unit: "count".into(),
             period: None,
         });
@@ -105,8 +105,8 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     if let Some(used) = traffic.get("sum") {
         measures.push(Measure {
             name: "traffic".into(),
-            used: bytes(*used, 1.0),
-            limit: limit(traffic.get("threshold"), 1.0),
+            used: *used,
+            limit: limit(traffic.get("threshold"), 1),
             unit: "bytes".into(),
             period: Some("month".into()),
         });
@@ -114,7 +114,8 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     Ok(UsageReport { measures })
 }
 
-type Numbers = BTreeMap<String, f64>;
+/// What the panel measured, in whole units; what is below zero is 0.
+type Numbers = BTreeMap<String, u64>;
 
 /// The numbers of one kind of usage; none where the panel has none of this site.
 fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str) -> Doing<'f, Numbers> {
@@ -128,19 +129,37 @@ fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str
             let (of, name) = key.rsplit_once('.')?;
             (of == site.key || of == site.domain).then(|| name.to_owned())
         };
-        let numbers = all.iter().filter_map(|(key, text)| Some((of_site(key)?, text.parse().ok()?)));
-        Ok(numbers.filter(|(_, number): &(String, f64)| number.is_finite()).collect())
+        Ok(all.iter().filter_map(|(key, text)| Some((of_site(key)?, whole(text)?))).collect())
     })
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast goes to the nearest end")]
-fn bytes(number: f64, unit: f64) -> u64 {
-    (number * unit) as u64
+/// A number as PHP writes it (`15000000000`, `0.5`, `1.5E+25`), without its fraction. Below zero it is 0, and what is too large is
+/// the largest.
+fn whole(text: &str) -> Option<u64> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (is_negative, digits) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (before, after) = digits.split_once('.').unwrap_or((digits, ""));
+    if before.is_empty() || !before.bytes().chain(after.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if is_negative {
+        return Some(0);
+    }
+    let places = i64::try_from(before.len()).ok()? + i64::from(exponent);
+    let places = usize::try_from(places).unwrap_or_default().min(40);
+    let all = before.bytes().chain(after.bytes()).chain(std::iter::repeat(b'0')).take(places);
+    Some(all.fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
 /// No limit, 0 and less are no limit.
-fn limit(number: Option<&f64>, unit: f64) -> Option<u64> {
-    number.map(|number| bytes(*number, unit)).filter(|limit| *limit > 0)
+fn limit(number: Option<&u64>, unit: u64) -> Option<u64> {
+    number.map(|number| number.saturating_mul(unit)).filter(|limit| *limit > 0)
 }
 
 /// All sites of the server.
@@ -288,6 +307,33 @@ mod tests {
             let is_asked_as_site = stage::operation(&request) == "auth_inactive_reason";
             assert_eq!(!request.cookies.is_empty(), is_asked_as_site, "{}", stage::operation(&request));
             assert!(request.query.iter().any(|(name, _)| name == "authkey"), "the key is sent all the same");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_php_writes_them() {
+        for (text, expected) in [
+            ("15000000000", Some(15_000_000_000)),
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("12.9", Some(12)),
+            ("0.1", Some(0)),
+            ("1.5E+3", Some(1_500)),
+            ("1.5E+10", Some(15_000_000_000)),
+            ("1.2345e2", Some(123)),
+            ("5E-1", Some(0)),
+            ("1.5E+25", Some(u64::MAX)),
+            ("1E+999999999", Some(u64::MAX)),
+            ("0E+99", Some(0)),
+            ("-7", Some(0)),
+            ("", None),
+            ("x", None),
+            ("1.2.3", None),
+            ("INF", None),
+            ("1E", None),
+            ("E5", None),
+        ] {
+            assert_eq!(whole(text), expected, "{text}");
         }
     }
 
