@@ -8,7 +8,6 @@ use crate::site::Site;
 use crate::{ApisCp, api, call, fault, names, package, panel, password};
 use billhook_plugin_api::{Account, Create, Cx, Fault, FaultClass, Secret, Settle};
 use billhook_soap::Param;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A site to be made, or made by an earlier run.
@@ -19,8 +18,6 @@ struct Order<'a> {
     user: String,
     email: &'a str,
     invoice: String,
-    /// What the panel said when it failed in this run, and had a site all the same.
-    failure: OnceLock<Fault>,
 }
 
 /// Makes the site and gives the login.
@@ -34,8 +31,7 @@ pub async fn run(provider: &ApisCp, cx: &Cx, request: Create<Product>) -> Result
     let domain = names::domain(service.domain.as_deref().unwrap_or_default())?;
     let user = names::username(&service, &domain)?;
     let invoice = names::invoice(&provider.invoice_prefix, &service);
-    let failure = OnceLock::new();
-    let order = Order { panel: provider, product: &product, domain, user, email, invoice, failure };
+    let order = Order { panel: provider, product: &product, domain, user, email, invoice };
     let password = password::chosen_or_made(cx, password).await?;
 
     cx.progress(20, "making the site");
@@ -71,8 +67,7 @@ impl Order<'_> {
         let settle = Settle { refuses_twice: true, ..Settle::default() };
         Box::pin(cx.step("site").settle(settle).remote_id().ensure(move |send| async move {
             if let Some(site) = self.ours(cx).await? {
-                // A look in the same run, after the failure below.
-                return self.failure.get().map_or(Ok(site.key), |failure| Err(failure.clone()));
+                return Ok(site.key);
             }
             self.free(cx).await?;
             let request = self.request(password)?;
@@ -85,10 +80,10 @@ impl Order<'_> {
                         None => Err(fault),
                     };
                 }
-                // It says that it failed. If there is a site all the same, nobody but a person can tell what of it is missing.
+                // It says that it failed. If there is a site all the same, only a person can tell what of it is missing.
                 Err(fault) if fault.code.as_deref() == Some(fault::FAILED) => {
                     return Err(match self.ours(cx).await? {
-                        Some(site) => self.failure.get_or_init(|| half_made(&site, &fault)).clone(),
+                        Some(site) => half_made(&site, &fault),
                         None => fault,
                     });
                 }
@@ -174,14 +169,15 @@ impl Order<'_> {
     }
 }
 
-/// A class that is not tried again by itself: the step is in doubt, and so a person is asked.
+/// Ends the operation. Left in doubt, a look would find the site and call it made; so the step counts as not done, although
+/// there is something, and the text says what to do with it.
 fn half_made(site: &Site, fault: &Fault) -> Fault {
     let text = format!(
-        "{} is on the panel, but {}: look whether it is whole, and say that it exists; or delete it there and run again",
+        "{} is there, but {}: look on the panel whether it is whole; a repeat takes it as it is, so delete it there if not",
         site.label(),
         fault.staff,
     );
-    Fault::new(FaultClass::AlreadyExists, text).with_code(fault::FAILED)
+    Fault::new(FaultClass::AlreadyExists, text).with_code(fault::FAILED).refused()
 }
 
 #[cfg(test)]
@@ -236,10 +232,10 @@ mod tests {
 
             let mut ended = to_end(|| run(&host, json!({})));
             if matches!(how, Break::False { done: true } | Break::Fault { done: true, .. }) {
-                // A person is asked, finds it whole, and lets it go on.
-                let asked = fault(ended);
-                assert_eq!((asked.class, asked.refused), (FaultClass::AlreadyExists, false), "{how:?}");
-                assert!(asked.staff.contains("site12") && asked.staff.contains("panel"), "{asked}");
+                // A person finds it whole, and repeats the order.
+                let failed = fault(ended);
+                assert_eq!((failed.class, failed.refused), (FaultClass::AlreadyExists, true), "{how:?}");
+                assert!(failed.staff.contains("site12") && failed.staff.contains("panel"), "{failed}");
                 ended = to_end(|| run(&host, json!({})));
             }
             let account = ok(ended);
