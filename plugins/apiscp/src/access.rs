@@ -99,9 +99,12 @@ mod tests {
 
     #[test]
     fn no_session_is_no_link() {
+        for how in [Break::Null { done: false }, Break::False { done: false }] {
+            let stage = Stage::with_site();
+            stage.breaks("admin_hijack", how);
+            assert_eq!(fault(link(&stage.host(), json!({}))).class, FaultClass::PanelBug, "{how:?}");
+        }
         let stage = Stage::with_site();
-        stage.breaks("admin_hijack", Break::Null { done: false });
-        assert_eq!(fault(link(&stage.host(), json!({}))).class, FaultClass::PanelBug);
 
         let request = Login { service: stage::service(), product: stage::product(json!({})) };
         let bare = stage::provider_with(json!({ "api_key": "k" }));

@@ -5,7 +5,7 @@
 use crate::panel::Doing;
 use crate::settings::Product;
 use crate::site::Site;
-use crate::{ApisCp, api, call, names, package, panel, password};
+use crate::{ApisCp, api, call, fault, names, package, panel, password};
 use billhook_plugin_api::{Account, Create, Cx, Fault, FaultClass, Secret, Settle};
 use billhook_soap::Param;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +79,13 @@ impl Order<'_> {
                         Some(site) => Ok(site.key),
                         None => Err(fault),
                     };
+                }
+                // It says that it failed. If there is a site all the same, only a person can tell what of it is missing.
+                Err(fault) if fault.code.as_deref() == Some(fault::FAILED) => {
+                    return Err(match self.ours(cx).await? {
+                        Some(site) => half_made(&site, &fault),
+                        None => fault,
+                    });
                 }
                 Err(fault) => return Err(fault),
             }
@@ -162,6 +169,17 @@ impl Order<'_> {
     }
 }
 
+/// Ends the operation. Left in doubt, a look would find the site and call it made; so the step counts as not done, although
+/// there is something, and the text says what to do with it.
+fn half_made(site: &Site, fault: &Fault) -> Fault {
+    let text = format!(
+        "{} is there, but {}: look on the panel whether it is whole; a repeat takes it as it is, so delete it there if not",
+        site.label(),
+        fault.staff,
+    );
+    Fault::new(FaultClass::AlreadyExists, text).with_code(fault::FAILED).refused()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,7 +230,15 @@ mod tests {
             stage.breaks("admin_add_site", how);
             let host = stage.host();
 
-            let account = ok(to_end(|| run(&host, json!({}))));
+            let mut ended = to_end(|| run(&host, json!({})));
+            if matches!(how, Break::False { done: true } | Break::Fault { done: true, .. }) {
+                // A person finds it whole, and repeats the order.
+                let failed = fault(ended);
+                assert_eq!((failed.class, failed.refused), (FaultClass::AlreadyExists, true), "{how:?}");
+                assert!(failed.staff.contains("site12") && failed.staff.contains("panel"), "{failed}");
+                ended = to_end(|| run(&host, json!({})));
+            }
+            let account = ok(ended);
 
             assert_eq!(account.remote_id, "site12", "{how:?}");
             assert_eq!(stage.world().sites.len(), 1, "{how:?}");

@@ -79,11 +79,15 @@ const TABLE: &[Row] = &[
         true,
         "the panel refused the input",
     ),
+    row(&["failed to read response"], FaultClass::InDoubt, false, "the panel lost its own answer"),
     row(&["demo mode", "demo account"], FaultClass::Permission, true, "the panel is a demonstration"),
 ];
 
 /// The code of a fault by which the panel says that it knows no such user, in whatever order it says so.
 pub const NO_SUCH_USER: &str = "no_such_user";
+
+/// The code of a fault by which the panel says that it failed, in whatever words, or that it did without one.
+pub const FAILED: &str = "failed";
 
 /// The fault that the panel's own fault stands for.
 pub fn of_panel(fault: &billhook_soap::Fault) -> Fault {
@@ -94,7 +98,7 @@ pub fn of_panel(fault: &billhook_soap::Fault) -> Fault {
             .refused();
     }
     let Some(row) = TABLE.iter().find(|row| row.fragments.iter().any(|part| said.contains(part))) else {
-        return told(FaultClass::PanelBug, "the panel failed", &fault.text).with_code(shortened(&fault.code));
+        return told(FaultClass::PanelBug, "the panel failed", &fault.text).with_code(FAILED);
     };
     let found = told(row.class, row.text, &fault.text).with_code(shortened(&fault.code));
     if row.is_proven { found.refused() } else { found }
@@ -148,6 +152,7 @@ pub fn null(operation: &str) -> Fault {
 /// A change that was answered with false, and no word why.
 pub fn refused_silently(operation: &str) -> Fault {
     Fault::panel_bug(format!("the panel answered {operation} with false, and does not say why: see the panel's log"))
+        .with_code(FAILED)
 }
 
 fn told(class: FaultClass, what: &str, text: &str) -> Fault {
@@ -195,6 +200,7 @@ mod tests {
             ("admin_x is not a valid method", (C::Unsupported, true)),
             ("IP address may not be specified if site admin", (C::Unsupported, true)),
             ("f(): Argument #3 ($opts) must be of type array, null given", (C::PluginBug, true)),
+            ("failed to read response", (C::InDoubt, false)),
             ("something new", (C::PanelBug, false)),
             ("", (C::PanelBug, false)),
         ] {

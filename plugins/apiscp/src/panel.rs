@@ -12,6 +12,9 @@ use std::pin::Pin;
 /// How often a read is sent in all when the panel answers it with null, as it does now and then.
 const MAX_ASKED: usize = 5;
 
+/// Shorter than any name of a session, and longer than the words that are none.
+const MIN_SESSION: usize = 8;
+
 /// Something under way that hides what it is. What many hooks await is compiled once this way, and not into each of
 /// them.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -88,7 +91,8 @@ impl ApisCp {
         Box::pin(async move {
             let request = self.caller.hijack(&site.key, site.admin_user.as_deref(), gate)?;
             let id = call::read(&cx.sign_in(request).await?, api::HIJACK, api::text)?.unwrap_or_default();
-            if id.is_empty() {
+            // An error that nobody tells of comes as `false`, which is a text as well.
+            if id.len() < MIN_SESSION || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
                 return Err(Fault::panel_bug(format!("the panel opened no session for {}", site.label())));
             }
             cx.secret(&id).await?;

@@ -74,18 +74,23 @@ async fn a_site_whose_making_was_lost_gets_the_password_that_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_was_made_halfway_is_no_success() {
-    let rig = Rig::apiscp();
-    let host = rig.host().await;
-    rig.panel().break_creates(1);
+async fn a_site_that_was_made_halfway_is_no_success_before_a_person_has_looked() {
+    for is_whole in [true, false] {
+        let rig = Rig::apiscp();
+        let host = rig.host().await;
+        rig.panel().break_creates(1);
 
-    let first = send(&host, Hook::Create, body(Hook::Create, SERVICE), "a").await;
+        let fault = refused(&host, Hook::Create, body(Hook::Create, SERVICE), "a").await;
 
-    assert_ne!(first.state, State::Succeeded, "{first:#?}");
-    let told = first.fault.as_ref().map(|fault| fault.staff.clone()).unwrap_or_default();
-    assert!(told.contains("mysql"), "the panel's own words are passed on: {first:#?}");
-    assert_eq!(rig.panel().sites().len(), 1);
-    finish(&rig, host).await;
+        assert!(fault.staff.contains("mysql") && fault.staff.contains("site12"), "the panel's own words: {fault:?}");
+        if !is_whole {
+            rig.panel().remove_site(12);
+        }
+        run(&host, Hook::Create, body(Hook::Create, SERVICE), "a").await;
+        assert_eq!((rig.panel().sites().len(), site(&rig).is_half), (1, is_whole));
+        assert_eq!(site(&rig).password, secret(&host).await);
+        finish(&rig, host).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +242,7 @@ async fn a_renew_of_a_site_that_is_gone_is_no_success() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_was_not_opened_is_no_link() {
-    for fault in ["null_before_effect", "empty_success", "html_200_after_effect"] {
+    for fault in ["null_before_effect", "false_before_effect", "empty_success", "html_200_after_effect"] {
         let (rig, host) = started().await;
         rig.panel().arm(Plan::on("POST", "admin_hijack", broken(fault)).repeat(100));
 

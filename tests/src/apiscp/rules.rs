@@ -71,6 +71,12 @@ pub(super) fn name_of(request: &Request) -> String {
 /// Inspects a request.
 pub(super) fn inspect(world: &World, request: &Request) -> Inspection<Asked> {
     let mut bugs = Vec::new();
+    // Who wants to know what may be asked shows no key for it.
+    if request.target.split('?').next() == Some(WSDL) {
+        let is_there = world.knobs.soap;
+        let result = if is_there { Ok(Asked::Wsdl) } else { Err(Answer::html(404)) };
+        return Inspection { result, violations: bugs, is_authentic: false };
+    }
     let key = authenticate(world, request, &mut bugs);
     let is_authentic = key.is_ok();
     let result = key.and_then(|key| pass(world, request, &key, &mut bugs));
@@ -117,9 +123,6 @@ fn authenticate(world: &World, request: &Request, bugs: &mut Vec<String>) -> Res
 }
 
 fn pass(world: &World, request: &Request, key: &ApiKey, bugs: &mut Vec<String>) -> Result<Asked, Answer> {
-    if request.target.split('?').next() == Some(WSDL) {
-        return Ok(Asked::Wsdl);
-    }
     if request.method != "POST" {
         bugs.push("not a POST".into());
         return Err(fault("Client", "Bad Request"));
