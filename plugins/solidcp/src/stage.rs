@@ -384,7 +384,6 @@ impl World {
     }
 
     /// What an operation answers; `None` is null.
-    #[expect(clippy::too_many_lines, reason = "one arm for each operation of the panel")]
     fn result(&mut self, operation: &str, call: Node<'_>) -> Result<Option<String>, String> {
         let int = |name: &str| call.child(name).unwrap().i64().unwrap();
         let text = |name: &str| call.child(name).unwrap().text().unwrap().to_owned();
