@@ -7,6 +7,7 @@ use billhook_plugin_api::Hook;
 use billhook_tests::harness::{Host, Provider, Rig, body};
 use billhook_tests::panel::{Call, Fault, Plan, World};
 use futures_util::StreamExt as _;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
@@ -31,6 +32,11 @@ pub trait Scene: Copy + Debug + Send + Sync + 'static {
 
     /// Which hook is broken.
     fn hook(self) -> Hook;
+
+    /// What the platform sends.
+    fn body(self) -> Value {
+        body(self.hook(), SERVICE)
+    }
 
     /// What has happened to the service by then.
     fn before(self) -> &'static [Hook];
@@ -89,7 +95,10 @@ pub async fn suite<S: Scene>(scene: S) {
 async fn score<S: Scene>(scene: S) -> Vec<Call<EffectOf<S>>> {
     let (rig, host) = stage(scene).await;
     let before = rig.panel().ledger().len();
-    let done = host.run(scene.hook(), SERVICE).await;
+    let done = match host.send(scene.hook(), scene.body()).await {
+        Ok(id) => host.drive(&id).await,
+        Err(problem) => panic!("{scene:?}: refused: {problem}"),
+    };
     assert_eq!(done.state, State::Succeeded, "{scene:?}: {done:#?}\n{}", trace(&rig));
     assert_sound(scene, &rig, "healthy");
     scene.assert_done(&rig, &service(&host).await, "healthy");
@@ -117,7 +126,7 @@ async fn case<S: Scene>(scene: S, n: u32, name: String, fault: Fault) -> String 
     let hook = scene.hook();
     let mut states = Vec::new();
     for _ in 0..REPEATS {
-        let id = match host.send_with(hook, body(hook, SERVICE), Some(KEY)).await {
+        let id = match host.send_with(hook, scene.body(), Some(KEY)).await {
             Ok(id) => id,
             Err(problem) => panic!("{what}: refused: {problem}"),
         };
