@@ -1,13 +1,14 @@
 //! The crash suite over SolidCP: users and spaces carry names of ours, machines are one to a space, and every job goes on
 //! after its answer, or without one.
 
-use crate::crash::drive::{self, suite};
+use crate::crash::drive::{self, SERVICE, suite};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
-use billhook_tests::harness::{Rig, Setup};
+use billhook_tests::harness::{Rig, Setup, body};
 use billhook_tests::panel::EffectTiming;
 use billhook_tests::solidcp::{Call, Effect, Fault, Power, SolidCp};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longer than the panel takes for a user to go, which nobody waits for.
@@ -25,6 +26,8 @@ enum Scene {
     Terminate,
     /// Of a suspended service.
     TerminateSuspended,
+    ChangePackage,
+    OrderAddons,
     ChangePassword,
     Reboot,
     Shutdown,
@@ -49,6 +52,12 @@ impl Scene {
                 (|effect| matches!(effect, Effect::SpaceDeleted(_)), 1),
                 (|effect| matches!(effect, Effect::UserDeleted(_)), 1),
             ],
+            // What sets the same may be set again.
+            Self::ChangePackage => &[
+                (|effect| matches!(effect, Effect::SpaceChanged(_)), 1 + 3),
+                (|effect| matches!(effect, Effect::MachineChanged(_)), 3),
+            ],
+            Self::OrderAddons => &[(|effect| matches!(effect, Effect::AddonAdded(_)), 1)],
             // What was lost is sent again and sets the same.
             Self::ChangePassword => &[(|effect| matches!(effect, Effect::GuestPassword(_)), 3)],
             Self::Reboot => &[(|effect| matches!(effect, Effect::Powered(..)), 1)],
@@ -66,6 +75,8 @@ impl Scene {
             Self::Suspend => panel.spaces().iter().all(|space| space.status == 2),
             Self::Unsuspend => panel.spaces().iter().all(|space| space.status == 1),
             Self::Terminate | Self::TerminateSuspended => panel.spaces().is_empty(),
+            Self::ChangePackage => panel.machines().iter().all(|machine| machine.ram_mb == 8192),
+            Self::OrderAddons => panel.spaces().iter().all(|space| !space.addons.is_empty()),
             Self::ChangePassword => has(|effect| matches!(effect, Effect::GuestPassword(_))),
             Self::Reboot => has(|effect| matches!(effect, Effect::Powered(_, Power::Rebooted))),
             Self::Shutdown => has(|effect| matches!(effect, Effect::Powered(_, Power::ShutDown))),
@@ -83,10 +94,23 @@ impl drive::Scene for Scene {
             Self::Suspend => Hook::Suspend,
             Self::Unsuspend => Hook::Unsuspend,
             Self::Terminate | Self::TerminateSuspended => Hook::Terminate,
+            Self::ChangePackage => Hook::ChangePackage,
+            Self::OrderAddons => Hook::OrderAddons,
             Self::ChangePassword => Hook::ChangePassword,
             Self::Reboot | Self::Shutdown => Hook::Power,
             Self::Reinstall => Hook::Reinstall,
         }
+    }
+
+    fn body(self) -> Value {
+        let mut body = body(self.hook(), SERVICE);
+        match self {
+            Self::ChangePackage => body["product"] = json!({ "id": "vps-large" }),
+            Self::OrderAddons => body["addons"] = json!([{ "id": "31", "quantity": 1 }]),
+            Self::Shutdown => body["power"] = json!("shutdown"),
+            _ => {}
+        }
+        body
     }
 
     fn before(self) -> &'static [Hook] {
@@ -151,6 +175,8 @@ impl drive::Scene for Scene {
                 let known = service.secrets.get("root_password").map(|secret| secret.expose().clone());
                 assert_eq!(known.as_ref(), Some(&machine.password), "{what}");
                 assert_eq!(machine.is_running, !matches!(self, Self::Suspend | Self::Shutdown), "{what}: {machine:?}");
+                let plan = if self == Self::ChangePackage { (12, 4, 8192) } else { (11, 2, 4096) };
+                assert_eq!((space.plan_id, machine.cores, machine.ram_mb), plan, "{what}");
                 assert!(self.is_done(rig), "{what}");
             }
         }
@@ -174,6 +200,8 @@ suites! {
     an_unsuspend_broken_anywhere_unsuspends: Unsuspend,
     a_terminate_broken_anywhere_leaves_nothing: Terminate,
     a_terminate_of_the_suspended_broken_anywhere_leaves_nothing: TerminateSuspended,
+    a_change_of_package_broken_anywhere_changes_space_and_machine: ChangePackage,
+    an_add_on_broken_anywhere_is_bought_once: OrderAddons,
     a_password_broken_anywhere_is_the_one_that_is_known: ChangePassword,
     a_reboot_broken_anywhere_boots_once: Reboot,
     a_shutdown_broken_anywhere_is_off: Shutdown,

@@ -173,6 +173,11 @@ pub async fn order_addons(cx: &Cx, owned: Owned<'_>, addons: &[Addon]) -> Result
             .scope(ADDRESSES)
             .given(move || async move {
                 owned.active(cx).await?;
+                // The panel answers to an unknown one with an exception, which says nothing of what was done.
+                let found = packages::is_addon_reply(&panel::ask(cx, packages::is_addon(plan)).await?)?;
+                if found != Some(true) {
+                    return Err(Fault::invalid_input(format!("the panel has no add-on plan {plan}")));
+                }
                 Ok(list().await?.iter().map(|addon| addon.id).collect::<Vec<i64>>())
             })
             .find(move |before: Vec<i64>| async move {
@@ -306,6 +311,10 @@ mod tests {
             assert_eq!(ok(to_end(|| order(&host, "90"))), Change::done());
             assert_eq!(stage.world().addons.len(), 2, "{how:?}");
         }
-        assert_eq!(fault(order(&Stage::with_machine().host(), "disk")).class, FaultClass::InvalidInput);
+        for unknown in ["disk", "91"] {
+            let host = Stage::with_machine().host();
+            assert_eq!(fault(order(&host, unknown)).class, FaultClass::InvalidInput, "{unknown}");
+            assert!(changes(&host).is_empty(), "{unknown}");
+        }
     }
 }

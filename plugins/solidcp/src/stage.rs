@@ -449,6 +449,10 @@ impl World {
                 }
                 Ok(Some(data_set(&rows)))
             }
+            "GetHostingPlan" => Ok(match int("planId") {
+                90 => Some("<PlanId>90</PlanId><IsAddon>true</IsAddon>".into()),
+                plan => self.plans.iter().any(|(id, _)| *id == plan).then(|| "<IsAddon>false</IsAddon>".into()),
+            }),
             "GetMyPackages" => Ok(Some(self.listed(|space| space.user == int("userId")))),
             "GetPackagePackages" => Ok(Some(self.listed(|space| space.parent == int("packageId")))),
             "GetPackage" => {

@@ -86,6 +86,25 @@ async fn a_change_of_package_changes_the_space_and_the_machine_and_nothing_else(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_add_on_is_bought_once_and_one_that_is_none_blocks_nothing() {
+    let (rig, host) = created().await;
+    let addon = |id: &str| with(Hook::OrderAddons, json!({ "addons": [{ "id": id, "quantity": 1 }] }));
+
+    for unknown in ["9", "12"] {
+        let refused = send(&host, Hook::OrderAddons, addon(unknown)).await;
+        assert_eq!(refused.state, State::Failed, "{refused:#?}");
+        assert_eq!(refused.fault.unwrap().class, billhook_plugin_api::FaultClass::InvalidInput);
+    }
+    succeed(&host, Hook::OrderAddons, addon("31")).await;
+
+    assert_eq!(space(&rig).addons, [(31, 1)]);
+    assert_eq!(count(&rig, |effect| matches!(effect, Effect::AddonAdded(_))), 1);
+    run(&host, Hook::Suspend).await;
+    assert_clean(&rig);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readings_are_the_panels() {
     let (rig, host) = created().await;
     let ask = async |hook: Hook| read(&host, hook, body(hook, SERVICE)).await.unwrap();

@@ -340,7 +340,7 @@ async fn a_test_tells_what_is_wrong_with_the_account_or_the_panel() {
         ("a reseller", |_| {}, &["reseller"]),
         ("a peer", |panel| panel.accounts[1].is_peer = true, &["peer"]),
         ("a demo", |panel| panel.accounts[1].is_demo = true, &["demo"]),
-        ("suspended", |panel| panel.accounts[1].status = 2, &["active"]),
+        ("suspended", |panel| panel.accounts[1].status = 2, &["suspended"]),
         ("version 2", |panel| panel.version = Version::V2_0, &["2."]),
         ("no plan", |panel| panel.plans.retain(|plan| plan.id == 1), &["plan"]),
     ];

@@ -74,6 +74,16 @@ pub fn plans_reply(reply: &Reply) -> Result<Vec<Plan>, Fault> {
     wire::rows(&tree, operation)?.iter().map(read).collect()
 }
 
+/// Whether a plan is an add-on; `None` when the panel has no such plan. Of whomever: rights are not checked.
+pub fn is_addon(plan: i64) -> Result<Request, Fault> {
+    wire::read(PACKAGES, "GetHostingPlan", &|call| _ = call.int("planId", plan))
+}
+
+pub fn is_addon_reply(reply: &Reply) -> Result<Option<bool>, Fault> {
+    let tree = wire::tree(reply, "GetHostingPlan")?;
+    wire::result(&tree, "GetHostingPlan")?.map(|plan| wire::flag(plan, "IsAddon")).transpose()
+}
+
 /// A package, of whomever: the panel does not check whether it is ours.
 pub fn package(id: i64) -> Result<Request, Fault> {
     wire::read(PACKAGES, "GetPackage", &|call| _ = call.int("packageId", id))

@@ -346,6 +346,8 @@ async fn memory_is_told_under_the_name_of_the_version() {
     let bench = Bench::with(|config| config.version = Version::V1_5_2);
     let fault = bench.fault("GetMemoryPackageId", &package(5)).await;
     assert!(fault.contains("SOAPAction"), "{fault}");
+    // Nothing else tells the versions apart.
+    bench.assert_clean();
 }
 
 #[tokio::test]
