@@ -3,9 +3,7 @@ use billhook_abi::edge::{FfiFuture, FutureExt, RArc, RErr, ROk, RStr, TD_Opaque}
 use billhook_abi::{CallError, CallMeta, CallResult, HostObject, HostPort, HostPort_TO, Message, code};
 use billhook_plugin_api::guard::{Guarded, catch};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 /// The host's side of the ABI: every call of a plugin comes in here and goes to its attempt.
 #[derive(Default)]
@@ -47,29 +45,18 @@ impl HostPort for Port {
             let Some(session) = found else {
                 return RErr(CallError::new(code::NO_SUCH_CALL, "this attempt has ended"));
             };
+            // On the host's runtime, so that a plugin that blocks its thread does not hold up a connection. The work
+            // ends with the plugin's call: a parked hook asks for nothing more.
             let runtime = session.env.host_runtime.clone();
-            let mut work = Box::pin(async move { session.answer(&op, message).await });
-            // What waits for nothing is answered here and now.
-            let first = poll_fn(|cx| {
-                let _on_host = runtime.enter();
-                Poll::Ready(work.as_mut().poll(cx))
-            });
-            let answer = match first.await {
-                Poll::Ready(answer) => answer,
-                // Everything else goes on on the host's runtime, so that a plugin that blocks its thread does not hold up a
-                // connection. The work ends with the plugin's call: a parked hook asks for nothing more.
-                Poll::Pending => match (&mut super::AbortOnDrop(runtime.spawn(work)).0).await {
-                    Ok(answer) => answer,
-                    Err(join) => return RErr(CallError::new(code::PANICKED, format!("the host failed: {join}"))),
-                },
-            };
-            match answer {
-                Ok(Some(reply)) => ROk(reply),
-                Ok(None) => std::future::pending().await,
-                Err(fault) => RErr(
+            let mut work = super::AbortOnDrop(runtime.spawn(async move { session.answer(&op, message).await }));
+            match (&mut work.0).await {
+                Ok(Ok(Some(reply))) => ROk(reply),
+                Ok(Ok(None)) => std::future::pending().await,
+                Ok(Err(fault)) => RErr(
                     CallError::new(code::FAULT, fault.staff.clone())
                         .with_details(serde_json::to_vec(&fault).unwrap_or_default()),
                 ),
+                Err(join) => RErr(CallError::new(code::PANICKED, format!("the host failed: {join}"))),
             }
         })
         .into_ffi()

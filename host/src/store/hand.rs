@@ -37,7 +37,7 @@ const PREPARED: usize = 96;
 pub type Fates = HashMap<usize, Fate>;
 
 enum Job {
-    Transact(Batch, oneshot::Sender<rusqlite::Result<Fates>>),
+    Transact(Box<Batch>, oneshot::Sender<rusqlite::Result<Fates>>),
     Run(&'static str, oneshot::Sender<rusqlite::Result<()>>),
     Close(oneshot::Sender<()>),
 }
@@ -79,7 +79,7 @@ impl Hand {
 
     /// Carries the batch out, all of it or nothing.
     pub async fn transact(&self, batch: Batch) -> rusqlite::Result<Fates> {
-        self.ask(|reply| Job::Transact(batch, reply)).await.unwrap_or_else(gone)
+        self.ask(|reply| Job::Transact(Box::new(batch), reply)).await.unwrap_or_else(gone)
     }
 
     /// Runs statements that answer nothing.
@@ -114,7 +114,7 @@ impl Worker {
         while let Some(job) = jobs.blocking_recv() {
             match job {
                 Job::Transact(batch, reply) => {
-                    let result = self.transact(batch);
+                    let result = self.transact(*batch);
                     self.settle(&result);
                     let _ = reply.send(result);
                 }
