@@ -11,7 +11,7 @@ use billhook_plugin_api::{ActionFacts, ActionResult, Change, Cx, Fault, FaultCla
 use billhook_soap::Param;
 use serde_json::{Value, json};
 
-/// `sites` and `plan` are about a server, the others about a service.
+/// `sites` and `plan` are about the server, and may be asked without a service where the host lets them.
 pub const ACTIONS: &[ActionFacts] = &[
     reading("sites", "Sites of the server that match", sites_params),
     reading("plan", "What a plan has", plan_params),

@@ -192,7 +192,7 @@ pub type Work<'a> = &'a (dyn Fn(SendHandle) -> Doing<'a, bool> + Send + Sync);
 /// A step that looks before it sends, and in doubt looks again. All of them are one here: a step's conversation with the
 /// host is long, and would be there once for each of them.
 pub fn effect<'f>(cx: &'f Cx, step: &'static str, work: Work<'f>) -> Doing<'f, bool> {
-    Box::pin(cx.step(step).ensure(move |send| work(send)))
+    Box::pin(cx.step(step).ensure(work))
 }
 
 /// The step of a change that sets a state of the site: it looks, and sends what is needed for it. In doubt it looks

@@ -120,7 +120,7 @@ pub struct Product {
     #[serde(default)]
     #[schemars(title = "Page after login")]
     pub login_app: App,
-    /// Domain of a site of the service's group, to sign in to instead of the service's own. Meant to be given with a `login`.
+    /// Domain of a site of the service's group, to sign in to instead of the service's own.
     #[serde(default)]
     #[schemars(title = "Login to the subordinate site", length(min = 3, max = 253))]
     pub login_site: Option<String>,
