@@ -1,5 +1,5 @@
 //! A host that is killed with SIGKILL, at every exchange and every commit of every changing hook of VirtFusion, and at
-//! the changing calls of ROOTPANEL's.
+//! the changing calls of create, renew and terminate of the others; with `BILLHOOK_CRASH_ALL` at every point of theirs too.
 //!
 //! Each trial has a panel and a folder of its own. A host runs the hook and is killed at its point; the next one, on the
 //! same folder, takes up what is left. The platform sends the hook again only if it never heard that it was accepted. At
@@ -9,9 +9,15 @@ mod report;
 mod scenario;
 mod trial;
 
+use crate::crash::drive::is_whole;
 use billhook_tests::harness::Provider;
 use report::Report;
-use scenario::{ROOTPANEL, Scenario, VIRTFUSION};
+use scenario::Scenario;
+use scenario::apiscp::APISCP;
+use scenario::dcimanager::DCIMANAGER;
+use scenario::rootpanel::ROOTPANEL;
+use scenario::solidcp::SOLIDCP;
+use scenario::virtfusion::VIRTFUSION;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
@@ -29,10 +35,29 @@ async fn a_host_killed_at_any_point_leaves_one_effect() {
     kill(VIRTFUSION, |_| true).await;
 }
 
-/// A handful of points: the engine's own are covered above, and here it is the provider's changing calls that differ.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_killed_while_it_spends_money_leaves_one_effect() {
-    kill(ROOTPANEL, |blow| !blow.is_at_read && blow.place.starts_with("exchange")).await;
+    kill(ROOTPANEL, at_changes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_killed_on_a_machine_of_solidcp_leaves_one_effect() {
+    kill(SOLIDCP, at_changes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_killed_while_it_takes_a_machine_leaves_one_effect() {
+    kill(DCIMANAGER, at_changes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_killed_on_a_site_leaves_one_effect() {
+    kill(APISCP, at_changes).await;
+}
+
+/// The engine's own points are covered by the first suite; here it is the provider's changing calls that differ.
+fn at_changes(blow: &Blow) -> bool {
+    is_whole() || !blow.is_at_read && blow.place.starts_with("exchange")
 }
 
 /// Runs every trial of these scenarios at these blows, and reports.
