@@ -10,6 +10,7 @@ use billhook_tests::harness::daemon::{Answer, answer, own_uid, request};
 use billhook_tests::harness::description::Description;
 use billhook_tests::harness::front::{Conduct, Front};
 use billhook_tests::harness::{Host, Provider, Rig, Setup, artifacts, body};
+use billhook_tests::solidcp::SolidCp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -314,7 +315,11 @@ async fn live_and_ask<P: Provider>(house: &mut House<P>) {
     // What ends the service comes last.
     let order = Hook::ALL.into_iter().filter(|hook| *hook != Hook::Terminate).chain([Hook::Terminate]);
     for hook in [Hook::Create].into_iter().chain(order) {
-        for body in bodies(hook) {
+        for mut body in bodies(hook) {
+            if P::NAME == SolidCp::NAME && hook == Hook::Create {
+                // This panel keeps the name and tells it to every later hook, when the word in it is no password any more.
+                body["client"]["name"] = json!("A Name");
+            }
             let answer = house.hook(hook, &body).await;
             hooks.insert(hook);
             done += usize::from(answer.status == 200);

@@ -21,6 +21,11 @@ impl ManualClock {
         self.unix_ms.load(Ordering::SeqCst)
     }
 
+    /// Sets the time, back as well.
+    pub fn set(&self, unix_ms: u64) {
+        self.unix_ms.store(unix_ms, Ordering::SeqCst);
+    }
+
     /// Moves the time forward; parts of a millisecond are dropped.
     pub fn advance(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);

@@ -8,7 +8,9 @@ pub mod front;
 mod process;
 mod provider;
 mod rig;
+mod saved;
 
 pub use process::{Cut, Process};
 pub use provider::{PanelOf, Provider, RunningOf};
 pub use rig::{Host, PLATFORM, Rig, Setup, body, temp_folder};
+pub use saved::Saved;

@@ -33,13 +33,13 @@ use crate::clock::PanelClock;
 ///
 /// Time never passes by itself: before every look and every call the world is told what time it is, and lets its queued
 /// work come true up to then.
-pub trait World: Sized + Send + 'static {
+pub trait World: Clone + Sized + Send + 'static {
     /// What a panel starts with.
     type Config: Send + Sync + 'static;
     /// What a call can change; the default is nothing.
     type Effect: Copy + Default + PartialEq + fmt::Debug + Serialize + Send + Sync + 'static;
     /// A call that has passed the inspection.
-    type Asked: Send + 'static;
+    type Asked: Clone + Send + 'static;
 
     /// Every way in which a call can break on this panel.
     const FAULTS: &'static [Fault];

@@ -4,12 +4,13 @@ use billhook::engine::Decision;
 use billhook::operation::State;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
-use billhook_tests::harness::{Host, Provider, Rig, body};
+use billhook_tests::harness::{Host, Provider, Rig, Saved, body};
 use billhook_tests::panel::{Call, Fault, Plan, World};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The service that every hook is about.
 pub const SERVICE: &str = "1007";
@@ -80,7 +81,13 @@ pub trait Scene: Copy + Debug + Send + Sync + 'static {
 
 /// Walks through all cases of a scene, and prints how many there were and what each ended as.
 pub async fn suite<S: Scene>(scene: S) {
-    let score = score(scene).await;
+    let mut first = Stage::set(scene).await;
+    let score = score(scene, &mut first).await;
+    let mut stages = vec![first];
+    while stages.len() < AT_ONCE {
+        stages.push(Stage::set(scene).await);
+    }
+    let stages = &Mutex::new(stages);
     let faults = <<S::Provider as Provider>::World as World>::FAULTS;
     let mut cases = Vec::new();
     for (n, call) in (1..).zip(&score) {
@@ -91,7 +98,12 @@ pub async fn suite<S: Scene>(scene: S) {
     }
     let total = cases.len();
     let endings: Vec<String> = futures_util::stream::iter(cases)
-        .map(|(n, name, fault)| case(scene, n, name, fault))
+        .map(|(n, name, fault)| async move {
+            let mut stage = lock(stages).pop().expect("there is one for each case at once");
+            let ending = case(scene, &mut stage, n, name, fault).await;
+            lock(stages).push(stage);
+            ending
+        })
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -108,36 +120,57 @@ pub fn is_whole() -> bool {
 }
 
 /// The calls that the hook makes on a healthy panel.
-async fn score<S: Scene>(scene: S) -> Vec<Call<EffectOf<S>>> {
-    let (rig, host) = stage(scene).await;
+async fn score<S: Scene>(scene: S, stage: &mut Stage<S>) -> Vec<Call<EffectOf<S>>> {
+    let (rig, host) = stage.open().await;
     let before = rig.panel().ledger().len();
     let done = match host.send(scene.hook(), scene.body()).await {
         Ok(id) => host.drive(&id).await,
         Err(problem) => panic!("{scene:?}: refused: {problem}"),
     };
-    assert_eq!(done.state, State::Succeeded, "{scene:?}: {done:#?}\n{}", trace(&rig));
-    assert_sound(scene, &rig, "healthy");
-    scene.assert_done(&rig, &service(&host).await, "healthy");
+    assert_eq!(done.state, State::Succeeded, "{scene:?}: {done:#?}\n{}", trace(rig));
+    assert_sound(scene, rig, "healthy");
+    scene.assert_done(rig, &service(&host).await, "healthy");
     let calls = rig.panel().ledger().split_off(before);
     host.stop().await;
     calls
 }
 
-async fn stage<S: Scene>(scene: S) -> (Rig<S::Provider>, Host) {
-    let rig = scene.rig();
-    let host = rig.host().await;
-    for &hook in scene.before() {
-        let done = host.run(hook, SERVICE).await;
-        assert_eq!(done.state, State::Succeeded, "{hook}: {done:#?}");
+/// A panel and a folder on which everything has happened that comes before the hook, as often as it is wanted.
+struct Stage<S: Scene> {
+    rig: Rig<S::Provider>,
+    saved: Saved<S::Provider>,
+}
+
+impl<S: Scene> Stage<S> {
+    async fn set(scene: S) -> Self {
+        let rig = scene.rig();
+        let host = rig.host().await;
+        for &hook in scene.before() {
+            let done = host.run(hook, SERVICE).await;
+            assert_eq!(done.state, State::Succeeded, "{hook}: {done:#?}");
+        }
+        host.stop().await;
+        scene.prepare(&rig);
+        let saved = rig.save();
+        Self { rig, saved }
     }
-    scene.prepare(&rig);
-    (rig, host)
+
+    /// The same moment again, and a host that begins there.
+    async fn open(&mut self) -> (&Rig<S::Provider>, Host) {
+        self.rig.rewind(&self.saved);
+        (&self.rig, self.rig.host().await)
+    }
+}
+
+/// What another case left there is rewound before it is used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Breaks the `n`-th call, and goes on until the hook has succeeded. The states on the way, as words.
-async fn case<S: Scene>(scene: S, n: u32, name: String, fault: Fault) -> String {
+async fn case<S: Scene>(scene: S, stage: &mut Stage<S>, n: u32, name: String, fault: Fault) -> String {
     let what = format!("{scene:?}, call {n} {name}, {}", fault.name());
-    let (rig, host) = stage(scene).await;
+    let (rig, host) = stage.open().await;
     rig.panel().arm(Plan::nth_call(n, fault));
     let hook = scene.hook();
     let mut states = Vec::new();
@@ -148,25 +181,25 @@ async fn case<S: Scene>(scene: S, n: u32, name: String, fault: Fault) -> String 
         };
         let mut ended = host.drive(&id).await;
         states.push(ended.state.as_str());
-        assert_sound(scene, &rig, &what);
+        assert_sound(scene, rig, &what);
         if ended.state == State::Attention {
-            let decision = scene.person(&rig).map(|known| if ended.effects.doubted { known } else { Decision::Retry });
+            let decision = scene.person(rig).map(|known| if ended.effects.doubted { known } else { Decision::Retry });
             let Some(decision) = decision else {
-                panic!("{what}: {:?} {:?}\n{}", ended.reason, ended.fault, trace(&rig));
+                panic!("{what}: {:?} {:?}\n{}", ended.reason, ended.fault, trace(rig));
             };
             if let Err(problem) = host.engine.decide(&id, &decision, "uid 0").await {
                 panic!("{what}: {decision:?} after {:?} is refused: {problem}", ended.reason);
             }
             ended = host.drive(&id).await;
             states.push(ended.state.as_str());
-            assert_sound(scene, &rig, &what);
+            assert_sound(scene, rig, &what);
         }
         if ended.state == State::Succeeded {
-            scene.assert_done(&rig, &service(&host).await, &what);
+            scene.assert_done(rig, &service(&host).await, &what);
             break;
         }
     }
-    assert_eq!(states.last(), Some(&"succeeded"), "{what}: {states:?}\n{}", trace(&rig));
+    assert_eq!(states.last(), Some(&"succeeded"), "{what}: {states:?}\n{}", trace(rig));
     assert_eq!(rig.panel().unfired(), 0, "{what}: the fault was never met");
     host.stop().await;
     states.join(", then ")

@@ -83,7 +83,7 @@ pub(super) enum Named {
 }
 
 /// An ApisCP panel's whole state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// Panel time of the look or call that is under way.
     pub(super) now_ms: u64,

@@ -17,7 +17,7 @@ const FIRST_ACCOUNT: u64 = 71;
 const FIRST_ADDRESS: u64 = 311;
 
 /// A DCImanager panel's whole state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     pub(super) version: Version,
     /// Panel time of the look or call that is under way.

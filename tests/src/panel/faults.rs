@@ -220,7 +220,7 @@ impl Plan {
 }
 
 /// The armed plans. The oldest plan that strikes wins; the others have still counted the call.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Plans {
     armed: Vec<Plan>,
 }

@@ -38,6 +38,7 @@ struct Shared<W: World> {
     released: watch::Sender<u64>,
 }
 
+#[derive(Clone)]
 struct Inner<W: World> {
     world: W,
     ledger: Ledger<W::Effect>,
@@ -47,6 +48,7 @@ struct Inner<W: World> {
 }
 
 /// A call whose effect is still to come.
+#[derive(Clone)]
 struct Late<A> {
     due_ms: u64,
     number: u64,
@@ -99,6 +101,19 @@ impl<W: World> Panel<W> {
             clock: W::clock(config),
             has_side_door: W::has_side_door(config),
             inner: Mutex::new(inner),
+            stalled: watch::Sender::new(0),
+            released: watch::Sender::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A panel in the same state, fault plans and effects to come included; what happens to one is unknown to the other.
+    /// Calls that are held stay with this one.
+    pub fn twin(&self) -> Self {
+        let shared = Shared {
+            clock: self.shared.clock.clone(),
+            has_side_door: self.shared.has_side_door,
+            inner: Mutex::new(self.look().clone()),
             stalled: watch::Sender::new(0),
             released: watch::Sender::new(0),
         };

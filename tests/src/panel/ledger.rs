@@ -49,7 +49,7 @@ impl<E> Call<E> {
 }
 
 /// All calls in order of arrival.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ledger<E> {
     calls: Vec<Call<E>>,
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
@@ -16,6 +17,8 @@ pub struct Running<W: World> {
     address: SocketAddr,
     config: W::Config,
     panel: Panel<W>,
+    /// The panel that the next connection speaks to.
+    answering: Arc<Mutex<Panel<W>>>,
     runtime: Handle,
     server: Option<JoinHandle<()>>,
 }
@@ -28,7 +31,8 @@ impl<W: World> Running<W> {
     /// When the address cannot be had.
     pub fn start_on(runtime: &Handle, config: W::Config, listen: SocketAddr) -> io::Result<Self> {
         let panel = Panel::new(&config);
-        let mut running = Self { address: listen, config, panel, runtime: runtime.clone(), server: None };
+        let answering = Arc::new(Mutex::new(panel.clone()));
+        let mut running = Self { address: listen, config, panel, answering, runtime: runtime.clone(), server: None };
         running.go_online()?;
         Ok(running)
     }
@@ -46,6 +50,12 @@ impl<W: World> Running<W> {
     /// The handle for questions and fault plans.
     pub fn panel(&self) -> &Panel<W> {
         &self.panel
+    }
+
+    /// Puts another panel behind the port. Connections that there are stay with the one that they found.
+    pub fn put(&mut self, panel: Panel<W>) {
+        *self.answering.lock().unwrap_or_else(PoisonError::into_inner) = panel.clone();
+        self.panel = panel;
     }
 
     /// Stops listening and breaks every connection; the state stays. Clients are refused from now on.
@@ -71,7 +81,7 @@ impl<W: World> Running<W> {
         self.address = listener.local_addr()?;
         let _runtime = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.server = Some(self.runtime.spawn(accept(listener, self.panel.clone())));
+        self.server = Some(self.runtime.spawn(accept(listener, Arc::clone(&self.answering))));
         Ok(())
     }
 }
@@ -85,13 +95,14 @@ impl<W: World> Drop for Running<W> {
 }
 
 /// Owns every connection: when it is aborted, they all end.
-async fn accept<W: World>(listener: tokio::net::TcpListener, panel: Panel<W>) {
+async fn accept<W: World>(listener: tokio::net::TcpListener, answering: Arc<Mutex<Panel<W>>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, panel.clone()));
+                    let panel = answering.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    connections.spawn(serve(stream, panel));
                 }
             }
             Some(_) = connections.join_next() => {}

@@ -101,7 +101,7 @@ impl Status {
 }
 
 /// A ROOTPANEL panel's whole state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// Panel time of the look or call that is under way.
     pub(super) now_ms: u64,

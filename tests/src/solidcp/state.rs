@@ -143,7 +143,7 @@ pub(super) struct Machine {
 }
 
 /// A SolidCP panel's whole state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// Panel time of the look or call that is under way.
     pub(super) now_ms: u64,

@@ -151,7 +151,7 @@ pub(super) struct Task {
 }
 
 /// A VirtFusion panel's whole state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     pub(super) token: String,
     pub(super) prefix: Prefix,
