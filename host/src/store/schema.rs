@@ -5,11 +5,12 @@ use super::model::StoreFacts;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 
 /// One text per version; the first makes the tables.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// The version that this host knows.
