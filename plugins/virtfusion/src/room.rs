@@ -4,8 +4,9 @@
 //! profile leads to, and which hypervisors an asset group allows. So the number may be too high and is never too low; an
 //! order that finds no room after all is refused by the panel.
 
-use crate::api::{self, Resources, catalog};
+use crate::api::{self, catalog};
 use crate::catalog::pages;
+use crate::server::Resources;
 use crate::settings::Product;
 use billhook_plugin_api::{Capacity, Cx, Fault};
 use serde_json::Value;

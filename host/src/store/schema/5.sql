@@ -4,6 +4,6 @@
 ALTER TABLE operation ADD COLUMN placement TEXT;
 
 -- What counts against the capacity of a server: live services, and creates under way.
-CREATE INDEX service_placed ON service (server) WHERE remote_id IS NOT NULL;
+CREATE INDEX service_placed ON service (server, remote_id) WHERE remote_id IS NOT NULL;
 CREATE INDEX operation_placing ON operation (server)
     WHERE hook = 'create' AND state IN ('queued', 'running', 'waiting', 'attention');
