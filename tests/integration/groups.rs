@@ -417,6 +417,21 @@ async fn room_that_cannot_be_read_is_no_reason_to_sell_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_cannot_be_read_is_asked_for_once_more() {
+    for fault in [Fault::Garbage, Fault::StatusBeforeEffect(500), Fault::Html200BeforeEffect, Fault::DropAfterEffect] {
+        let cluster = Cluster::new(Plans { rooms: [0, 5, 5], ..Plans::default() });
+        let host = cluster.rig.host().await;
+        cluster.rig.panel().arm(Plan::nth_call(1, fault));
+
+        let created = create(&host, "1").await;
+
+        assert_eq!((created.server.as_str(), cluster.changes()[0]), ("second", 0), "{}", fault.name());
+        cluster.assert_sound();
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_of_one_server_is_made_there_without_a_question() {
     let cluster = Cluster::new(Plans { servers: ["capacity = 1", "", ""], ..Plans::default() });
     let host = cluster.rig.host().await;

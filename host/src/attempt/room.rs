@@ -55,8 +55,35 @@ pub(super) async fn look(session: &Arc<Session>, call: &HookCall, deadline: &mut
         return None;
     }
     let asked = HookCall { product: call.product.clone(), ..HookCall::default() };
+    let mut heard = ask(session, &asked, deadline).await;
+    if matches!(&heard, Heard::Nothing(fault) if fault.class == FaultClass::PanelBug) {
+        // One answer that cannot be read may be an accident of its own; two are how this panel is.
+        heard = ask(session, &asked, deadline).await;
+    }
+    match heard {
+        Heard::Room => None,
+        Heard::Ended(ended) => Some(ended),
+        Heard::Nothing(fault) => {
+            // It says nothing of the room; the create finds out for itself what is wrong, and says it better.
+            session.say(format!("whether {} has room could not be read: {fault}", session.panel.name));
+            None
+        }
+    }
+}
+
+/// What came of the question.
+enum Heard {
+    /// There is room, or the panel does not tell.
+    Room,
+    /// There is none, or the attempt is over.
+    Ended(Ended),
+    /// Neither is known.
+    Nothing(Fault),
+}
+
+async fn ask(session: &Arc<Session>, asked: &HookCall, deadline: &mut Sleep) -> Heard {
     session.only_reads.store(true, Ordering::Release);
-    let ended = super::drive(session, Hook::Capacity, &asked, deadline).await;
+    let ended = super::drive(session, Hook::Capacity, asked, deadline).await;
     session.only_reads.store(false, Ordering::Release);
     // What the create claims to have read it must have read itself.
     session.inner.lock().await.has_read = false;
@@ -65,26 +92,22 @@ pub(super) async fn look(session: &Arc<Session>, call: &HookCall, deadline: &mut
             let found = outcome.capacity.unwrap_or_default();
             session.tell(found.free, found.text.as_deref()).await;
             if !found.is_full() {
-                return None;
+                return Heard::Room;
             }
-            let text = found
-                .text
-                .map_or_else(|| "its panel has no room".to_owned(), |text| format!("its panel has no room: {text}"));
-            return Some(Ended::End(End::Fault(Fault::new(FaultClass::Capacity, text))));
+            let counted = found.text.map(|text| format!(": {text}")).unwrap_or_default();
+            Fault::new(FaultClass::Capacity, format!("its panel has no room{counted}"))
         }
         Ended::End(End::Fault(fault)) => read_fault(fault),
         Ended::End(End::Panicked(text)) => {
             session.env.metrics.panicked(&session.panel.provider.manifest.name);
             Fault::plugin_bug(format!("the plugin panicked: {text}"))
         }
-        other => return Some(other),
+        other => return Heard::Ended(other),
     };
     if fault.class == FaultClass::Capacity || fault.class.passes_by_itself() {
-        return Some(Ended::End(End::Fault(fault)));
+        return Heard::Ended(Ended::End(End::Fault(fault)));
     }
-    // It says nothing of the room; the create finds out for itself what is wrong, and says it better.
-    session.say(format!("whether {} has room could not be read: {fault}", session.panel.name));
-    None
+    Heard::Nothing(fault)
 }
 
 impl Session {

@@ -53,15 +53,15 @@ pub const MOVE: &[&str] = &[
      FROM won JOIN operation o ON o.id = v ->> 'id'
      WHERE service.platform = o.platform AND service.service_id = o.service_id AND service.remote_id IS NULL",
     // What came in behind it was meant for the service, wherever that is made.
-    "WITH {won}
+    "WITH {won}, moved (id, server, panel, now) AS MATERIALIZED (
+         SELECT behind.id, v ->> 'server', v ->> 'panel', v ->> 'now'
+         FROM won CROSS JOIN operation o ON o.id = v ->> 'id'
+             CROSS JOIN operation behind INDEXED BY operation_open
+                 ON behind.platform = o.platform AND behind.service_id = o.service_id
+         WHERE behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
+           AND behind.epoch = o.epoch AND behind.touched = 0)
      UPDATE operation SET server = moved.server, panel = moved.panel, updated_at = moved.now
-     FROM (SELECT behind.id, v ->> 'server' AS server, v ->> 'panel' AS panel, v ->> 'now' AS now
-           FROM won CROSS JOIN operation o ON o.id = v ->> 'id'
-               CROSS JOIN operation behind INDEXED BY operation_open
-                   ON behind.platform = o.platform AND behind.service_id = o.service_id
-           WHERE behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
-             AND behind.epoch = o.epoch AND behind.touched = 0) AS moved
-     WHERE operation.id = moved.id",
+     FROM moved WHERE operation.id = moved.id",
     "WITH {won}
      UPDATE log SET server = v ->> 'server' FROM won WHERE place = {place id}",
 ];
