@@ -9,14 +9,17 @@ mod desk;
 mod env;
 mod evidence;
 mod exchange;
+mod room;
 mod session;
 mod steps;
 mod waits;
 
 pub use desk::Desk;
 pub use env::{Env, EnvParts, Moment, Tap, TapFuture};
+pub use room::{Placing, Told};
 pub use session::{Conclusion, Ended, Session, Subject};
 
+use crate::clock::Sleep;
 use crate::operation::State;
 use crate::panel::{Panel, millis};
 use crate::store::Traveller;
@@ -42,7 +45,11 @@ pub async fn run(
 ) -> Conclusion {
     let hook = subject.hook();
     let session = Session::open(env, panel, subject, call, deadline, traveller);
-    let ended = drive(env, &session, hook, call, deadline).await;
+    let mut sleep = env.clock.sleep(deadline);
+    let ended = match room::look(&session, call, &mut sleep).await {
+        Some(ended) => ended,
+        None => drive(&session, hook, call, &mut sleep).await,
+    };
     env.desk.leave(session.call_id);
     if matches!(ended, Ended::End(End::Panicked(_))) {
         env.metrics.panicked(&panel.provider.manifest.name);
@@ -50,7 +57,8 @@ pub async fn run(
     session.conclude(ended).await
 }
 
-async fn drive(env: &Arc<Env>, session: &Arc<Session>, hook: Hook, call: &HookCall, deadline: Duration) -> Ended {
+async fn drive(session: &Arc<Session>, hook: Hook, call: &HookCall, deadline: &mut Sleep) -> Ended {
+    let env = &session.env;
     let head = match serde_json::to_vec(call) {
         Ok(head) => head,
         Err(error) => return Ended::End(End::Fault(Fault::plugin_bug(format!("the hook cannot be written: {error}")))),
@@ -61,7 +69,6 @@ async fn drive(env: &Arc<Env>, session: &Arc<Session>, hook: Hook, call: &HookCa
     let future = session.panel.plugin.call(meta, RStr::from(hook.as_str()), message);
     // The plugin guards its own future; the host's guard is for one that does not.
     let mut task = AbortOnDrop(env.plugin_runtime.spawn(Guarded::new(session.call_id, future)));
-    let sleep = env.clock.sleep(deadline);
     tokio::select! {
         biased;
         ended = session.ended() => ended,
@@ -77,7 +84,7 @@ async fn drive(env: &Arc<Env>, session: &Arc<Session>, hook: Hook, call: &HookCa
             Ok(RErr(error)) => Ended::End(End::Fault(Fault::plugin_bug(error.message.to_string()))),
             Err(join) => Ended::End(End::Panicked(join.to_string())),
         },
-        () = sleep => Ended::End(End::Deadline),
+        () = deadline => Ended::End(End::Deadline),
     }
 }
 

@@ -25,6 +25,7 @@ use self::folders::Folders;
 use self::layers::Layers;
 use self::reader::Reader;
 use crate::lane::LaneLimits;
+use crate::placement::Fill;
 
 /// The shipped `billhook.toml`: every key with its meaning, unit and default.
 pub const SHIPPED: &str = layers::SHIPPED;
@@ -44,6 +45,8 @@ pub struct Config {
     pub platforms: BTreeMap<String, PlatformConfig>,
     /// Panels, by name.
     pub servers: BTreeMap<String, ServerConfig>,
+    /// Servers that can take the same products, by name.
+    pub groups: BTreeMap<String, GroupConfig>,
     /// What is sold, by the id that billing sends.
     pub products: BTreeMap<String, ProductConfig>,
     /// When a failed operation is tried again.
@@ -79,6 +82,14 @@ impl Config {
         let uid = rustix::process::geteuid().as_raw();
         let folder = Folders::of(uid, &env.into_iter().collect()).configuration?;
         Some(folder.join("billhook.toml"))
+    }
+
+    /// The servers that a product of this place can be made on, in their order; all of one provider.
+    pub fn servers_of<'a>(&'a self, place: &'a Place) -> &'a [String] {
+        match place {
+            Place::Server(name) => std::slice::from_ref(name),
+            Place::Group(name) => self.groups.get(name).map_or(&[], |group| &group.servers),
+        }
     }
 
     fn load_as(uid: u32, path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
@@ -231,15 +242,35 @@ pub struct ServerConfig {
     pub max_reply: usize,
     /// Who may work on it, and how often.
     pub lane: LaneLimits,
+    /// The most services that are placed here out of a group.
+    pub capacity: Option<u32>,
     /// For the provider.
     pub settings: Settings,
+}
+
+/// `[groups.NAME]`: servers of one provider that can take the same products.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// In their order, each once; all of [`Config::servers`].
+    pub servers: Vec<String>,
+    /// Which of them takes the next service.
+    pub fill: Fill,
+}
+
+/// Where a product is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On this server, one of [`Config::servers`].
+    Server(String),
+    /// On a server of this group, one of [`Config::groups`].
+    Group(String),
 }
 
 /// `[products.NAME]`: one thing that is sold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProductConfig {
-    /// The server it is made on, one of [`Config::servers`].
-    pub server: String,
+    /// Where it is made.
+    pub place: Place,
     /// For the provider.
     pub settings: Settings,
 }

@@ -6,6 +6,7 @@ mod intake;
 mod lanes;
 mod libraries;
 mod pausing;
+mod placing;
 mod polls;
 mod readings;
 mod reload;

@@ -150,6 +150,18 @@ pub fn effects(entries: &[Entry]) -> Effects {
     }
 }
 
+/// Whether the operation may begin anew on another panel: nothing was ever sent that could have changed this one, so that what the
+/// journal holds, such as a password made here, may be dropped.
+pub fn is_movable(entries: &[Entry]) -> bool {
+    let leaves_nothing = |entry: &Entry| match entry.kind {
+        Kind::Record => true,
+        Kind::Wait | Kind::Undo => false,
+        // Evidence is of an earlier doubt: what was looked for in vain might still come.
+        _ => entry.stage == Stage::Cleared && entry.doubt.is_none() && entry.evidence.is_empty(),
+    };
+    entries.iter().all(leaves_nothing)
+}
+
 /// How long *absent* must have been true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {

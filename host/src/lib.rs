@@ -11,6 +11,7 @@ pub mod lane;
 pub mod mask;
 pub mod operation;
 pub mod order;
+pub mod placement;
 pub mod problem;
 pub mod request;
 pub mod retry;

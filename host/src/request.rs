@@ -335,6 +335,7 @@ mod tests {
             (Hook::Test, r#"{"service":{"id":"1"},"server":"s"}"#, "/service"),
             (Hook::List, r#"{"service":{"id":"1"}}"#, "/service"),
             (Hook::Options, r#"{"server":"s"}"#, "/field"),
+            (Hook::Capacity, r#"{"server":"s"}"#, "/product"),
             (Hook::Test, r#"{"server":"s","field":"plan"}"#, "/field"),
             (Hook::ChangePackage, r#"{"service":{"id":"1"}}"#, "/product"),
             (Hook::Power, r#"{"service":{"id":"1"}}"#, "/power"),

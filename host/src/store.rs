@@ -23,6 +23,7 @@ pub mod model;
 mod news;
 mod operations;
 mod pauses;
+mod placing;
 mod reader;
 mod rescue;
 mod schema;

@@ -10,7 +10,7 @@ use crate::problem::ProblemDocument;
 use crate::store::ServiceStatus;
 use crate::words;
 use billhook_plugin_api::{
-    Action, FaultClass, Finding, Hook, ListedAccount, Measure, OptionValue, Secret, ServiceState,
+    Action, Capacity, FaultClass, Finding, Hook, ListedAccount, Measure, OptionValue, Secret, ServiceState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -80,6 +80,12 @@ pub struct OperationView {
     pub decisions: Vec<String>,
     /// Name of the server.
     pub server: String,
+    /// The group that the server was chosen out of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Servers of the group that were passed over, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedView>,
     /// Name of the provider.
     pub provider: String,
     /// Name of the product.
@@ -93,6 +99,16 @@ pub struct OperationView {
     pub finished_at: Option<String>,
     /// Its id in the module log.
     pub log_ref: String,
+}
+
+/// A server that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PassedOver)]
+pub struct PassedView {
+    /// Its name.
+    pub server: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One step of an operation's journal.
@@ -209,6 +225,10 @@ pub struct ResultView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<words::OptionValue>>)]
     pub options: Option<Vec<OptionValue>>,
+    /// `capacity`: how much room there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Capacity>)]
+    pub capacity: Option<Capacity>,
     /// `action`: its own answer.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
@@ -633,6 +653,18 @@ pub struct ServerView {
     pub identity: Option<String>,
     /// Operations that may work on it at once.
     pub concurrency: u32,
+    /// Groups that it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Live services on it, and creates under way.
+    #[serde(default)]
+    pub services: u64,
+    /// The most services that are placed here out of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+    /// What its panel last told of its room, since the daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomView>,
     /// Whether hooks can be sent to it.
     pub ready: bool,
     /// Why not.
@@ -653,6 +685,22 @@ pub struct ServerView {
     /// Who holds its operations back; absent when nobody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<PauseView>,
+}
+
+/// What a panel last told of its room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Room)]
+pub struct RoomView {
+    /// When.
+    pub at: String,
+    /// For which product.
+    pub product: String,
+    /// So many more could be made then; absent when the panel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
+    /// What was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// What was last seen of a server.
@@ -746,8 +794,12 @@ pub enum HeldWord {
 pub struct ProductView {
     /// Its name, which billing sends.
     pub id: String,
-    /// On which server it is made.
-    pub server: String,
+    /// On which server it is made; absent where that is chosen out of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Out of which group the server is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// By which provider.
     pub provider: String,
 }

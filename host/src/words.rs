@@ -116,6 +116,16 @@ pub(crate) struct ListedAccount {
     properties: Map<String, Value>,
 }
 
+/// How much room a server has for a product.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) struct Capacity {
+    /// So many more can be made now; absent when the panel does not tell.
+    free: Option<u64>,
+    /// What was counted.
+    text: Option<String>,
+}
+
 /// A value that a product setting may take.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is of use")]
@@ -197,6 +207,8 @@ mod tests {
         assert_eq!(differences::<ListedAccount>(&account), [""; 0]);
         let option = contract::OptionValue { value: json!(1), label: "one".into() };
         assert_eq!(differences::<OptionValue>(&option), [""; 0]);
+        let capacity = contract::Capacity::free(1).told("of 2");
+        assert_eq!(differences::<Capacity>(&capacity), [""; 0]);
         let action = contract::Action { name: "a".into(), title: "t".into(), changes: true, params: json!({}) };
         assert_eq!(differences::<Action>(&action), [""; 0]);
         let addon = contract::Addon { id: "a".into(), quantity: 1 };

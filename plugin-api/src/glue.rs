@@ -4,9 +4,9 @@ use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::guard::{Guarded, Quiet, report_panics};
 use crate::hook::{
-    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Ended,
-    Hook, Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Reinstall, Renew, Service, Status, StatusReport,
-    Suspend, Terminate, TestReport, Unsuspend, Usage, UsageReport,
+    Account, ActionCall, ActionResult, Capacity, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create,
+    Ended, Hook, Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Reinstall, Renew, Service, Status,
+    StatusReport, Suspend, Terminate, TestReport, Unsuspend, Usage, UsageReport,
 };
 use crate::manifest::Manifest;
 use crate::place::Misfit;
@@ -101,6 +101,7 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
             let field = field.ok_or_else(|| Fault::invalid_input("options needs the name of a product setting"))?;
             provider.options(cx, &field).await.map(Outcome::from)
         }
+        Hook::Capacity => provider.capacity(cx, self::product(product)?).await.map(Outcome::from),
         Hook::Action => {
             let name = action.ok_or_else(|| Fault::invalid_input("an action needs a name"))?;
             let product = if product.is_null() { None } else { Some(self::product(product)?) };
@@ -119,7 +120,7 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
                 Hook::Login => provider.login(cx, Login { service, product }).await.map(Outcome::from),
                 Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
                 Hook::Usage => provider.usage(cx, Usage { service, product }).await.map(Outcome::from),
-                Hook::List | Hook::Test | Hook::Options | Hook::Action => {
+                Hook::List | Hook::Test | Hook::Options | Hook::Capacity | Hook::Action => {
                     Err(Fault::plugin_bug("a hook was sent two ways"))
                 }
                 // What returns a change does so in one place: each place costs a plugin a copy of the whole outcome.
@@ -236,6 +237,12 @@ impl From<Listing> for Outcome {
 impl From<Vec<OptionValue>> for Outcome {
     fn from(values: Vec<OptionValue>) -> Self {
         Self { options: Some(values), ..Self::default() }
+    }
+}
+
+impl From<Capacity> for Outcome {
+    fn from(capacity: Capacity) -> Self {
+        Self { capacity: Some(capacity), ..Self::default() }
     }
 }
 

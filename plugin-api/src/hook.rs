@@ -42,13 +42,15 @@ pub enum Hook {
     Test,
     /// Read which values a product setting may take on a server.
     Options,
+    /// Read how many more of a product a server has room for.
+    Capacity,
     /// An action of the provider's own, named in its manifest.
     Action,
 }
 
 impl Hook {
     /// Every hook of this version.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Create,
         Self::Suspend,
         Self::Unsuspend,
@@ -66,6 +68,7 @@ impl Hook {
         Self::List,
         Self::Test,
         Self::Options,
+        Self::Capacity,
         Self::Action,
     ];
 
@@ -89,6 +92,7 @@ impl Hook {
             Self::List => "list",
             Self::Test => "test",
             Self::Options => "options",
+            Self::Capacity => "capacity",
             Self::Action => "action",
         }
     }
@@ -102,13 +106,20 @@ impl Hook {
     pub const fn is_read(self) -> bool {
         matches!(
             self,
-            Self::Console | Self::Login | Self::Status | Self::Usage | Self::List | Self::Test | Self::Options
+            Self::Console
+                | Self::Login
+                | Self::Status
+                | Self::Usage
+                | Self::List
+                | Self::Test
+                | Self::Options
+                | Self::Capacity
         )
     }
 
     /// Whether the hook is about a server, not about a service.
     pub const fn is_on_server(self) -> bool {
-        matches!(self, Self::List | Self::Test | Self::Options)
+        matches!(self, Self::List | Self::Test | Self::Options | Self::Capacity)
     }
 }
 
@@ -596,6 +607,41 @@ pub struct OptionValue {
     pub value: Value,
     /// For people.
     pub label: String,
+}
+
+/// How much room a server has for a product, as its panel tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// So many more can be made now; 0 is full, absent is not known. Only what the panel really tells: a number that is
+    /// too low keeps orders away from a server that could take them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
+    /// What was counted, for staff: which of the panel's numbers, and which of them is the least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl Capacity {
+    /// The panel does not tell.
+    pub fn unknown() -> Self {
+        Self::default()
+    }
+
+    /// Room for so many more.
+    pub fn free(count: u64) -> Self {
+        Self { free: Some(count), text: None }
+    }
+
+    /// With what was counted.
+    #[must_use]
+    pub fn told(self, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+
+    /// Whether nothing more can be made. What is not known is not full.
+    pub const fn is_full(&self) -> bool {
+        matches!(self.free, Some(0))
+    }
 }
 
 /// One thing that a test looked at.

@@ -188,10 +188,10 @@ pub mod testing;
 pub use cx::{Cx, Every, SendHandle, Time, Within, every, within};
 pub use fault::{Fault, FaultClass, FaultParts};
 pub use hook::{
-    Account, ActionCall, ActionResult, Addon, Change, ChangePackage, ChangePassword, Client, Console, ConsoleAccess,
-    Create, Ended, Finding, Hook, ListedAccount, Listing, Login, LoginLink, Measure, OptionValue, OrderAddons,
-    PaidUntil, PasswordTarget, Power, PowerAction, Reinstall, Renew, Service, ServiceState, Status, StatusReport,
-    Suspend, Terminate, TestReport, Texts, Unsuspend, Usage, UsageReport,
+    Account, ActionCall, ActionResult, Addon, Capacity, Change, ChangePackage, ChangePassword, Client, Console,
+    ConsoleAccess, Create, Ended, Finding, Hook, ListedAccount, Listing, Login, LoginLink, Measure, OptionValue,
+    OrderAddons, PaidUntil, PasswordTarget, Power, PowerAction, Reinstall, Renew, Service, ServiceState, Status,
+    StatusReport, Suspend, Terminate, TestReport, Texts, Unsuspend, Usage, UsageReport,
 };
 pub use http::{Reply, Request, segment};
 pub use manifest::{Action, ActionFacts, Auth, AuthScheme, Facts, Manifest, Schemas};

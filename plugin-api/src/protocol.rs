@@ -6,8 +6,8 @@
 
 use crate::fault::Fault;
 use crate::hook::{
-    Addon, Client, Finding, ListedAccount, Measure, OptionValue, PaidUntil, PasswordTarget, PowerAction, Service,
-    ServiceState, Texts,
+    Addon, Capacity, Client, Finding, ListedAccount, Measure, OptionValue, PaidUntil, PasswordTarget, PowerAction,
+    Service, ServiceState, Texts,
 };
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,9 @@ pub struct Outcome {
     /// `options`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Vec<OptionValue>>,
+    /// `capacity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
     /// `test`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

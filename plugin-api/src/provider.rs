@@ -1,8 +1,8 @@
 use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::hook::{
-    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Ended,
-    Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Reinstall, Renew, Status, StatusReport, Suspend,
+    Account, ActionCall, ActionResult, Capacity, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create,
+    Ended, Listing, Login, LoginLink, OptionValue, OrderAddons, Power, Reinstall, Renew, Status, StatusReport, Suspend,
     Terminate, TestReport, Unsuspend, Usage, UsageReport,
 };
 use crate::manifest::Facts;
@@ -165,6 +165,16 @@ pub trait Provider: Sized + Send + Sync + 'static {
     fn options(&self, cx: &Cx, field: &str) -> impl Future<Output = Result<Vec<OptionValue>, Fault>> + Send {
         let _ = (cx, field);
         async { Err(Fault::unsupported("options")) }
+    }
+
+    /// Reads how many more of this product the server has room for. Reads only.
+    ///
+    /// Asked before a create on a server that was chosen out of a group, so it should take few calls. It is about the panel
+    /// as a whole, not about one customer. What the panel does not tell is [`Capacity::unknown`]; the create that follows
+    /// may still end as `capacity`.
+    fn capacity(&self, cx: &Cx, product: Self::Product) -> impl Future<Output = Result<Capacity, Fault>> + Send {
+        let _ = (cx, product);
+        async { Err(Fault::unsupported("capacity")) }
     }
 
     /// Tries address, credentials and rights. Reads only.

@@ -262,6 +262,7 @@ fn bodies(hook: Hook) -> Vec<Value> {
             vec![plain, without]
         }
         Hook::List => vec![json!({ "server": "panel" })],
+        Hook::Capacity => vec![json!({ "server": "panel", "product": { "id": "vps" } })],
         Hook::Options => {
             ["package_id", "osid", "plans"].map(|field| json!({ "server": "panel", "field": field })).to_vec()
         }

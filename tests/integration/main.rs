@@ -11,6 +11,7 @@ mod commits;
 mod crash;
 mod dcimanager;
 mod doubt;
+mod groups;
 mod kill;
 mod known;
 mod lanes;

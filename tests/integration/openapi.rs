@@ -84,6 +84,7 @@ fn body_of(hook: Hook) -> Value {
     match hook {
         Hook::List => json!({ "server": "panel" }),
         Hook::Options => json!({ "server": "panel", "field": "package_id" }),
+        Hook::Capacity => json!({ "server": "panel", "product": { "id": "vps" } }),
         Hook::Action => json!({ "service": { "id": SERVICE }, "action": "dance" }),
         hook => body(hook, SERVICE),
     }
@@ -118,6 +119,8 @@ async fn every_call_answers_as_it_is_described() {
         (&admin, "POST /v1/servers/panel/test".to_owned(), 200),
         (&admin, "GET /v1/servers/panel/options/package_id".to_owned(), 200),
         (&admin, "GET /v1/servers/panel/options/nothing".to_owned(), 400),
+        (&admin, "GET /v1/servers/panel/capacity/vps".to_owned(), 200),
+        (&admin, "GET /v1/servers/panel/capacity/nothing".to_owned(), 400),
         (&admin, "POST /v1/servers/panel/pause".to_owned(), 200),
         (&admin, "GET /v1/servers/panel".to_owned(), 200),
         (&admin, "POST /v1/servers/panel/resume".to_owned(), 200),

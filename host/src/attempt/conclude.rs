@@ -1,6 +1,7 @@
 //! How an attempt ends: its open run is settled, the verdict asked, and everything written in one commit.
 
 use super::end_word;
+use super::room::Onward;
 use super::session::{Conclusion, Ended, Inner, Session, Stop, Subject, undo_fault};
 use crate::journal::{self, Sent};
 use crate::operation::{Effects, State};
@@ -96,6 +97,7 @@ impl Session {
             Ended::Lost | Ended::StoreFailed => return Conclusion::Void,
         };
         let end = self.checked(inner, end);
+        let Onward { end, placement, moves } = self.onward(inner, end, service);
         let now = self.env.clock.unix_ms();
         let mut effects = inner.effects();
         effects.touched |= inner.unsettled || inner.has_converged;
@@ -117,6 +119,7 @@ impl Session {
         };
         let verdict = verdict::decide(end, &circumstances);
         let finish = self.finish(inner, verdict, operation, service, effects, attempts, now);
+        let finish = Finish { placement, moves, ..finish };
         let state = finish.state;
         let after_ms = finish.next_at.map(|at| at.saturating_sub(now));
         let poll_at = finish.service.as_ref().and_then(|change| change.poll_at.flatten());
@@ -238,6 +241,8 @@ impl Session {
             outcome: outcome_value,
             secrets,
             service: (change != ServiceChange::default()).then_some(change),
+            placement: None,
+            moves: None,
             end_passed,
             summary,
             now,
@@ -314,7 +319,7 @@ impl Session {
 
 /// A read has changed nothing, whatever was answered: what a plugin's table of codes holds to be in doubt is here no more
 /// than an answer that cannot be used.
-fn read_fault(mut fault: Fault) -> Fault {
+pub(super) fn read_fault(mut fault: Fault) -> Fault {
     if fault.class == FaultClass::InDoubt {
         fault.class = FaultClass::PanelBug;
     }

@@ -1,4 +1,4 @@
-use super::Desk;
+use super::{Desk, Told};
 use crate::clock::SharedClock;
 use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
 use crate::metrics::Metrics;
@@ -39,6 +39,7 @@ pub struct Env {
     /// Monotonic time when this host began to watch over doubts.
     pub started: Duration,
     doubts: Mutex<HashMap<(OperationId, String), Duration>>,
+    told: Mutex<HashMap<String, Told>>,
     exchanges: AtomicU64,
     calls: AtomicU64,
 }
@@ -100,6 +101,7 @@ impl Env {
             tap,
             stopping: AtomicBool::new(false),
             doubts: Mutex::new(HashMap::new()),
+            told: Mutex::new(HashMap::new()),
             exchanges: AtomicU64::new(0),
             calls: AtomicU64::new(0),
         }
@@ -128,6 +130,16 @@ impl Env {
 
     pub(super) fn forget_doubt(&self, id: &OperationId, step: &str) {
         self.doubts().remove(&(id.clone(), step.to_owned()));
+    }
+
+    /// Notes what a server's panel told of its room.
+    pub(crate) fn told(&self, server: &str, told: Told) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(server.to_owned(), told);
+    }
+
+    /// What a server's panel last told of its room, since this host began.
+    pub fn last_told(&self, server: &str) -> Option<Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(server).cloned()
     }
 
     pub(super) fn next_call(&self) -> u64 {

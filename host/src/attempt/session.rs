@@ -1,5 +1,6 @@
 use super::env::Env;
 use super::exchange::RawExchange;
+use super::room::Placing;
 use crate::journal::{self, Entry, Kind, Sent};
 use crate::mask::SecretSet;
 use crate::operation::{Effects, State};
@@ -29,6 +30,8 @@ pub enum Subject {
         service: Box<Service>,
         /// Its journal.
         journal: Vec<Entry>,
+        /// Set for a create whose server was chosen out of a group, while that may still change.
+        placing: Option<Box<Placing>>,
     },
     /// A hook that only reads.
     Reading {
@@ -109,6 +112,8 @@ pub struct Session {
     ended: Mutex<Option<Ended>>,
     wake: Notify,
     closed: AtomicBool,
+    /// The plugin is asked for something that only reads, within an operation.
+    pub(super) only_reads: AtomicBool,
 }
 
 /// What changes in the course of an attempt.
@@ -237,6 +242,7 @@ impl Session {
             ended: Mutex::new(None),
             wake: Notify::new(),
             closed: AtomicBool::new(false),
+            only_reads: AtomicBool::new(false),
         })
     }
 
@@ -244,6 +250,9 @@ impl Session {
     pub(super) async fn answer(&self, name: &str, message: Message) -> Result<Option<Message>, Fault> {
         if self.closed.load(Ordering::Acquire) {
             return Ok(None);
+        }
+        if self.only_reads.load(Ordering::Acquire) && !matches!(name, op::HTTP | op::CLAIMED | op::SECRET | op::NOW) {
+            return Err(Fault::plugin_bug(format!("capacity only reads and has no {name}")));
         }
         let head = &message.head[..];
         let answered = match name {
@@ -305,6 +314,11 @@ impl Session {
         if notes.len() < MOST_NOTES {
             notes.push((at, kind, text));
         }
+    }
+
+    /// Adds a line of the host's own.
+    pub(super) fn say(&self, text: String) {
+        lock(&self.notes).push((self.env.clock.unix_ms(), "note", text));
     }
 
     pub(super) fn end(&self, ended: Ended) {

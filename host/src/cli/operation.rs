@@ -5,6 +5,7 @@ use super::table::{Table, block, cell, fact, maybe, plain, when};
 use crate::journal::{Kind, Stage};
 use crate::operation::State;
 use crate::views::{FaultView, HeldWord, HookAnswer, OperationView, ResultView, SecretsView, SecretsWord, StepView};
+use billhook_plugin_api::Capacity;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -41,6 +42,12 @@ pub(super) fn text(operation: &OperationView) -> String {
         "on",
         format!("server {} ({}), product {}", operation.server, operation.provider, operation.product),
     );
+    if let Some(group) = &operation.group {
+        fact(&mut out, "group", group);
+    }
+    for passed in &operation.passed_over {
+        fact(&mut out, "not on", format!("{}: {}", passed.server, passed.reason));
+    }
     if let Some(key) = &operation.key {
         fact(&mut out, "key", key);
     }
@@ -186,6 +193,7 @@ fn result_text(result: &ResultView) -> String {
         ("gone", result.gone.map(|gone| if gone { "yes, as read from the panel" } else { "not yet" }.to_owned())),
         ("ends at", result.ends_at.as_deref().map(|at| format!("{} UTC", when(at)))),
         ("secrets", result.secrets.as_ref().map(secrets_text)),
+        ("room", result.capacity.as_ref().map(room_text)),
     ];
     for (label, text) in facts {
         if let Some(text) = text {
@@ -206,6 +214,15 @@ fn result_text(result: &ResultView) -> String {
         out.push_str(&block(&format!("{:#}", result.data), "  "));
     }
     out
+}
+
+fn room_text(capacity: &Capacity) -> String {
+    let count = match capacity.free {
+        Some(0) => "none".to_owned(),
+        Some(free) => format!("for {free} more"),
+        None => "not known".to_owned(),
+    };
+    capacity.text.as_ref().map_or_else(|| count.clone(), |text| format!("{count} ({text})"))
 }
 
 /// Never a value: a terminal keeps what it showed.

@@ -24,6 +24,13 @@ pub(super) enum ServersCommand {
         /// Its name in the configuration
         name: String,
     },
+    /// Ask its panel how many more of a product it has room for
+    Capacity {
+        /// Its name in the configuration
+        name: String,
+        /// The product's name in the configuration
+        product: String,
+    },
     /// Hold its operations back, until `resume`; what runs is not disturbed
     Pause {
         /// Its name in the configuration
@@ -52,6 +59,10 @@ pub(super) async fn run(client: &Client, command: &ServersCommand) -> anyhow::Re
         ServersCommand::Pause { name } => one(client, Call::post(&["v1", "servers", name, "pause"], Vec::new())).await,
         ServersCommand::Resume { name } => {
             one(client, Call::post(&["v1", "servers", name, "resume"], Vec::new())).await
+        }
+        ServersCommand::Capacity { name, product } => {
+            let call = Call::get(&["v1", "servers", name, "capacity", product]).within(PANEL);
+            hook::answer(client.send(call).await?)
         }
         ServersCommand::Test { name } => {
             let call = Call::post(&["v1", "servers", name, "test"], Vec::new()).within(PANEL);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::finding::Problem;
 use super::reader::Reader;
-use super::{Config, ServerConfig};
+use super::{Config, GroupConfig, ServerConfig};
+use crate::placement::Fill;
 
 /// Refuses each pair that contradicts itself, and warns of what has no effect.
 pub(super) fn check(config: &Config, reader: &Reader<'_>) {
@@ -12,6 +13,9 @@ pub(super) fn check(config: &Config, reader: &Reader<'_>) {
     platforms(config, reader);
     for (name, server) in &config.servers {
         check_server(config, name, server, reader);
+    }
+    for (name, group) in &config.groups {
+        check_group(config, name, group, reader);
     }
     let retry = &config.retry;
     if retry.delays.iter().max().is_some_and(|longest| *longest > retry.age) {
@@ -75,6 +79,34 @@ fn platforms(config: &Config, reader: &Reader<'_>) {
                 );
             }
         }
+    }
+}
+
+fn check_group(config: &Config, name: &str, group: &GroupConfig, reader: &Reader<'_>) {
+    let servers = || group.servers.iter().filter_map(|name| Some((name, config.servers.get(name)?)));
+    let Some((first, of_first)) = servers().next() else { return };
+    for (other, server) in servers().filter(|(_, server)| server.provider != of_first.provider) {
+        reader.refuse_both(
+            &format!("groups.{name}.servers"),
+            &format!("servers.{other}.provider"),
+            Problem::new(
+                format!(
+                    "{first} is driven by {}, {other} by {}: a product has settings for one of them only",
+                    of_first.provider, server.provider
+                ),
+                format!("give {other} a group of its own"),
+            ),
+        );
+    }
+    let limited = servers().filter(|(_, server)| server.capacity.is_some()).count();
+    if group.fill == Fill::LeastUsed && limited > 0 && limited < servers().count() {
+        reader.warn(
+            &format!("groups.{name}.fill"),
+            Problem::new(
+                "some of its servers have a `capacity` and some have none: they are compared by their services alone",
+                "give all of them a `capacity`, or none",
+            ),
+        );
     }
 }
 

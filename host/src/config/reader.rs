@@ -127,6 +127,13 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
+    /// Counts `key` among those that may stand here, without reading it.
+    pub(super) fn knows(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
     /// The names of the tables below `key`, good or bad.
     pub(super) fn names(&self, key: &str) -> BTreeSet<String> {
         self.table.get(key).and_then(Value::as_object).map(|table| table.keys().cloned().collect()).unwrap_or_default()

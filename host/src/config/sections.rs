@@ -10,11 +10,13 @@ use super::folders::Folders;
 use super::reader::{self, Raw, Section};
 use super::secret::Settings;
 use super::{
-    AttemptConfig, Config, Database, LimitsConfig, LogConfig, LogFormat, PlatformConfig, PlatformHooks, PluginsConfig,
-    ProductConfig, RetryConfig, SealConfig, SecretsConfig, ServerConfig, SocketConfig, StoreConfig,
+    AttemptConfig, Config, Database, GroupConfig, LimitsConfig, LogConfig, LogFormat, Place, PlatformConfig,
+    PlatformHooks, PluginsConfig, ProductConfig, RetryConfig, SealConfig, SecretsConfig, ServerConfig, SocketConfig,
+    StoreConfig,
 };
 use crate::body::MAX_STORED_BYTES;
 use crate::lane::{BreakerLimits, LaneLimits};
+use crate::placement::Fill;
 
 /// The kernel takes 107 bytes for a socket's path, of which the file's name needs some.
 const MAX_SOCKET_FOLDER_BYTES: usize = 90;
@@ -37,6 +39,7 @@ const BREAKER_DELAYS: [Duration; 5] = [
 /// Reads all sections. What is returned is of use only if the reader found nothing to refuse.
 pub(super) fn config(mut root: Section<'_>, folders: &Folders) -> Config {
     let server_names: BTreeSet<String> = root.names("servers");
+    let group_names: BTreeSet<String> = root.names("groups");
     let config = Config {
         socket: socket(root.table("socket"), folders),
         store: store(root.table("store"), folders),
@@ -44,7 +47,8 @@ pub(super) fn config(mut root: Section<'_>, folders: &Folders) -> Config {
         plugins: plugins(root.table("plugins"), folders),
         platforms: named(root.named_tables("platforms"), platform),
         servers: named(root.named_tables("servers"), server),
-        products: named(root.named_tables("products"), |section| product(section, &server_names)),
+        groups: named(root.named_tables("groups"), |section| group(section, &server_names)),
+        products: named(root.named_tables("products"), |section| product(section, &server_names, &group_names)),
         retry: retry(root.table("retry")),
         attempt: attempt(root.table("attempt")),
         limits: limits(root.table("limits")),
@@ -197,6 +201,7 @@ fn server(mut section: Section<'_>) -> Option<ServerConfig> {
     let create_timeout = section.value_or("create_timeout", reader::duration, CREATE_TIMEOUT);
     let max_reply = section.value_or("max_reply", reader::size, MAX_REPLY);
     let lane = lane(&mut section);
+    let capacity = section.optional("capacity", reader::count);
     let settings = settings(&mut section);
     section.finish();
     Some(ServerConfig {
@@ -210,6 +215,7 @@ fn server(mut section: Section<'_>) -> Option<ServerConfig> {
         create_timeout,
         max_reply,
         lane,
+        capacity,
         settings,
     })
 }
@@ -225,18 +231,75 @@ fn lane(section: &mut Section<'_>) -> LaneLimits {
     }
 }
 
-fn product(mut section: Section<'_>, servers: &BTreeSet<String>) -> Option<ProductConfig> {
-    let server = section.required("server", reader::text);
-    if let Some(name) = server.as_ref().filter(|name| !servers.contains(*name)) {
-        let remedy = match nearest(name, servers.iter().map(String::as_str)) {
-            Some(guess) => format!("did you mean {guess:?}?"),
-            None => format!("add a table [servers.{name}]"),
-        };
-        section.reader().refuse(&section.key("server"), Problem::new(format!("there is no server {name:?}"), remedy));
+fn group(mut section: Section<'_>, known: &BTreeSet<String>) -> Option<GroupConfig> {
+    let servers = section.required("servers", reader::texts);
+    let key = section.key("servers");
+    let mut seen = BTreeSet::new();
+    for name in servers.iter().flatten() {
+        refuse_unknown(&section, &key, "server", name, known);
+        if !seen.insert(name) {
+            let problem = format!("names the server {name:?} twice");
+            section.reader().refuse(&key, Problem::new(problem, "name each server once"));
+        }
     }
+    let fill = section.required("fill", fill);
+    section.finish();
+    Some(GroupConfig { servers: servers?, fill: fill? })
+}
+
+fn fill(raw: Raw) -> Result<Fill, Problem> {
+    let word = reader::text(raw)?;
+    let known = Fill::ALL.map(Fill::as_str);
+    Fill::parse(&word).ok_or_else(|| {
+        let remedy = match nearest(&word, known) {
+            Some(guess) => format!("did you mean {guess:?}?"),
+            None => format!("write {:?} or {:?}", known[0], known[1]),
+        };
+        Problem::new(format!("{word:?} is no rule to fill a group by"), remedy)
+    })
+}
+
+fn product(mut section: Section<'_>, servers: &BTreeSet<String>, groups: &BTreeSet<String>) -> Option<ProductConfig> {
+    section.knows("server");
+    section.knows("group");
+    let place = match (section.is_set("server"), section.is_set("group")) {
+        (true, true) => {
+            let remedy = "leave the group, or the one server";
+            let problem = Problem::new("a product is made on one server or in a group, and both are named", remedy);
+            section.reader().refuse_both(&section.key("server"), &section.key("group"), problem);
+            section.optional("server", reader::text);
+            section.optional("group", reader::text);
+            None
+        }
+        (_, true) => section.optional("group", reader::text).map(|name| {
+            refuse_unknown(&section, &section.key("group"), "group", &name, groups);
+            Place::Group(name)
+        }),
+        (true, false) => section.optional("server", reader::text).map(|name| {
+            refuse_unknown(&section, &section.key("server"), "server", &name, servers);
+            Place::Server(name)
+        }),
+        (false, false) => {
+            let problem = Problem::new("`server` is missing", "set it, or `group` for one of several servers");
+            section.reader().refuse(&section.key("server"), problem);
+            None
+        }
+    };
     let settings = settings(&mut section);
     section.finish();
-    Some(ProductConfig { server: server?, settings })
+    Some(ProductConfig { place: place?, settings })
+}
+
+/// Refuses the name of a server or group that is not there.
+fn refuse_unknown(section: &Section<'_>, key: &str, what: &str, name: &str, known: &BTreeSet<String>) {
+    if known.contains(name) {
+        return;
+    }
+    let remedy = match nearest(name, known.iter().map(String::as_str)) {
+        Some(guess) => format!("did you mean {guess:?}?"),
+        None => format!("add a table [{what}s.{name}]"),
+    };
+    section.reader().refuse(key, Problem::new(format!("there is no {what} {name:?}"), remedy));
 }
 
 fn settings(section: &mut Section<'_>) -> Settings {

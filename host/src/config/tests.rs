@@ -92,6 +92,7 @@ fn the_shipped_file_gives_the_documented_defaults() {
         },
         platforms: BTreeMap::new(),
         servers: BTreeMap::new(),
+        groups: BTreeMap::new(),
         products: BTreeMap::new(),
         retry: RetryConfig {
             attempts: 10,
@@ -285,6 +286,56 @@ fn each_bad_setting_is_refused_with_its_place_and_remedy() {
         ),
         (server("[products.p]\nserver = \"b\""), ":5 products.p.server", "no server \"b\"", "did you mean \"a\"?"),
         (server("[products.p]\nserver = \"other\""), ":5 products.p.server", "no server \"other\"", "[servers.other]"),
+        // Groups.
+        (server("[products.p.settings]\nx = 1"), ":4 products.p.server", "`server` is missing", "or `group`"),
+        (
+            server("[products.p]\nserver = \"a\"\ngroup = \"g\"\n[groups.g]\nservers = [\"a\"]\nfill = \"fill_first\""),
+            ":6 products.p.group",
+            "both are named",
+            "leave the group",
+        ),
+        (server("[products.p]\ngroup = \"g\""), ":5 products.p.group", "no group \"g\"", "[groups.g]"),
+        (
+            server("[groups.g]\nservers = [\"b\"]\nfill = \"fill_first\""),
+            ":5 groups.g.servers",
+            "no server \"b\"",
+            "did you mean \"a\"?",
+        ),
+        (
+            server("[groups.g]\nservers = [\"a\", \"a\"]\nfill = \"fill_first\""),
+            ":5 groups.g.servers",
+            "names the server \"a\" twice",
+            "each server once",
+        ),
+        (
+            server("[groups.g]\nservers = []\nfill = \"fill_first\""),
+            ":5 groups.g.servers",
+            "empty list",
+            "at least one",
+        ),
+        (server("[groups.g]\nservers = [\"a\"]"), ":4 groups.g.fill", "`fill` is missing", "set it"),
+        (
+            server("[groups.g]\nservers = [\"a\"]\nfill = \"least-used\""),
+            ":6 groups.g.fill",
+            "no rule to fill a group by",
+            "did you mean \"least_used\"?",
+        ),
+        (
+            server("[groups.g]\nservers = [\"a\"]\nfill = \"random\""),
+            ":6 groups.g.fill",
+            "no rule to fill a group by",
+            "\"least_used\" or \"fill_first\"",
+        ),
+        (
+            server(
+                "[servers.b]\nprovider = \"rootpanel\"\nbase_url = \"https://b.example.com\"\n\
+                 [groups.g]\nservers = [\"a\", \"b\"]\nfill = \"fill_first\"",
+            ),
+            ":5 servers.b.provider",
+            "a is driven by virtfusion, b by rootpanel",
+            "a group of its own",
+        ),
+        (server("capacity = 0"), ":4 servers.a.capacity", "from 1 to 1000000", "without quotes"),
         // Addresses.
         ("[servers.a]\nprovider = \"x\"".to_owned(), ":1 servers.a.base_url", "`base_url` is missing", "set it"),
         (

@@ -1,5 +1,6 @@
 //! A hook arrives: it is one that is known, a new operation, or refused.
 
+use super::placing::Chosen;
 use super::resolve::Target;
 use super::{Engine, Placed, unavailable};
 use crate::admission::{self, Admission, Arriving, Earlier, Known, Life, Refusal};
@@ -9,7 +10,7 @@ use crate::order;
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
 use crate::store::{
-    Accepted, Again, ClaimMark, NewOperation, OperationId, Service, ServiceKey, ServiceStatus, Traveller,
+    Accepted, Again, ClaimMark, NewOperation, Operation, OperationId, Service, ServiceKey, ServiceStatus, Traveller,
 };
 use billhook_plugin_api::Hook;
 use billhook_plugin_api::protocol::HookCall;
@@ -85,17 +86,18 @@ impl Engine {
                 Admission::Join(id) => return Ok(OperationId(id).into()),
                 Admission::Refuse(refusal) => return Err(refused(&refusal)),
                 Admission::Repeat(id) => {
-                    let target = self.resolve(hook, &body, service.as_ref())?;
-                    if self
-                        .repeat(OperationId(id.clone()), hook, &body, &options, &fingerprint, service.as_ref(), &target)
-                        .await?
-                    {
+                    let kept = self.operation(&OperationId(id.clone())).await?;
+                    let target = self.resolve(hook, &body, service.as_ref(), Some(&kept.server))?;
+                    if self.repeat(kept, hook, &body, &options, &fingerprint, service.as_ref(), &target).await? {
                         self.wake(&key);
                         return Ok(OperationId(id).into());
                     }
                 }
                 Admission::New => {
-                    let target = self.resolve(hook, &body, service.as_ref())?;
+                    let chosen = self.choose(hook, &body, service.as_ref()).await?;
+                    let server = chosen.as_ref().map(|chosen| chosen.server.as_str());
+                    let target = self.resolve(hook, &body, service.as_ref(), server)?;
+                    let target = (target, chosen);
                     let new = (hook, &body, &options, fingerprint.as_str());
                     if let Some(placed) = self.insert(&key, new, service.as_ref(), &earlier, target, &traveller).await?
                     {
@@ -113,7 +115,7 @@ impl Engine {
         (hook, body, options, fingerprint): (Hook, &HookBody, &HookOptions, &str),
         service: Option<&Service>,
         earlier: &[Earlier],
-        target: Target,
+        (target, chosen): (Target, Option<Chosen>),
         traveller: &Traveller,
     ) -> Result<Option<Placed>, Problem> {
         let Target { panel, product, settings } = target;
@@ -166,6 +168,8 @@ impl Engine {
             server: panel.name.clone(),
             panel: panel.identity.clone(),
             product,
+            most: chosen.as_ref().and_then(|chosen| chosen.most),
+            placement: chosen.map(|chosen| chosen.placement),
             renew_to: body.paid_until.as_ref().map(|dates| dates.to.clone()),
             shown,
             call,
@@ -206,7 +210,7 @@ impl Engine {
     #[expect(clippy::too_many_arguments, reason = "the parts of one arrival")]
     async fn repeat(
         &self,
-        id: OperationId,
+        operation: Operation,
         hook: Hook,
         body: &HookBody,
         options: &HookOptions,
@@ -215,14 +219,13 @@ impl Engine {
         target: &Target,
     ) -> Result<bool, Problem> {
         let Some(service) = service else { return Ok(false) };
-        let operation = self.operation(&id).await?;
         if operation.panel != target.panel.identity {
             return Err(super::resolve::panel_changed(&operation.panel, &target.panel));
         }
         let call = hook_call(&service.key, body, target.settings.clone(), Some(service), operation.epoch);
         debug_assert_eq!(operation.hook, hook);
         let again = Again {
-            id,
+            id: operation.id,
             service_version: service.version,
             shown: self.shown(body, &call, &target.panel),
             call,

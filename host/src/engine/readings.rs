@@ -3,7 +3,7 @@
 use super::intake::plugin_service;
 use super::resolve::{panel_changed, supports};
 use super::{Engine, unavailable};
-use crate::attempt::{self, Conclusion, Subject};
+use crate::attempt::{self, Conclusion, Subject, Told};
 use crate::operation::State;
 use crate::panel::Panel;
 use crate::problem::{Problem, ProblemType};
@@ -71,9 +71,11 @@ impl Engine {
                 let panel = self.panel(server)?;
                 supports(&panel.provider, hook, body.action.as_deref())?;
                 can_be_asked(&panel.provider.manifest, body.field.as_deref())?;
+                let product = self.product_on(&panel, &body)?;
                 (
                     panel,
                     HookCall {
+                        product,
                         action: body.action.clone(),
                         params: body.params.clone(),
                         field: body.field.clone(),
@@ -99,6 +101,15 @@ impl Engine {
             self.env.store.record(Evidence { notes: vec![note], ..Evidence::default() });
         }
         let result = self.read(platform, service_id, id.clone(), hook, &panel, &call).await;
+        if let (Ok(Outcome { capacity: Some(found), .. }), Some(product)) = (&result, &body.product) {
+            let told = Told {
+                at: self.env.clock.unix_ms(),
+                product: product.id.clone(),
+                free: found.free,
+                text: found.text.clone(),
+            };
+            self.env.told(&panel.name, told);
+        }
         match result {
             Ok(outcome) => Ok(ReadAnswer { id, outcome }),
             Err(fault) => Err(ReadFailure::Fault { id, fault: Box::new(fault) }),
@@ -106,7 +117,7 @@ impl Engine {
     }
 
     fn reading_call(&self, hook: Hook, body: &HookBody, service: &Service) -> Result<(Arc<Panel>, HookCall), Problem> {
-        let target = self.resolve(hook, body, Some(service))?;
+        let target = self.resolve(hook, body, Some(service), None)?;
         if target.panel.identity != service.panel {
             return Err(panel_changed(&service.panel, &target.panel));
         }

@@ -134,11 +134,11 @@ fn laid_over(old: &Config, new: Config) -> (Config, Vec<&'static str>) {
     wait("retry", old.retry != new.retry);
     wait("attempt.pending_poll", old.attempt.pending_poll != new.attempt.pending_poll);
     wait("log", old.log != new.log);
-    let Config { mut plugins, platforms, servers, products, mut attempt, limits, secrets, warnings, .. } = new;
+    let Config { mut plugins, platforms, servers, groups, products, mut attempt, limits, secrets, warnings, .. } = new;
     plugins.folder.clone_from(&old.plugins.folder);
     attempt.pending_poll = old.attempt.pending_poll;
     let old = old.clone();
-    (Config { plugins, platforms, servers, products, attempt, limits, secrets, warnings, ..old }, waiting)
+    (Config { plugins, platforms, servers, groups, products, attempt, limits, secrets, warnings, ..old }, waiting)
 }
 
 /// The panel of a server that is reached as before.
@@ -151,8 +151,8 @@ fn kept<'a>(
 ) -> Option<&'a Arc<Panel>> {
     let panel = old.panels.get(name)?;
     let before = old.config.servers.get(name)?;
-    // The lane's bounds are not the panel's.
-    let same_entry = *before == ServerConfig { lane: before.lane.clone(), ..server.clone() };
+    // The lane's bounds are not the panel's, nor is what may be placed there.
+    let same_entry = *before == ServerConfig { lane: before.lane.clone(), capacity: before.capacity, ..server.clone() };
     let longest_run = |config: &Config| -> Duration { config.attempt.longest_run };
     let same_provider = providers.get(&server.provider).is_some_and(|provider| Arc::ptr_eq(provider, &panel.provider));
     (same_entry && same_provider && longest_run(&old.config) == longest_run(config)).then_some(panel)
@@ -164,7 +164,9 @@ fn bad_products(old: &InForce, next: &InForce) -> Vec<Finding> {
         next.config.products.iter().filter(|(name, product)| old.config.products.get(*name) != Some(*product));
     let mut findings = Vec::new();
     for (name, product) in changed {
-        let Some(panel) = next.panels.get(&product.server) else { continue };
+        // All servers of a product are of one provider.
+        let mut panels = next.config.servers_of(&product.place).iter().filter_map(|server| next.panels.get(server));
+        let Some(panel) = panels.next() else { continue };
         let wrong = panel.provider.wrong_settings(product.settings.value()).into_iter().filter(|one| !one.is_missing);
         findings.extend(wrong.map(|one| Finding {
             place: format!("products.{name}.settings{}", one.place),

@@ -1,6 +1,7 @@
 //! What a hook means on this host: which product, provider and panel, with which settings.
 
 use super::Engine;
+use crate::config::{Config, Place, ProductConfig};
 use crate::panel::{Panel, Provider};
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
@@ -17,8 +18,15 @@ pub(super) struct Target {
 }
 
 impl Engine {
-    /// Resolves product, provider and panel. A service that exists stays where it is.
-    pub(super) fn resolve(&self, hook: Hook, body: &HookBody, service: Option<&Service>) -> Result<Target, Problem> {
+    /// Resolves product, provider and panel. A service that exists stays where it is; `chosen` is the server of a create
+    /// whose product is sold in a group.
+    pub(super) fn resolve(
+        &self,
+        hook: Hook,
+        body: &HookBody,
+        service: Option<&Service>,
+        chosen: Option<&str>,
+    ) -> Result<Target, Problem> {
         let bound = service.filter(|service| hook != Hook::Create || service.remote_id.is_some());
         let product = match (hook, &body.product, bound) {
             (Hook::Create, Some(product), _) | (Hook::ChangePackage, Some(product), Some(_)) => product.id.clone(),
@@ -38,12 +46,17 @@ impl Engine {
                 .remedy(format!("add [products.{product}] to the configuration"));
             Problem { path: body.product.as_ref().map(|_| "/product/id".to_owned()), ..problem }
         })?;
-        let server = bound.map_or(&configured.server, |service| &service.server);
-        if hook == Hook::ChangePackage && configured.server != *server {
-            let text = format!("the product {product} is on the server {}, the service on {server}", configured.server);
-            return Err(
-                Problem::at("/product/id", text).remedy("a service stays on its server: name a product of that one")
-            );
+        let server = match (bound, &configured.place, chosen) {
+            (Some(service), ..) => service.server.as_str(),
+            (None, Place::Server(server), _) => server,
+            (None, Place::Group(_), Some(chosen)) => chosen,
+            (None, Place::Group(group), None) => {
+                let text = format!("no server of the group {group} was chosen for {hook}");
+                return Err(Problem::new(ProblemType::UnknownService, text).remedy("send a create first"));
+            }
+        };
+        if let (Hook::ChangePackage, Some(service)) = (hook, bound) {
+            stays(&in_force.config, configured, &product, service)?;
         }
         let panel = self.panel(server)?;
         if let Some(service) = bound
@@ -51,37 +64,29 @@ impl Engine {
         {
             return Err(panel_changed(&service.panel, &panel));
         }
+        if bound.is_none() {
+            is_alike(&in_force.config, configured, &product, &panel)?;
+        }
         supports(&panel.provider, hook, body.action.as_deref())?;
-        let mut settings = configured.settings.value().clone();
-        if let (Some(product), Value::Object(members)) = (&body.product, &mut settings) {
-            for (name, value) in &product.options {
-                members.insert(name.clone(), value.clone());
-            }
-        }
-        if let Err(error) = panel.provider.product_schema.validate(&settings) {
-            let place = error.instance_path().to_string();
-            let from_options = body
-                .product
-                .as_ref()
-                .is_some_and(|product| product.options.keys().any(|name| place.trim_start_matches('/') == name));
-            let (path, remedy) = if from_options {
-                (format!("/product/options{place}"), "correct the option".to_owned())
-            } else if place.is_empty() {
-                (
-                    "/product/options".to_owned(),
-                    format!("see the settings of [products.{product}] and the order's options"),
-                )
-            } else {
-                ("/product".to_owned(), format!("correct {place} in [products.{product}]"))
-            };
-            return Err(Problem::at(path, schema_text(&error)).remedy(remedy));
-        }
+        let settings = product_settings(configured, &product, body, &panel.provider)?;
         if hook == Hook::Action
             && let Some(action) = body.action.as_deref().and_then(|name| panel.provider.action(name))
         {
             check_params(&action.params, &body.params)?;
         }
         Ok(Target { panel, product, settings })
+    }
+
+    /// What a reading hook on a server is to know of the product that it names.
+    pub(super) fn product_on(&self, panel: &Panel, body: &HookBody) -> Result<Value, Problem> {
+        let Some(product) = &body.product else { return Ok(Value::Null) };
+        let in_force = self.in_force();
+        let configured = in_force.config.products.get(&product.id).ok_or_else(|| {
+            Problem::at("/product/id", format!("no product {} is configured", product.id))
+                .remedy(format!("add [products.{}] to the configuration", product.id))
+        })?;
+        is_alike(&in_force.config, configured, &product.id, panel)?;
+        product_settings(configured, &product.id, body, &panel.provider)
     }
 
     /// The server of that name.
@@ -99,6 +104,63 @@ impl Engine {
                 .remedy(format!("add [servers.{server}] to the configuration")),
         })
     }
+}
+
+/// The product's settings with the order's options laid over them, if the provider's schema takes them.
+fn product_settings(
+    configured: &ProductConfig,
+    product: &str,
+    body: &HookBody,
+    provider: &Provider,
+) -> Result<Value, Problem> {
+    let mut settings = configured.settings.value().clone();
+    if let (Some(product), Value::Object(members)) = (&body.product, &mut settings) {
+        for (name, value) in &product.options {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    if let Err(error) = provider.product_schema.validate(&settings) {
+        let place = error.instance_path().to_string();
+        let from_options = body
+            .product
+            .as_ref()
+            .is_some_and(|product| product.options.keys().any(|name| place.trim_start_matches('/') == name));
+        let (path, remedy) = if from_options {
+            (format!("/product/options{place}"), "correct the option".to_owned())
+        } else if place.is_empty() {
+            ("/product/options".to_owned(), format!("see the settings of [products.{product}] and the order's options"))
+        } else {
+            ("/product".to_owned(), format!("correct {place} in [products.{product}]"))
+        };
+        return Err(Problem::at(path, schema_text(&error)).remedy(remedy));
+    }
+    Ok(settings)
+}
+
+/// The product's settings are for the provider of its own servers.
+fn is_alike(config: &Config, configured: &ProductConfig, product: &str, panel: &Panel) -> Result<(), Problem> {
+    let first = config.servers_of(&configured.place).first();
+    let provider = first.and_then(|server| config.servers.get(server)).map(|server| &server.provider);
+    if provider == Some(&panel.provider.manifest.name) {
+        return Ok(());
+    }
+    let text = format!("the product {product} is of another provider than the server {}", panel.name);
+    Err(Problem::at("/product/id", text).remedy("name a product of the server's provider"))
+}
+
+/// A change of the package does not move a service: the product must be sold where the service is. One that stays what it
+/// is stays there whatever the group says by now.
+fn stays(config: &Config, configured: &ProductConfig, product: &str, service: &Service) -> Result<(), Problem> {
+    let server = &service.server;
+    let place = match &configured.place {
+        Place::Server(other) if other != server => format!("on the server {other}"),
+        Place::Group(group) if product != service.product && !config.servers_of(&configured.place).contains(server) => {
+            format!("in the group {group}")
+        }
+        _ => return Ok(()),
+    };
+    let text = format!("the product {product} is {place}, the service on {server}");
+    Err(Problem::at("/product/id", text).remedy("a service stays on its server: name a product of that one"))
 }
 
 pub(super) fn supports(provider: &Provider, hook: Hook, action: Option<&str>) -> Result<(), Problem> {

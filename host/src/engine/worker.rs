@@ -182,6 +182,8 @@ impl Engine {
             outcome: None,
             secrets: std::collections::BTreeMap::new(),
             service: None,
+            placement: None,
+            moves: None,
             end_passed: None,
             now,
         };
@@ -228,7 +230,9 @@ impl Engine {
         }
         call.service = Some(view);
         let journal = if operation.has_steps { self.env.store.journal(&operation.id).await? } else { Vec::new() };
-        let subject = Subject::Operation { operation: Box::new(operation), service: Box::new(service), journal };
+        let placing = self.placing(&operation, &service, &journal).await?;
+        let subject =
+            Subject::Operation { operation: Box::new(operation), service: Box::new(service), journal, placing };
         let deadline = self.config().attempt.deadline;
         Ok(attempt::run(&self.env, panel, subject, &call, deadline, Some(traveller)).await)
     }

@@ -63,6 +63,7 @@ pub const fn takes(hook: Hook) -> Takes {
         Hook::Reinstall => (&[M::Service, M::Confirm], &[M::Product, M::Password]),
         Hook::List | Hook::Test => (&[M::Server], &[]),
         Hook::Options => (&[M::Server, M::Field], &[]),
+        Hook::Capacity => (&[M::Server, M::Product], &[]),
         Hook::Action => (&[M::Service, M::Action], &[M::Params]),
     };
     Takes { needs, may }

@@ -75,6 +75,7 @@ pub(super) fn routes() -> Routes {
         .route("/v1/servers", get(catalog::servers))
         .route("/v1/servers/{name}", get(catalog::server))
         .route("/v1/servers/{name}/options/{field}", get(catalog::options))
+        .route("/v1/servers/{name}/capacity/{product}", get(catalog::capacity))
         .route("/v1/servers/{name}/test", post(catalog::test))
         .route("/v1/servers/{name}/pause", post(catalog::pause))
         .route("/v1/servers/{name}/resume", post(catalog::resume))

@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::{body, hooks, present};
 use crate::engine::unavailable;
 use crate::problem::{Problem, ProblemType};
-use crate::request::HookBody;
+use crate::request::{HookBody, ProductBody};
 use crate::store::OperationId;
 use crate::views::{Health, HealthWord, Page, ProductView, ProviderView, ServerView};
 use axum::Json;
@@ -22,8 +22,8 @@ pub(super) async fn providers(State(api): State<Arc<Api>>, _: Admin) -> Json<Pag
 }
 
 /// Configured servers.
-pub(super) async fn servers(State(api): State<Arc<Api>>, _: Admin) -> Json<Page<ServerView>> {
-    whole(present::servers(&api.engine))
+pub(super) async fn servers(State(api): State<Arc<Api>>, _: Admin) -> Result<Json<Page<ServerView>>, Refusal> {
+    Ok(whole(views(&api, None).await?))
 }
 
 /// One configured server.
@@ -32,7 +32,7 @@ pub(super) async fn server(
     At(name): At<String>,
     _: Admin,
 ) -> Result<Json<ServerView>, Refusal> {
-    Ok(Json(one_server(&api, &name)?))
+    Ok(Json(one_server(&api, &name).await?))
 }
 
 /// Tests a server now, also one that is left alone because it did not answer.
@@ -42,7 +42,7 @@ pub(super) async fn test(
     _: Admin,
     view: View,
 ) -> Result<Response, Refusal> {
-    one_server(&api, &name)?;
+    one_server(&api, &name).await?;
     let body = HookBody { server: Some(name), ..HookBody::default() };
     hooks::read(&api, &view, ADMIN.to_owned(), Hook::Test, body).await
 }
@@ -54,9 +54,22 @@ pub(super) async fn options(
     _: Admin,
     view: View,
 ) -> Result<Response, Refusal> {
-    one_server(&api, &name)?;
+    one_server(&api, &name).await?;
     let body = HookBody { server: Some(name), field: Some(field), ..HookBody::default() };
     hooks::read(&api, &view, ADMIN.to_owned(), Hook::Options, body).await
+}
+
+/// How many more of a product a server has room for, as its panel says.
+pub(super) async fn capacity(
+    State(api): State<Arc<Api>>,
+    At((name, product)): At<(String, String)>,
+    _: Admin,
+    view: View,
+) -> Result<Response, Refusal> {
+    one_server(&api, &name).await?;
+    let product = Some(ProductBody { id: product, ..ProductBody::default() });
+    let body = HookBody { server: Some(name), product, ..HookBody::default() };
+    hooks::read(&api, &view, ADMIN.to_owned(), Hook::Capacity, body).await
 }
 
 /// Holds a server's operations back. Repeating it changes nothing.
@@ -67,7 +80,7 @@ pub(super) async fn pause(
 ) -> Result<Json<ServerView>, Refusal> {
     let (engine, server) = (Arc::clone(&api.engine), name.clone());
     api.detached(async move { engine.pause(&server, &actor).await }).await??;
-    Ok(Json(one_server(&api, &name)?))
+    Ok(Json(one_server(&api, &name).await?))
 }
 
 /// Lets a server's operations go again, in order. Repeating it changes nothing.
@@ -78,13 +91,27 @@ pub(super) async fn resume(
 ) -> Result<Json<ServerView>, Refusal> {
     let (engine, server) = (Arc::clone(&api.engine), name.clone());
     api.detached(async move { engine.resume(&server, &actor).await }).await??;
-    Ok(Json(one_server(&api, &name)?))
+    Ok(Json(one_server(&api, &name).await?))
 }
 
-fn one_server(api: &Api, name: &str) -> Result<ServerView, Problem> {
-    present::server(&api.engine.in_force(), name, api.engine.lane(name)).ok_or_else(|| {
+async fn one_server(api: &Api, name: &str) -> Result<ServerView, Problem> {
+    views(api, Some(name)).await?.pop().ok_or_else(|| {
         Problem::new(ProblemType::NotFound, "no such server").remedy("see `billhook servers list`, or GET /v1/servers")
     })
+}
+
+/// Configured servers, or the one of that name.
+async fn views(api: &Api, only: Option<&str>) -> Result<Vec<ServerView>, Problem> {
+    let in_force = api.engine.in_force();
+    let env = api.engine.env();
+    let names = in_force.config.servers.keys().filter(|name| only.is_none_or(|only| only == name.as_str()));
+    let names: Vec<String> = names.cloned().collect();
+    let loads = env.store.loads(&names, None).await.map_err(unavailable)?;
+    let view = |name: &String| {
+        let load = loads.get(name).copied().unwrap_or_default();
+        present::server(&in_force, name, api.engine.lane(name), load, env.last_told(name))
+    };
+    Ok(names.iter().filter_map(view).collect())
 }
 
 /// Configured products.

@@ -1,15 +1,18 @@
 //! From the store's rows to the views of the API. Pure.
 
+use crate::attempt::Told;
+use crate::config::Place;
 use crate::engine::{Engine, InForce};
 use crate::journal::{Entry, Stage};
 use crate::lane::{BreakerState, Held, LaneSight, Sighting};
 use crate::operation::{Event, State};
 use crate::panel::{Provider, millis};
-use crate::store::{Attempt, Exchange, LogRow, Note, Operation, Service, TimelineEntry};
+use crate::placement::Placement;
+use crate::store::{Attempt, Exchange, Load, LogRow, Note, Operation, Service, TimelineEntry};
 use crate::views::{
     AttemptView, BreakerView, BreakerWord, ExchangeView, FaultView, HeldWord, LaneView, LogRowView, MessageView,
-    NoteView, OperationView, PauseView, ProductView, ProviderFacts, ProviderView, RateView, ResultView, SecretsView,
-    ServerView, ServiceView, SightingView, StepView, TimelineEntryView,
+    NoteView, OperationView, PassedView, PauseView, ProductView, ProviderFacts, ProviderView, RateView, ResultView,
+    RoomView, SecretsView, ServerView, ServiceView, SightingView, StepView, TimelineEntryView,
 };
 use billhook_plugin_api::protocol::Outcome;
 use billhook_plugin_api::{Fault, Texts};
@@ -46,6 +49,8 @@ pub(super) fn operation(operation: &Operation, now: u64) -> OperationView {
         reason: operation.reason.clone(),
         decisions: Vec::new(),
         server: operation.server.clone(),
+        group: operation.placement.as_ref().map(|placement| placement.group.clone()),
+        passed_over: operation.placement.iter().flat_map(|placement| passed_over(placement, operation)).collect(),
         provider: operation.provider.clone(),
         product: operation.product.clone(),
         created_at: instant(operation.created_at),
@@ -53,6 +58,13 @@ pub(super) fn operation(operation: &Operation, now: u64) -> OperationView {
         finished_at: operation.finished_at.map(instant),
         log_ref: operation.id.0.clone(),
     }
+}
+
+/// The servers that were passed over before the one that took it; while none does, that one is among them.
+fn passed_over(placement: &Placement, operation: &Operation) -> Vec<PassedView> {
+    let is_taken = operation.effects.touched || !placement.exhausted;
+    let passed = placement.passed.iter().filter(|one| !is_taken || one.server != operation.server);
+    passed.map(|one| PassedView { server: one.server.clone(), reason: one.reason.clone() }).collect()
 }
 
 /// When a caller does well to ask again.
@@ -141,6 +153,7 @@ pub(super) fn result(outcome: Outcome, secrets: Option<SecretsView>) -> (ResultV
         usage: outcome.usage,
         accounts: outcome.accounts,
         options: outcome.options,
+        capacity: outcome.capacity,
         data: outcome.data,
     };
     (view, message)
@@ -283,15 +296,14 @@ fn loaded(name: &str, provider: &Provider) -> ProviderView {
     ProviderView { name: name.to_owned(), loaded: true, reason: None, facts: Some(facts) }
 }
 
-/// Configured servers.
-pub(super) fn servers(engine: &Engine) -> Vec<ServerView> {
-    let in_force = engine.in_force();
-    let names = in_force.config.servers.keys();
-    names.filter_map(|name| server(&in_force, name, engine.lane(name))).collect()
-}
-
 /// One configured server.
-pub(super) fn server(in_force: &InForce, name: &str, lane: Option<LaneSight>) -> Option<ServerView> {
+pub(super) fn server(
+    in_force: &InForce,
+    name: &str,
+    lane: Option<LaneSight>,
+    load: Load,
+    told: Option<Told>,
+) -> Option<ServerView> {
     let server = in_force.config.servers.get(name)?;
     let panel = in_force.panels.get(name);
     let sighting = |seen: Sighting| SightingView { at: instant(seen.at), ok: seen.ok, text: seen.text };
@@ -302,6 +314,15 @@ pub(super) fn server(in_force: &InForce, name: &str, lane: Option<LaneSight>) ->
         base_url: server.base_url.url().to_string(),
         identity: panel.map(|panel| panel.identity.clone()),
         concurrency: server.lane.concurrency,
+        groups: groups(in_force, name),
+        services: load.services,
+        capacity: server.capacity,
+        room: told.map(|told| RoomView {
+            at: instant(told.at),
+            product: told.product,
+            free: told.free,
+            text: told.text,
+        }),
         ready: panel.is_some(),
         reason: in_force.unready.get(name).cloned(),
         last_exchange: None,
@@ -331,6 +352,11 @@ pub(super) fn server(in_force: &InForce, name: &str, lane: Option<LaneSight>) ->
     Some(view)
 }
 
+fn groups(in_force: &InForce, server: &str) -> Vec<String> {
+    let groups = in_force.config.groups.iter().filter(|(_, group)| group.servers.iter().any(|name| name == server));
+    groups.map(|(name, _)| name.clone()).collect()
+}
+
 /// Why an operation that could go on does not.
 pub(super) fn held(engine: &Engine, operation: &Operation) -> Option<HeldWord> {
     if !matches!(operation.state, State::Queued | State::Waiting) {
@@ -345,14 +371,16 @@ pub(super) fn held(engine: &Engine, operation: &Operation) -> Option<HeldWord> {
 /// Configured products.
 pub(super) fn products(engine: &Engine) -> Vec<ProductView> {
     let config = engine.config();
-    let provider =
-        |server: &String| config.servers.get(server).map(|server| server.provider.clone()).unwrap_or_default();
     let products = config.products.iter();
     products
-        .map(|(id, product)| ProductView {
-            id: id.clone(),
-            server: product.server.clone(),
-            provider: provider(&product.server),
+        .map(|(id, product)| {
+            let (server, group) = match &product.place {
+                Place::Server(name) => (Some(name.clone()), None),
+                Place::Group(name) => (None, Some(name.clone())),
+            };
+            let first = config.servers_of(&product.place).first().and_then(|name| config.servers.get(name));
+            let provider = first.map(|server| server.provider.clone()).unwrap_or_default();
+            ProductView { id: id.clone(), server, group, provider }
         })
         .collect()
 }

@@ -18,6 +18,7 @@ WITH {r}, judged AS MATERIALIZED (
     SELECT v, s.version,
         CASE WHEN s.version IS NOT v ->> 'version' THEN 'moved'
              WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = v ->> 'platform' AND k.key = v ->> 'key') THEN 'moved'
+             WHEN v ->> 'most' IS NOT NULL AND {load} >= v ->> 'most' THEN 'moved'
              ELSE 'yes' END AS word
     FROM r LEFT JOIN service s ON s.platform = v ->> 'platform' AND s.service_id = v ->> 'service_id')
 SELECT {kind}, v ->> 'n', word, coalesce(version, 0) + 1,
@@ -54,12 +55,13 @@ pub const STORE: &[&str] = &[
     "INSERT INTO operation (
          id, platform, service_id, epoch, seq, hook, action, key, fingerprint, state, touched, doubted, convergent, active,
          provider, server, panel, product, renew_to, library, journal_version, host, attempts, run, cancel_asked,
-         expires_at, secrets_state, created_at, updated_at)
+         expires_at, secrets_state, placement, created_at, updated_at)
      WITH {won}
      SELECT v ->> 'id', v ->> 'platform', v ->> 'service_id', v ->> 'epoch', a, v ->> 'hook', v ->> 'action', v ->> 'key',
          v ->> 'fingerprint', iif(b, 'running', 'queued'), b AND v ->> 'touches', 0, b AND v ->> 'touches', b,
          v ->> 'provider', v ->> 'server', v ->> 'panel', v ->> 'product', v ->> 'renew_to', iif(b, v ->> 'library', NULL),
-         iif(b, v ->> 'journal_version', 0), iif(b, $2, NULL), b, b, 0, v ->> 'expires_at', 'none', v ->> 'now', v ->> 'now'
+         iif(b, v ->> 'journal_version', 0), iif(b, $2, NULL), b, b, 0, v ->> 'expires_at', 'none',
+         v ->> 'placement', v ->> 'now', v ->> 'now'
      FROM won",
     "INSERT INTO request (operation_id, shown, call)
      WITH {won}
@@ -110,6 +112,9 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     let mut command = Command::default();
     let key = &new.service;
     command.guard(Guard::Service(key.platform.clone(), key.service_id.clone()));
+    if new.most.is_some() {
+        command.guard(Guard::Load(new.server.clone()));
+    }
     if let Some(event) = &new.key {
         command.guard(Guard::Key(key.platform.clone(), event.clone()));
     }
@@ -123,6 +128,7 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
         "hook": new.hook, "action": new.action, "key": new.key, "fingerprint": new.fingerprint,
         "provider": new.provider, "server": new.server, "panel": new.panel, "product": new.product,
         "renew_to": new.renew_to, "shown": shown, "call": call, "expires_at": new.expires_at,
+        "placement": new.placement.as_ref().map(|placement| json!(placement).to_string()), "most": new.most,
         "claimed": new.claim.is_some(),
         "library": new.claim.as_ref().map(|claim| &claim.library),
         "journal_version": new.claim.as_ref().map_or(0, |claim| claim.journal_version),
@@ -219,6 +225,7 @@ impl NewOperation {
             server: self.server,
             panel: self.panel,
             product: self.product,
+            placement: self.placement,
             renew_to: self.renew_to,
             library: claim.map(|claim| claim.library.clone()),
             journal_version: claim.map_or(0, |claim| claim.journal_version),

@@ -26,6 +26,8 @@ pub enum Guard {
     Scope(String),
     /// A remote id, of whatever panel.
     Remote(String),
+    /// How many services a server has.
+    Load(String),
 }
 
 /// A row of one kind.

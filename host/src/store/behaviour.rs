@@ -4,6 +4,7 @@ mod evidence;
 mod files;
 mod guards;
 mod life;
+mod placing;
 mod reads;
 mod recovery;
 pub(super) mod samples;

@@ -1,6 +1,6 @@
 //! The end of an attempt.
 
-use super::batch::Command;
+use super::batch::{Command, Guard};
 use super::kind::Kind;
 use super::model::Evidence;
 use super::model::{Finish, Finished, Operation, SecretsState, ServiceKey};
@@ -25,7 +25,7 @@ pub const SQL: &[&str] = &[
      UPDATE operation
      SET state = v ->> 'state', next_at = v ->> 'next_at', attempts = v ->> 'attempts', touched = v ->> 'touched',
          doubted = v ->> 'doubted', convergent = convergent AND v ->> 'touched', fault = v ->> 'fault',
-         reason = v ->> 'reason', outcome = v ->> 'outcome',
+         reason = v ->> 'reason', outcome = v ->> 'outcome', placement = coalesce(v ->> 'placement', placement),
          secrets_state = iif(v ->> 'has_secrets', 'kept', secrets_state),
          active = active AND NOT v ->> 'final', cancel_asked = cancel_asked AND NOT v ->> 'final',
          finished_at = iif(v ->> 'final', v ->> 'now', NULL), updated_at = v ->> 'now'
@@ -65,7 +65,9 @@ pub fn command(
     body_cap: usize,
 ) -> Result<Command, StoreError> {
     let mut command = Command::default();
+    let placement = finish.placement.as_ref().map(|placement| json!(placement).to_string());
     let mut row = json!({
+        "placement": placement.as_ref().filter(|_| finish.moves.is_none()),
         "id": finish.id, "run": finish.run, "state": finish.state, "final": finish.state.is_final(),
         "next_at": finish.next_at, "attempts": finish.attempts, "touched": finish.effects.touched,
         "doubted": finish.effects.doubted, "fault": finish.fault.as_ref().map(|fault| json!(fault).to_string()),
@@ -89,6 +91,16 @@ pub fn command(
             change::secrets(&mut command, Kind::FinishServiceSecrets, key, change, sealer)?;
         }
     }
+    if let Some(to) = &finish.moves {
+        if to.most.is_some() {
+            command.guard(Guard::Load(to.server.clone()));
+        }
+        let row = json!({
+            "id": finish.id, "server": to.server, "panel": to.panel, "most": to.most, "placement": placement,
+            "now": finish.now,
+        });
+        command.row(Kind::FinishMove, &row);
+    }
     if let Some(fault) = &finish.end_passed {
         let fault = json!(fault).to_string();
         command.row(Kind::FinishPassed, &json!({ "id": finish.id, "fault": fault, "now": finish.now }));
@@ -109,6 +121,7 @@ impl Finish {
             fault: self.fault.clone(),
             reason: self.reason.clone(),
             outcome: self.outcome.clone(),
+            placement: self.placement.clone().or_else(|| operation.placement.clone()),
             secrets_state: if self.secrets.is_empty() { operation.secrets_state } else { SecretsState::Kept },
             has_steps,
             active: false,

@@ -5,7 +5,9 @@
 //! In the constants, `{r}` is the table of the rows, `{won}` that of the rows that won, `{fate}` the head of a
 //! deciding statement and `{answer}` its end.
 
-use super::{accept, again, begin, change, claim, evidence, finish, pauses, rescue, secrets, steer, step, words};
+use super::{
+    accept, again, begin, change, claim, evidence, finish, pauses, placing, rescue, secrets, steer, step, words,
+};
 use std::sync::LazyLock;
 
 /// A kind of row. The order is that of the statements.
@@ -31,6 +33,7 @@ pub enum Kind {
     FinishService,
     FinishServiceSecrets,
     FinishPassed,
+    FinishMove,
     Change,
     ChangeSecrets,
     Acknowledge,
@@ -75,7 +78,7 @@ impl Kind {
 }
 
 /// All statements, in order.
-const ORDER: [(Kind, &[&str]); 36] = [
+const ORDER: [(Kind, &[&str]); 37] = [
     (Kind::Rescue, rescue::SQL),
     (Kind::Steer, steer::SQL),
     (Kind::SteerEntry, &[step::WRITE_ENTRY]),
@@ -99,6 +102,7 @@ const ORDER: [(Kind, &[&str]); 36] = [
     (Kind::FinishService, &[change::STORE]),
     (Kind::FinishServiceSecrets, &[change::SECRET]),
     (Kind::FinishPassed, finish::END_PASSED),
+    (Kind::FinishMove, placing::MOVE),
     (Kind::Change, &[change::DECIDE]),
     (Kind::Change, change::GONE),
     (Kind::Change, &[change::STORE]),
@@ -176,6 +180,8 @@ fn filled(kind: Kind, statement: &str) -> String {
         .replace("{kind}", &(kind as usize).to_string())
         .replace("{answer}", "RETURNING n, word, a, b, detail")
         .replace("{of}", &of.to_string())
+        .replace("{finish}", &(Kind::Finish as usize).to_string())
+        .replace("{load}", placing::LOAD)
         .replace("{place id}", &PLACE.replace("{id}", "(v ->> 'id')"))
         .replace("{place passed}", &PLACE.replace("{id}", "o.id"))
 }

@@ -3,6 +3,7 @@
 use super::words::Sought;
 use crate::journal::Entry;
 use crate::operation::{Effects, State};
+use crate::placement::Placement;
 use billhook_plugin_api::protocol::HookCall;
 use billhook_plugin_api::{Fault, FaultClass, Hook, Secret};
 use serde::{Deserialize, Serialize};
@@ -170,6 +171,8 @@ pub struct Operation {
     pub panel: String,
     /// Resolved when accepted.
     pub product: String,
+    /// How `server` was chosen out of a group; absent where there was no choice.
+    pub placement: Option<Placement>,
     /// For `renew`.
     pub renew_to: Option<String>,
     /// Content hash of the library that began it.
@@ -239,6 +242,10 @@ pub struct NewOperation {
     pub panel: String,
     /// Resolved.
     pub product: String,
+    /// How `server` was chosen out of a group.
+    pub placement: Option<Placement>,
+    /// The most services that `server` may have with this one; where it has as many already, the operation is not stored.
+    pub most: Option<u64>,
     /// For `renew`.
     pub renew_to: Option<String>,
     /// For people and the log: masked.
@@ -284,7 +291,7 @@ pub enum Accepted {
         /// Which of `cancels` were cancelled at once.
         cancelled: Vec<OperationId>,
     },
-    /// The service or the key has moved since it was read: read and decide again.
+    /// The service, the key or the load of the chosen server has moved since it was read: read and decide again.
     Moved,
 }
 
@@ -431,12 +438,37 @@ pub struct Finish {
     pub secrets: BTreeMap<String, Secret<String>>,
     /// What becomes of the service.
     pub service: Option<ServiceChange>,
+    /// How its server was chosen, if that has changed.
+    pub placement: Option<Placement>,
+    /// Move the operation, and its service, to another server of its group, and drop its journal.
+    pub moves: Option<Move>,
     /// End what it passed, with this fault (a terminate succeeded).
     pub end_passed: Option<Fault>,
     /// One line for the log's list.
     pub summary: String,
     /// Unix milliseconds.
     pub now: u64,
+}
+
+/// An operation goes to another server. It stays where it is if something of it has touched the panel, if its service has a
+/// remote id, or if the other server has filled up since it was chosen; [`Finish::placement`] is not stored then either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Where to.
+    pub server: String,
+    /// Its panel's identity.
+    pub panel: String,
+    /// See [`NewOperation::most`].
+    pub most: Option<u64>,
+}
+
+/// What counts against the capacity of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Live services, and creates under way beside the one that asks.
+    pub services: u64,
+    /// The same without the creates that were accepted after the one that asks.
+    pub before: u64,
 }
 
 /// What becomes of a service. Absent members stay.

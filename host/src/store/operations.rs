@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 macro_rules! operations {
     (columns) => {
         "SELECT o.id, o.platform, o.service_id, o.epoch, o.seq, o.hook, o.action, o.key, o.fingerprint, o.state,
-                 o.touched, o.doubted, o.active, o.passed_by, o.provider, o.server, o.panel, o.product, o.renew_to, o.library,
+                 o.touched, o.doubted, o.active, o.passed_by, o.provider, o.server, o.panel, o.product, o.placement, o.renew_to, o.library,
                  o.journal_version, request.shown, o.attempts, o.run, o.next_at, o.cancel_asked, o.expires_at, o.fault,
                  o.reason, o.outcome, o.secrets_state, o.created_at, o.updated_at, o.finished_at,
                  EXISTS (SELECT 1 FROM entry WHERE entry.operation_id = o.id) AS has_steps"
@@ -211,6 +211,7 @@ fn read(row: &SqliteRow) -> Result<Operation, StoreError> {
         server: cells.cell("server")?,
         panel: cells.cell("panel")?,
         product: cells.cell("product")?,
+        placement: cells.some_json("placement")?,
         renew_to: cells.cell("renew_to")?,
         library: cells.cell("library")?,
         journal_version: cells.number("journal_version")?,
@@ -244,7 +245,7 @@ fn secrets_state(word: &str) -> Option<SecretsState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{file, kind, schema, writer};
+    use crate::store::{file, kind, placing, schema, writer};
     use sqlx::Row;
 
     #[tokio::test]
@@ -259,7 +260,7 @@ mod tests {
         let of_service = LogFilter { platform: Some("p".into()), service_id: Some("1".into()), ..all.clone() };
         let of_hook = LogFilter { hook: Some(Hook::Create), ..all.clone() };
         let mut texts: Vec<String> =
-            [BY_ID, BY_KEY, UNFINISHED, TAKEN, services::SERVICE, services::EARLIER, DUE, DUE_OF]
+            [BY_ID, BY_KEY, UNFINISHED, TAKEN, placing::READ, services::SERVICE, services::EARLIER, DUE, DUE_OF]
                 .map(Into::into)
                 .into();
         let of_fault = LogFilter { fault: Some(billhook_plugin_api::FaultClass::Quota), from: Some(1), ..all.clone() };
@@ -276,7 +277,7 @@ mod tests {
             assert!(!steps.iter().any(|step| kind::reads_a_history(step)), "{text}\n{steps:#?}");
             let due = steps.iter().all(|step| step.contains("operation_due"));
             // A row of nothing, and what a part of the statement has found.
-            let small = ["SCAN CONSTANT ROW", "SCAN found", "SCAN (subquery"];
+            let small = ["SCAN CONSTANT ROW", "SCAN found", "SCAN wanted", "SCAN (subquery"];
             let is_whole =
                 |step: &String| step.starts_with("SCAN") && !small.iter().any(|small| step.starts_with(small));
             assert!(due || !steps.iter().any(is_whole), "{text}\n{steps:#?}");

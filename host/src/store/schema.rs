@@ -5,11 +5,12 @@ use super::model::StoreFacts;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 
 /// One text per version; the first makes the tables.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// The version that this host knows.
@@ -110,8 +111,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_not_ours_to_serve_is_refused() {
         assert!(matches!(
-            after("UPDATE store SET schema = 5").await,
-            Err(StoreError::NewerSchema { found: 5, known: 4 })
+            after("UPDATE store SET schema = 6").await,
+            Err(StoreError::NewerSchema { found: 6, known: 5 })
         ));
         assert!(matches!(after("UPDATE store SET state = 'retired'").await, Err(StoreError::Retired { .. })));
         assert_eq!(after("UPDATE store SET state = 'recovering', generation = 3").await.unwrap().generation, 3);

@@ -34,10 +34,10 @@ mod switch;
 mod stage;
 
 use billhook_plugin_api::{
-    Account, ActionCall, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create, Cx,
-    Ended, Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, PasswordTarget, Power, PowerAction, Provider,
-    Reinstall, Renew, Secret, Service, Status, StatusReport, Suspend, Terminate, TestReport, Unsuspend, Usage,
-    UsageReport, export_provider,
+    Account, ActionCall, ActionResult, Capacity, Change, ChangePackage, ChangePassword, Console, ConsoleAccess, Create,
+    Cx, Ended, Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, PasswordTarget, Power, PowerAction,
+    Provider, Reinstall, Renew, Secret, Service, Status, StatusReport, Suspend, Terminate, TestReport, Unsuspend,
+    Usage, UsageReport, export_provider,
 };
 use panel::{Doing, Owned, Panel};
 use settings::{Product, Server};
@@ -75,6 +75,7 @@ impl Provider for DciManager {
                 Hook::List,
                 Hook::Test,
                 Hook::Options,
+                Hook::Capacity,
                 Hook::Action,
             ],
         )
@@ -146,6 +147,10 @@ impl Provider for DciManager {
 
     async fn options(&self, cx: &Cx, field: &str) -> Result<Vec<OptionValue>, Fault> {
         readings::options(&self.panel, cx, field).await
+    }
+
+    async fn capacity(&self, cx: &Cx, product: Product) -> Result<Capacity, Fault> {
+        stock::capacity(&self.panel, cx, &product).await
     }
 
     async fn test(&self, cx: &Cx) -> Result<TestReport, Fault> {

@@ -367,6 +367,22 @@ mod tests {
         assert!(matches!(ask("recipe"), Ended::Fault(_)));
     }
 
+    #[test]
+    fn the_room_is_what_is_for_sale_of_the_package() {
+        let stage = Stage::with(Machine::sold());
+        let ask = |more: serde_json::Value| {
+            ok_of(stage.host().run(async |cx| stage::provider().capacity(cx, stage::product(more.clone())).await))
+        };
+        let found = ask(json!({}));
+        assert_eq!(found.free, Some(2));
+        assert!(found.text.is_some_and(|text| text.contains("3 machines, 2 free, 1 owned")));
+        assert!(ask(json!({ "package": "E9" })).is_full(), "what there is none of, none is free of");
+
+        stage.world().machines.retain(|_, machine| !machine.is_for_sale());
+        assert!(ask(json!({})).is_full());
+        assert!(stage.host().steps().is_empty());
+    }
+
     fn tested(host: &ScriptedHost) -> Ended<TestReport> {
         host.run(async |cx| stage::provider().test(cx).await)
     }

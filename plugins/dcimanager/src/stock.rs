@@ -11,7 +11,7 @@ use crate::panel::Panel;
 use crate::random;
 use crate::settings::Product;
 use crate::standing::{Account, Known};
-use billhook_plugin_api::{Cx, Fault, FaultClass, Find, Settle};
+use billhook_plugin_api::{Capacity, Cx, Fault, FaultClass, Find, Settle};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -222,9 +222,16 @@ async fn take(cx: &Cx, order: &Order<'_>, n: u32) -> Result<Id, Fault> {
     Id::new(&id).ok_or_else(|| Fault::plugin_bug("the journal holds an empty id"))
 }
 
-/// Looks for a free machine, in no order that two hosts share.
-async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Id, Fault> {
-    let (panel, product) = (order.panel, order.product);
+/// How many machines could be taken now, by the list alone: one call.
+///
+/// A few of them may still fall out when their forms are looked at; that there is none at all is certain.
+pub async fn capacity(panel: &Panel, cx: &Cx, product: &Product) -> Result<Capacity, Fault> {
+    let (rows, tally) = for_sale(cx, panel, product).await?;
+    Ok(Capacity::free(u64::try_from(rows.len()).unwrap_or(u64::MAX)).told(tally.text()))
+}
+
+/// The machines that the product can be made of, by their rows, and why the others cannot.
+async fn for_sale(cx: &Cx, panel: &Panel, product: &Product) -> Result<(Vec<Row>, Tally), Fault> {
     let forced = product.forced()?;
     let mut rows = panel.rows(cx).await?;
     rows.retain(|row| match &forced {
@@ -253,6 +260,14 @@ async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Id, Fault> {
         }
         !is_claimed
     });
+    Ok((rows, tally))
+}
+
+/// Looks for a free machine, in no order that two hosts share.
+async fn choose(cx: &Cx, order: &Order<'_>) -> Result<Id, Fault> {
+    let (panel, product) = (order.panel, order.product);
+    let forced = product.forced()?;
+    let (mut rows, mut tally) = for_sale(cx, panel, product).await?;
     random::shuffle(&mut rows)?;
     for row in rows.iter().take(MAX_LOOKS) {
         let Some(id) = Id::new(&row.id) else { continue };

@@ -3,7 +3,7 @@
 //! A real panel's plugin cites its documentation here.
 
 use crate::settings::Product;
-use billhook_plugin_api::{Fault, FaultClass, Reply, Request, segment};
+use billhook_plugin_api::{Capacity, Fault, FaultClass, Reply, Request, segment};
 use serde_json::{Value, json};
 
 /// Reads the service; any answer but "gone" means that it is there.
@@ -24,6 +24,21 @@ pub fn change(name: &str, word: &str, product: &Product) -> Request {
 /// Ends it.
 pub fn delete(name: &str) -> Request {
     Request::delete(path(name, ""))
+}
+
+/// Asks how many more there is room for.
+pub fn ask_room() -> Request {
+    Request::get("/capacity")
+}
+
+/// Reads the answer, `{"free": 3}`; whatever says nothing of it is not known.
+pub fn room(reply: &Reply) -> Result<Capacity, Fault> {
+    if is_gone(reply) {
+        return Ok(Capacity::unknown().told("the server does not tell"));
+    }
+    check(reply)?;
+    let free = serde_json::from_slice::<Value>(&reply.body).ok().and_then(|body| body["free"].as_u64());
+    Ok(Capacity { free, text: Some("as the server says".to_owned()) })
 }
 
 fn path(name: &str, rest: &str) -> String {
@@ -53,6 +68,7 @@ pub fn check(reply: &Reply) -> Result<(), Fault> {
             .with_code("429")
             .retry_after_ms(reply.retry_after_ms)
             .refused()),
+        507 => Err(Fault::new(FaultClass::Capacity, "the server has no room left").with_code("507").refused()),
         code @ 400..=499 => {
             Err(Fault::invalid_input("the server refuses the request").with_code(code.to_string()).refused())
         }

@@ -11,10 +11,10 @@ mod script;
 mod settings;
 
 use billhook_plugin_api::{
-    Account, ActionCall, ActionFacts, ActionResult, Change, ChangePackage, ChangePassword, Console, ConsoleAccess,
-    Create, Cx, Ended, Facts, Fault, Finding, Hook, Listing, Login, LoginLink, Measure, OptionValue, OrderAddons,
-    Power, PowerAction, Provider, Reinstall, Renew, Secret, Status, StatusReport, Suspend, Terminate, TestReport,
-    Unsuspend, Usage, UsageReport, export_provider,
+    Account, ActionCall, ActionFacts, ActionResult, Capacity, Change, ChangePackage, ChangePassword, Console,
+    ConsoleAccess, Create, Cx, Ended, Facts, Fault, Finding, Hook, Listing, Login, LoginLink, Measure, OptionValue,
+    OrderAddons, Power, PowerAction, Provider, Reinstall, Renew, Secret, Status, StatusReport, Suspend, Terminate,
+    TestReport, Unsuspend, Usage, UsageReport, export_provider,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -163,6 +163,10 @@ impl Provider for Sandbox {
         // A real provider reads them from its panel; the host asks for fields of `Facts::options` only.
         let words: Vec<&str> = if field == "state" { settings::STATES.into() } else { settings::fault_words().into() };
         Ok(words.into_iter().map(|word| OptionValue { value: json!(word), label: word.replace('_', " ") }).collect())
+    }
+
+    async fn capacity(&self, cx: &Cx, product: Product) -> Result<Capacity, Fault> {
+        script::capacity(cx, &product).await
     }
 
     async fn test(&self, _: &Cx) -> Result<TestReport, Fault> {

@@ -3,7 +3,8 @@
 use crate::api;
 use crate::settings::Product;
 use billhook_plugin_api::{
-    Account, Change, Create, Cx, Ended, Fault, Secret, Service, ServiceState, Status, StatusReport, Terminate, segment,
+    Account, Capacity, Change, Create, Cx, Ended, Fault, Secret, Service, ServiceState, Status, StatusReport,
+    Terminate, segment,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -144,6 +145,15 @@ pub async fn read(cx: &Cx, service: &Service, product: &Product) -> Result<bool,
         is_there = look(cx, name).await?;
     }
     Ok(is_there)
+}
+
+/// How many more the server has room for, if it says so. `fail` does not hold here: the create says it for itself.
+pub async fn capacity(cx: &Cx, product: &Product) -> Result<Capacity, Fault> {
+    let mut found = Capacity::unknown().told("nobody is asked: the product's setting `exchanges` is 0");
+    for _ in 0..product.exchanges {
+        found = api::room(&cx.http(api::ask_room()).await?)?;
+    }
+    Ok(found)
 }
 
 /// A page of the service on a panel that is nowhere.
@@ -325,6 +335,7 @@ mod tests {
             Hook::List => Sandbox.list(cx).await.map(drop),
             Hook::Test => Sandbox.test(cx).await.map(drop),
             Hook::Options => Sandbox.options(cx, "fail").await.map(drop),
+            Hook::Capacity => Sandbox.capacity(cx, product).await.map(drop),
             Hook::Action => {
                 let params = json!({ "text": "blue" });
                 let (service, product) = (Some(service), Some(product));
@@ -343,7 +354,8 @@ mod tests {
                 assert_eq!(run(&host, hook, &product), Run::Ok(()), "{hook}");
 
                 let sent = host.exchanges();
-                let expected = if hook.is_on_server() { 0 } else { exchanges as usize };
+                let is_quiet = hook.is_on_server() && hook != Hook::Capacity;
+                let expected = if is_quiet { 0 } else { exchanges as usize };
                 assert_eq!(sent.len(), expected, "{hook}");
                 let changes = sent.iter().filter(|(_, is_change)| *is_change).count();
                 assert_eq!(changes, usize::from(!hook.is_read() && exchanges > 0), "{hook}");

@@ -18,7 +18,7 @@ const MAX_PAGES: u64 = 1_000;
 pub async fn list(cx: &Cx) -> Result<Listing, Fault> {
     let mut seen = BTreeSet::new();
     let mut accounts = Vec::new();
-    for row in pages(cx, catalog::servers_page).await? {
+    for row in pages(cx, &catalog::servers_page).await? {
         let row = catalog::server_row(&row)?;
         // One that is made or deleted meanwhile moves its neighbours to another page.
         if seen.insert(row.id) {
@@ -60,7 +60,7 @@ fn account(row: catalog::Row) -> ListedAccount {
 }
 
 /// All rows of a list, page by page.
-async fn pages(cx: &Cx, request: fn(u64) -> Request) -> Result<Vec<Value>, Fault> {
+pub async fn pages(cx: &Cx, request: &(dyn Fn(u64) -> Request + Sync)) -> Result<Vec<Value>, Fault> {
     let mut rows = Vec::new();
     for page in 1..=MAX_PAGES {
         let mut found = catalog::page_reply(&cx.http(request(page)).await?)?;
@@ -77,7 +77,7 @@ pub async fn options(cx: &Cx, field: &str) -> Result<Vec<OptionValue>, Fault> {
     match field {
         PACKAGE => Ok(packages(cx).await?.into_iter().map(|package| option(package.id, package.name)).collect()),
         GROUP => {
-            let rows = pages(cx, catalog::groups_page).await?;
+            let rows = pages(cx, &catalog::groups_page).await?;
             let usable = rows.iter().filter(|row| row["enabled"] != json!(false));
             Ok(usable
                 .filter_map(|row| {

@@ -23,6 +23,7 @@ mod package;
 mod password;
 mod power;
 mod reinstall;
+mod room;
 mod status;
 mod usage;
 
@@ -30,10 +31,10 @@ mod usage;
 mod stage;
 
 use billhook_plugin_api::{
-    Account, ActionCall, ActionResult, Addon, Auth, Change, ChangePackage, ChangePassword, Console, ConsoleAccess,
-    Create, Cx, Ended, Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, OrderAddons, PasswordTarget, Power,
-    PowerAction, Provider, Reinstall, Renew, Service, Status, StatusReport, Suspend, Terminate, TestReport, Unsuspend,
-    Usage, UsageReport, export_provider,
+    Account, ActionCall, ActionResult, Addon, Auth, Capacity, Change, ChangePackage, ChangePassword, Console,
+    ConsoleAccess, Create, Cx, Ended, Facts, Fault, Hook, Listing, Login, LoginLink, OptionValue, OrderAddons,
+    PasswordTarget, Power, PowerAction, Provider, Reinstall, Renew, Service, Status, StatusReport, Suspend, Terminate,
+    TestReport, Unsuspend, Usage, UsageReport, export_provider,
 };
 use lifecycle::Switch;
 use panel::{Doing, Owned};
@@ -134,6 +135,10 @@ impl Provider for VirtFusion {
 
     async fn options(&self, cx: &Cx, field: &str) -> Result<Vec<OptionValue>, Fault> {
         catalog::options(cx, field).await
+    }
+
+    async fn capacity(&self, cx: &Cx, product: Product) -> Result<Capacity, Fault> {
+        room::run(cx, &product).await
     }
 
     async fn test(&self, cx: &Cx) -> Result<TestReport, Fault> {

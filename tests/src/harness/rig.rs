@@ -8,13 +8,14 @@ use crate::panel::{Running, World};
 use crate::rootpanel::{self, RootPanel};
 use crate::solidcp::{self, SolidCp};
 use crate::virtfusion::{self, VirtFusion};
+use billhook::attempt::Tap;
 use billhook::clock::ManualClock;
 use billhook::config::Config;
 use billhook::engine::{Engine, EngineOptions, HookOptions};
 use billhook::operation::State;
 use billhook::problem::Problem;
 use billhook::request::HookBody;
-use billhook::store::{Operation, OperationId, Service, ServiceKey};
+use billhook::store::{CommitTap, Operation, OperationId, Service, ServiceKey};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -303,22 +304,47 @@ server = "panel"
 
     /// The configuration as the host reads it.
     pub fn config(&self) -> Arc<Config> {
-        match Config::load(Some(&self.config_path()), std::iter::empty()) {
-            Ok(config) => Arc::new(config),
-            Err(error) => panic!("the rig's configuration is refused: {error}"),
-        }
+        load(&self.config_path())
     }
 
     /// Starts the host.
     pub async fn host(&self) -> Host {
+        self.start(self.config(), None).await
+    }
+
+    /// Starts the host with somebody at each of its exchanges and commits.
+    pub async fn host_watched<W: Tap + CommitTap + 'static>(&self, watch: &Arc<W>) -> Host {
+        self.start(self.config(), Some((Arc::clone(watch) as Arc<dyn Tap>, Arc::clone(watch) as Arc<dyn CommitTap>)))
+            .await
+    }
+
+    /// Starts a host on a copy of what stands on the disk now, as if the power had gone this moment. The host that is there may
+    /// stand still, but must not go on.
+    pub async fn host_after_cut(&self) -> (TempDir, Host) {
+        let (own, copy) = (self.folder.path(), temp_folder());
+        for file in std::fs::read_dir(own).expect("the rig's folder").flatten() {
+            if file.path().is_file() {
+                std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("the file is copied");
+            }
+        }
+        let path = copy.path().join("billhook.toml");
+        let text = std::fs::read_to_string(&path).expect("the configuration is read");
+        let text = text.replace(&own.display().to_string(), &copy.path().display().to_string());
+        std::fs::write(&path, text).expect("the configuration is written");
+        let host = self.start(load(&path), None).await;
+        (copy, host)
+    }
+
+    async fn start(&self, config: Arc<Config>, watch: Option<(Arc<dyn Tap>, Arc<dyn CommitTap>)>) -> Host {
+        let (tap, commit_tap) = watch.unzip();
         let options = EngineOptions {
             clock: self.clock.shared(),
-            tap: None,
-            commit_tap: None,
+            tap,
+            commit_tap,
             staging: Some(STAGING.1.clone()),
             prober: Some(artifacts::path("billhook").to_owned()),
         };
-        let engine = match Engine::start(self.config(), options).await {
+        let engine = match Engine::start(config, options).await {
             Ok(engine) => engine,
             Err(error) => panic!("the engine does not start: {error:?}"),
         };
@@ -335,6 +361,13 @@ server = "panel"
 impl Default for Rig<VirtFusion> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn load(path: &Path) -> Arc<Config> {
+    match Config::load(Some(path), std::iter::empty()) {
+        Ok(config) => Arc::new(config),
+        Err(error) => panic!("the rig's configuration is refused: {error}"),
     }
 }
 

@@ -51,6 +51,15 @@ impl Panel {
         self.with(|world| change(&mut world.knobs));
     }
 
+    /// Gives a hypervisor group room for so many servers in all.
+    pub fn set_room(&self, group: u64, room: usize) {
+        self.with(|world| {
+            if let Some(group) = world.groups.iter_mut().find(|one| one.id == group) {
+                group.room = room;
+            }
+        });
+    }
+
     /// Puts a user there without a call; gives its id.
     pub fn seed_user(&self, seed: UserSeed) -> u64 {
         self.with(|world| world.seed_user(seed))

@@ -225,6 +225,8 @@ pub(super) fn hypervisor_resources(world: &World, group_id: u64) -> Value {
     let used = world.servers.iter().filter(|server| server.is_live() && server.group_id == group_id);
     let used = used.count();
     let free = i64::try_from(room).unwrap_or(i64::MAX) - i64::try_from(used).unwrap_or(0);
+    // One without room is taken by a server of somebody else: a `max` of 0 would be none.
+    let (room, used) = if room == 0 { (used + 1, used + 1) } else { (room, used) };
     // A `max` of 0 means no bound, and then `free` is negative: the API's own quirk.
     json!({
         "servers": { "units": "#", "max": room, "allocated": used, "free": free, "percent": null },

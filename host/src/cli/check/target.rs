@@ -91,7 +91,9 @@ async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, L
         }
     }
     for (name, product) in &config.products {
-        let Some(panel) = in_force.panels.get(&product.server) else { continue };
+        // All servers of a product are of one provider.
+        let mut panels = config.servers_of(&product.place).iter().filter_map(|server| in_force.panels.get(server));
+        let Some(panel) = panels.next() else { continue };
         findings.extend(product_findings(name, panel.provider.wrong_settings(product.settings.value())));
     }
     engine.stop(Duration::from_secs(1)).await;

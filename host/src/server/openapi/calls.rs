@@ -176,6 +176,13 @@ fn servers() -> Vec<Call> {
             "Which values a product setting may take there",
         ))
         .at("field", "The setting."),
+        asks(Call::get(
+            format!("{ONE}/capacity/{{product}}"),
+            "server_capacity",
+            "catalog",
+            "How many more of a product there is room for there",
+        ))
+        .at("product", "The product."),
         asks(Call::post(format!("{ONE}/test"), "test_server", "catalog", "Tries its address, credentials and rights")),
         of_one(Call::post(format!("{ONE}/pause"), "pause_server", "catalog", "Holds its operations back"))
             .described("May be repeated.")

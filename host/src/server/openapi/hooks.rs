@@ -106,6 +106,7 @@ const fn summary(hook: Hook) -> &'static str {
         Hook::List => "Reads what a server has",
         Hook::Test => "Tries a server's address, credentials and rights",
         Hook::Options => "Reads which values a product setting may take",
+        Hook::Capacity => "Reads how many more of a product a server has room for",
         Hook::Action => "One of the provider's own hooks",
     }
 }

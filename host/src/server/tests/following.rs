@@ -146,6 +146,8 @@ impl House {
             outcome: Some(json!({ "remote_id": "4711" })),
             secrets: [("root_password".to_owned(), "correct horse battery".to_owned().into())].into(),
             service: None,
+            placement: None,
+            moves: None,
             end_passed: None,
             summary: "create: done, 4711".into(),
             now: START_MS + 2,

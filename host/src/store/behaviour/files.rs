@@ -26,7 +26,7 @@ async fn a_store_has_one_host() {
 async fn a_store_keeps_its_name() {
     let (place, store) = store().await;
     let facts = store.facts().clone();
-    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 4, 32));
+    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 5, 32));
     store.close().await;
     assert_eq!(place.open().await.facts(), &facts);
 }

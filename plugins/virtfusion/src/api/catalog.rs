@@ -17,6 +17,11 @@ pub fn groups_page(page: u64) -> Request {
     get("/compute/hypervisors/groups").query("results", PER_PAGE).query("page", page)
 }
 
+/// "Retrieve the resources of a hypervisor group".
+pub fn group_resources_page(group: u64, page: u64) -> Request {
+    get(format!("/compute/hypervisors/groups/{group}/resources")).query("results", PER_PAGE).query("page", page)
+}
+
 /// One page of a list. Its links to other pages are not looked at: they may hold an address that only the panel can reach.
 pub struct Page {
     pub rows: Vec<Value>,

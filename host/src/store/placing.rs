@@ -1,0 +1,98 @@
+//! Which server an operation is on, where that is chosen out of a group, and what counts against a server's capacity.
+
+use super::model::{Load, OperationId};
+use super::reader::{Cells, unavailable};
+use super::{Store, StoreError};
+use std::collections::BTreeMap;
+
+/// Live services and creates under way on the server of a row. A service that is being made counts once.
+pub const LOAD: &str = "(
+    (SELECT count(*) FROM service live INDEXED BY service_placed
+     WHERE live.server = v ->> 'server' AND live.remote_id IS NOT NULL)
+  + (SELECT count(*) FROM operation made INDEXED BY operation_placing
+         JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
+     WHERE made.server = v ->> 'server' AND made.hook = 'create'
+       AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL))";
+
+/// The same as a read, for a list of servers.
+const LOADS: &str = "
+SELECT wanted.value AS server,
+    (SELECT count(*) FROM service live INDEXED BY service_placed
+     WHERE live.server = wanted.value AND live.remote_id IS NOT NULL) AS live,
+    (SELECT json_array(count(*) FILTER (WHERE made.id <> $2), count(*) FILTER (WHERE made.id < $2))
+     FROM operation made INDEXED BY operation_placing
+         JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
+     WHERE made.server = wanted.value AND made.hook = 'create'
+       AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL) AS made
+FROM json_each($1) AS wanted";
+
+/// The move. Decided after the end of the attempt, in the same transaction, and only if that counted: nothing of the
+/// operation has touched a panel, and the other server still has room. Its fate is nobody's answer.
+pub const MOVE: &[&str] = &[
+    "{fate}
+     WITH {r}
+     SELECT {kind}, v ->> 'n',
+         CASE WHEN f.word IS NOT 'yes' OR o.state <> 'waiting' OR o.touched <> 0 OR s.remote_id IS NOT NULL THEN 'no'
+              WHEN EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = o.id
+                           AND NOT (e.kind = 'record' OR (e.stage = 'cleared' AND e.doubt IS NULL AND e.evidence = '[]')))
+              THEN 'no'
+              WHEN v ->> 'most' IS NOT NULL AND {load} >= v ->> 'most' THEN 'no'
+              ELSE 'yes' END, 0, 0, NULL
+     FROM r JOIN operation o ON o.id = v ->> 'id'
+         JOIN service s ON s.platform = o.platform AND s.service_id = o.service_id
+         LEFT JOIN fate f ON f.kind = {finish} AND f.n = v ->> 'n'",
+    "WITH {won}
+     DELETE FROM entry WHERE operation_id IN (SELECT v ->> 'id' FROM won)",
+    "WITH {won}
+     UPDATE operation
+     SET server = v ->> 'server', panel = v ->> 'panel', placement = v ->> 'placement', library = NULL, journal_version = 0
+     FROM won WHERE operation.id = v ->> 'id'",
+    "WITH {won}
+     UPDATE service
+     SET version = version + 1, server = v ->> 'server', panel = v ->> 'panel', updated_at = v ->> 'now'
+     FROM won JOIN operation o ON o.id = v ->> 'id'
+     WHERE service.platform = o.platform AND service.service_id = o.service_id AND service.remote_id IS NULL",
+    // What came in behind it was meant for the service, wherever that is made.
+    "WITH {won}, moved (id, server, panel, now) AS MATERIALIZED (
+         SELECT behind.id, v ->> 'server', v ->> 'panel', v ->> 'now'
+         FROM won CROSS JOIN operation o ON o.id = v ->> 'id'
+             CROSS JOIN operation behind INDEXED BY operation_open
+                 ON behind.platform = o.platform AND behind.service_id = o.service_id
+         WHERE behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
+           AND behind.epoch = o.epoch AND behind.touched = 0)
+     UPDATE operation SET server = moved.server, panel = moved.panel, updated_at = moved.now
+     FROM moved WHERE operation.id = moved.id",
+    "WITH {won}
+     UPDATE log SET server = v ->> 'server' FROM won WHERE place = {place id}",
+];
+
+impl Store {
+    /// What counts against the capacity of each of these servers, as a create sees it that is stored as `asking`, or is to be.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn loads(
+        &self,
+        servers: &[String],
+        asking: Option<&OperationId>,
+    ) -> Result<BTreeMap<String, Load>, StoreError> {
+        let wanted = serde_json::Value::from(servers).to_string();
+        // No id is empty, and none is greater than this.
+        let asking = asking.map_or("~", |id| &id.0);
+        let query = sqlx::query(LOADS).bind(wanted).bind(asking);
+        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        rows.iter()
+            .map(|row| {
+                let cells = Cells::new(row, "service", "server");
+                let live: u64 = cells.number("live")?;
+                let (others, before): (u64, u64) = cells.json("made")?;
+                let load = Load { services: live.saturating_add(others), before: live.saturating_add(before) };
+                Ok((cells.cell("server")?, load))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+pub const READ: &str = LOADS;
