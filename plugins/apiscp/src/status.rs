@@ -114,6 +114,9 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     Ok(UsageReport { measures })
 }
 
+/// The members of the panel's figures that are read.
+const MEASURED: [&str; 8] = ["qused", "qhard", "qsoft", "fused", "fhard", "fsoft", "sum", "threshold"];
+
 /// What the panel measured, in whole units; what is below zero is 0.
 type Numbers = BTreeMap<String, u64>;
 
@@ -129,7 +132,19 @@ fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str
             let (of, name) = key.rsplit_once('.')?;
             (of == site.key || of == site.domain).then(|| name.to_owned())
         };
-        Ok(all.iter().filter_map(|(key, text)| Some((of_site(key)?, whole(text)?))).collect())
+        let mut found = Numbers::new();
+        for (key, text) in &all {
+            let Some(name) = of_site(key).filter(|name| MEASURED.contains(&name.as_str())) else { continue };
+            // Nothing is measured where nothing is said; a word is no measure.
+            if text.is_empty() {
+                continue;
+            }
+            let number = whole(text).ok_or_else(|| {
+                Fault::panel_bug(format!("the panel's figures have no number at {key}: report this with its version"))
+            })?;
+            found.insert(name, number);
+        }
+        Ok(found)
     })
 }
 

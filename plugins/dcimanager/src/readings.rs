@@ -1,6 +1,6 @@
 //! What is only read: `status`, `usage`, `list`, `options`, `test`.
 
-use crate::answer;
+use crate::answer::{self, misfit};
 use crate::form::Form;
 use crate::machine::{self, Row};
 use crate::panel::{Owned, Panel};
@@ -177,11 +177,11 @@ fn templates(doc: &Node) -> Result<Vec<OptionValue>, Fault> {
     };
     let rows = machine::elements(doc)?;
     let option = |row: &&Node| {
-        let id = row.text("id")?;
+        let id = row.text("id").ok_or_else(|| misfit("doc.elem.id"))?;
         let label = row.text("name").unwrap_or(id);
-        Some(OptionValue { value: json!(id), label: label.to_owned() })
+        Ok(OptionValue { value: json!(id), label: label.to_owned() })
     };
-    Ok(rows.iter().filter(is_usable).filter_map(option).collect())
+    rows.iter().filter(is_usable).map(option).collect()
 }
 
 /// Tries address, credentials and rights.

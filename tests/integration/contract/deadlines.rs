@@ -3,6 +3,7 @@
 
 use super::entry::{Entry, Event, House};
 use billhook::clock::Clock;
+use billhook::operation::State;
 use billhook_plugin_api::{FaultClass, Hook};
 use billhook_tests::harness::front::EXCHANGE_TIMEOUT;
 use billhook_tests::panel::{Fault, Plan};
@@ -11,17 +12,13 @@ use std::time::Duration;
 /// Attempts go on for so long at most, and each has its own time beyond that.
 const A_DAY: Duration = Duration::from_secs(26 * 3_600);
 
-/// Every how many calls of a change the panel stops to answer.
-const STRIDE: usize = 3;
-
 pub async fn claim<P: Entry>() {
     of_looks::<P>().await;
     for (n, change) in std::iter::once(Event::create()).chain(P::changes()).enumerate() {
-        let is_long = matches!(change.hook, Hook::Create | Hook::Terminate);
-        let calls = calls::<P>(&change).await;
-        let stride = if is_long { calls.div_ceil(6).max(1) } else { STRIDE };
-        for call in (n % stride..calls).step_by(stride) {
-            for_ever::<P>(&change, call, (call / stride) % 2 == 0).await;
+        let cases = if matches!(change.hook, Hook::Create | Hook::Terminate) { 4 } else { 2 };
+        let stride = calls::<P>(&change).await.div_ceil(cases).max(1);
+        for case in 0..cases {
+            for_ever::<P>(&change, case * stride + n % stride, case % 2 == 0).await;
         }
     }
 }
@@ -48,7 +45,9 @@ async fn for_ever<P: Entry>(change: &Event, call: usize, effect: bool) {
     let took = house.rig.clock.monotonic().saturating_sub(began);
     assert!(took <= A_DAY, "{what}: {took:?}: {ended:#?}");
     let fault = ended.fault.as_ref();
-    assert!(fault.is_some_and(|fault| !fault.staff.trim().is_empty()), "{what}: {ended:#?}");
+    // A call beyond the last is none.
+    let is_done = house.rig.panel().unfired() > 0 && ended.state == State::Succeeded;
+    assert!(is_done || fault.is_some_and(|fault| !fault.staff.trim().is_empty()), "{what}: {ended:#?}");
     // Whatever it ended as, the panel is right, and a person or a repeat has something to go on.
     house.assert_sound(&what);
     house.host.stop().await;

@@ -229,6 +229,8 @@ impl Entry for RootPanel {
 }
 
 impl Entry for SolidCp {
+    const HELPS: &'static [&'static str] = &["GetVirtualMachineGeneralDetails"];
+
     fn rig() -> Rig<Self> {
         Rig::solidcp_with(settings("portal_url = \"https://cp.example.test:9001\""), |_| {})
     }
@@ -442,6 +444,8 @@ impl Entry for DciManager {
 }
 
 impl Entry for ApisCp {
+    const HELPS: &'static [&'static str] = &["admin_get_plan"];
+
     fn rig() -> Rig<Self> {
         Rig::apiscp()
     }

@@ -15,6 +15,9 @@ pub const SERVICE: &str = "1007";
 
 /// A provider in the suite's table.
 pub trait Entry: Provider + Sized + 'static {
+    /// Calls that a look can do without: what they say is added where it can be read.
+    const HELPS: &'static [&'static str] = &[];
+
     /// A panel that is quick, and a configuration by which every hook can be sent.
     fn rig() -> Rig<Self>;
 
