@@ -9,6 +9,7 @@ use billhook_plugin_api::{Fault, Hook};
 use billhook_tests::harness::{Host, PLATFORM, Provider, Rig, body};
 use billhook_tests::panel::World;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The service of every claim.
 pub const SERVICE: &str = "1007";
@@ -128,6 +129,8 @@ impl<P: Entry> House<P> {
             house.succeed(&earlier, "before").await;
         }
         P::expect(&house.rig, event.name);
+        // Nothing happens in the second of what was before.
+        house.host.advance(Duration::from_secs(60));
         house
     }
 
@@ -142,7 +145,8 @@ impl<P: Entry> House<P> {
     /// The same for one that must succeed.
     pub async fn succeed(&self, event: &Event, key: &str) -> Operation {
         let done = self.send(event, &format!("{key}-{}", event.name)).await;
-        assert_eq!(done.state, State::Succeeded, "{} {}: {done:#?}\n{}", P::NAME, event.name, self.trace());
+        let why = (&done.reason, &done.fault);
+        assert_eq!(done.state, State::Succeeded, "{} {}: {why:?}\n{}", P::NAME, event.name, self.trace());
         done
     }
 
@@ -201,6 +205,9 @@ impl<P: Entry> House<P> {
 fn hide(value: &mut Value, secrets: &[String]) {
     match value {
         Value::String(text) => {
+            if text.starts_with("\u{2039}masked") {
+                *text = "(secret)".to_owned();
+            }
             for secret in secrets.iter().filter(|secret| text.contains(secret.as_str())).collect::<Vec<_>>() {
                 *text = text.replace(secret.as_str(), "(secret)");
             }

@@ -183,7 +183,8 @@ fn is_finding(told: &Value, place: &Place) -> bool {
     findings.any(|finding| finding["ok"] == false && finding["text"].as_str().is_some_and(|text| is_about(text, place)))
 }
 
-fn difference(healthy: &Value, found: &Value) -> String {
+/// In which members two results differ.
+pub fn difference(healthy: &Value, found: &Value) -> String {
     match (healthy, found) {
         (Value::Object(one), Value::Object(other)) => {
             let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();

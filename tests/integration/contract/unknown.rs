@@ -2,6 +2,7 @@
 //! they may stand, and every hook ends as it does without them.
 
 use super::entry::{Entry, Event, House, plain};
+use super::types::difference;
 use billhook::operation::State;
 use billhook_plugin_api::Hook;
 use billhook_tests::document::Document;
@@ -36,7 +37,7 @@ pub async fn claim<P: Entry>() {
     let with_more = life::<P>(Some(Box::new(Newer))).await;
     assert_eq!(plain.len(), with_more.len());
     for ((name, expected), (_, found)) in plain.iter().zip(&with_more) {
-        assert_eq!(found, expected, "{} {name}", P::NAME);
+        assert_eq!(found, expected, "{} {name}: {}", P::NAME, difference(expected, found));
     }
 }
 
@@ -50,8 +51,10 @@ async fn life<P: Entry>(meddler: Option<Box<dyn Meddler>>) -> Vec<(String, Value
         let done = house.send(&change, change.name).await;
         assert!(
             change.hook != Hook::Create || done.state == State::Succeeded,
-            "{}: {done:#?}\n{}",
+            "{}: {:?} {:?}\n{}",
             P::NAME,
+            done.reason,
+            done.fault,
             house.trace()
         );
         let outcome = house.without_chance(done.outcome.clone().unwrap_or_default()).await;

@@ -124,6 +124,9 @@ impl Element {
         }
         self.children.iter_mut().for_each(|child| child.add_unknown_within(is_soap));
         self.attributes.push((if is_soap { "bh:unknown" } else { "unknown" }.to_owned(), "1 < 2".to_owned()));
+        if self.has_type(":Map") && self.is_keyed_list() {
+            return;
+        }
         if self.has_type(":Map") {
             let value = Self::holding("value", vec![Self::text("item", "1").with(TYPE, "xsd:int")]);
             let value = value.with(TYPE, "SOAP-ENC:Array").with("SOAP-ENC:arrayType", "xsd:int[1]");
@@ -133,12 +136,19 @@ impl Element {
             let value = Self { attributes: vec![(NIL.to_owned(), "true".to_owned())], ..Self::text("value", "") };
             self.children.push(Self::holding("item", vec![key, value]));
         } else if self.has_names() {
-            let prefix = self.children[0].name.split_once(':').map(|(prefix, _)| format!("{prefix}:"));
+            // Of its children's prefixes, not each is declared here.
+            let prefix = self.name.split_once(':').map(|(prefix, _)| format!("{prefix}:"));
             let named = |name: &str| format!("{}{name}", prefix.as_deref().unwrap_or_default());
             let inner = vec![Self::text(&named("id"), "1"), Self::text(&named("elem"), "<&>")];
             self.children.insert(0, Self::holding(&named("AaUnknown"), inner));
             self.children.push(Self::text(&named("ZzUnknown"), ""));
         }
+    }
+
+    /// Whether it is a map of things by their ids: all of its values have members.
+    fn is_keyed_list(&self) -> bool {
+        let mut values = self.children.iter().filter_map(|item| item.children.last());
+        values.all(|value| !value.children.is_empty())
     }
 
     /// Whether its children are members with names, and no list of things.
