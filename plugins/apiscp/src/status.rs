@@ -124,7 +124,7 @@ type Numbers = BTreeMap<String, u64>;
 fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str) -> Doing<'f, Numbers> {
     Box::pin(async move {
         let request = owned.panel.caller.usage(field, &site.key);
-        let all = match ask(cx, api::USAGE, request, api::values).await {
+        let all = match ask(cx, api::USAGE, request, api::figures).await {
             Err(fault) if panel::is_gone(&fault) => return Ok(Numbers::new()),
             other => other?,
         };
@@ -207,9 +207,12 @@ pub async fn test(panel: &ApisCp, cx: &Cx) -> Result<TestReport, Fault> {
     let version = ask(cx, api::VERSION, panel.caller.version(), api::values).await;
     findings.push(found(
         "version",
-        version.map(|parts| {
-            let part = |name: &str| parts.get(name).map_or("?", String::as_str);
-            format!("{}.{}.{}", part("ver_maj"), part("ver_min"), part("ver_patch"))
+        version.and_then(|parts| {
+            let number = |name: &str| {
+                let found = parts.get(name).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+                found.ok_or_else(|| Fault::panel_bug(format!("the panel's version has no number at {name}")))
+            };
+            Ok(format!("{}.{}.{}", number("ver_maj")?, number("ver_min")?, number("ver_patch")?))
         }),
     ));
     // Nobody has this invoice: what is tried is whether the question is allowed.

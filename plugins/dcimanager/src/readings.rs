@@ -176,6 +176,10 @@ fn templates(doc: &Node) -> Result<Vec<OptionValue>, Fault> {
         installed && row.child("restrict").is_none_or(|flag| flag.own_text() == "off")
     };
     let rows = machine::elements(doc)?;
+    // A mark that is there in another shape is no mark, and would hide the template.
+    if let Some(name) = rows.iter().find_map(|row| row.not_text(&["name", "installed", "restrict"])) {
+        return Err(misfit(&format!("doc.elem.{name}")));
+    }
     let option = |row: &&Node| {
         let id = row.text("id").ok_or_else(|| misfit("doc.elem.id"))?;
         let label = row.text("name").unwrap_or(id);

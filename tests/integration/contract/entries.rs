@@ -317,7 +317,7 @@ impl Entry for SolidCp {
             ("Execution Timeout Expired.", ConflictBusy),
             ("an exception that nobody knows", InDoubt),
         ];
-        let status = "UpdatePackageLiteral";
+        let status = "ChangePackageStatus";
         let mut codes = Vec::new();
         let numbers = numbers.into_iter().flat_map(|(all, class)| all.iter().map(move |code| (*code, class)));
         codes.extend(
@@ -359,6 +359,11 @@ impl Entry for SolidCp {
 }
 
 impl Entry for DciManager {
+    // Its figures.
+    const HELPS: &'static [&'static str] = &["traffic/ok"];
+    // Names and ids of accounts.
+    const WORDS: &'static [&'static str] = &["owner"];
+
     fn rig() -> Rig<Self> {
         let product = "package = \"E3-1230v6-16-2x1000SATA\"\nos = \"ISPsystem__Debian-11-x86_64\"\nIP = 1\nIPv6 = 1\n";
         Rig::dcimanager_with(Setup { product: Some(product.to_owned()), ..Setup::default() }, |panel| {
@@ -397,7 +402,12 @@ impl Entry for DciManager {
     }
 
     fn state(rig: &Rig<Self>) -> Value {
-        plain(json!({ "servers": rig.panel().servers(), "accounts": rig.panel().accounts() }))
+        let mut servers = rig.panel().servers();
+        for server in &mut servers {
+            // The mark has a word in it that is chance.
+            server.notes = server.notes.split(" op:").next().unwrap_or_default().to_owned();
+        }
+        plain(json!({ "servers": servers, "accounts": rig.panel().accounts() }))
     }
 
     fn codes() -> Vec<Coded> {

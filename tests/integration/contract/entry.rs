@@ -19,6 +19,9 @@ pub trait Entry: Provider + Sized + 'static {
     /// Calls that a look can do without: what they say is added where it can be read.
     const HELPS: &'static [&'static str] = &[];
 
+    /// Members that may be any word, so that another word is another value and no other type.
+    const WORDS: &'static [&'static str] = &[];
+
     /// A panel that is quick, and a configuration by which every hook can be sent.
     fn rig() -> Rig<Self>;
 
@@ -222,6 +225,7 @@ fn hide(value: &mut Value, secrets: &[String]) {
 pub fn plain(mut value: Value) -> Value {
     const CHANCE: &[&str] = &[
         "password",
+        "mark",
         "root_password",
         "panel_password",
         "secrets",

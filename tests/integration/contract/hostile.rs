@@ -121,14 +121,16 @@ pub async fn claim<P: Entry>() {
     let (house, front) = behind_a_front::<P>().await;
     let status = P::looks().remove(0);
     let (kind, text) = words(&house, &status).await;
-    let before = front.lines().len();
+    let before = house.rig.panel().ledger().len();
     house.look(&status).await.unwrap();
-    let looks = front.lines().len() - before;
+    let calls = house.rig.panel().ledger().split_off(before);
+    let is_help = |path: &str| P::HELPS.contains(&path);
+    let looks: Vec<usize> = (0..calls.len()).filter(|call| !is_help(&calls[*call].path)).collect();
     let mut wrong = Vec::new();
 
     for (n, (name, conduct)) in rows(&kind, &text).into_iter().enumerate() {
         // Every call of the look by turns.
-        front.plan(n % looks, false, conduct);
+        front.plan(looks[n % looks.len()], false, conduct);
         let flooded = front.flooded();
         match house.look(&status).await {
             Err(fault) if fault.class == FaultClass::PanelBug && !fault.staff.trim().is_empty() => {}
