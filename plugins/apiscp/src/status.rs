@@ -208,9 +208,14 @@ pub async fn test(panel: &ApisCp, cx: &Cx) -> Result<TestReport, Fault> {
     findings.push(found(
         "version",
         version.and_then(|parts| {
+            // A part that is not told is none; one that is no number is no version.
             let number = |name: &str| {
-                let found = parts.get(name).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-                found.ok_or_else(|| Fault::panel_bug(format!("the panel's version has no number at {name}")))
+                let is_nested = parts.keys().any(|key| key.split_once('.').is_some_and(|(part, _)| part == name));
+                match parts.get(name).map(String::as_str) {
+                    None if !is_nested => Ok("?"),
+                    Some(part) if part.bytes().all(|byte| byte.is_ascii_digit()) => Ok(part),
+                    _ => Err(Fault::panel_bug(format!("the panel's version has no number at {name}"))),
+                }
             };
             Ok(format!("{}.{}.{}", number("ver_maj")?, number("ver_min")?, number("ver_patch")?))
         }),

@@ -96,10 +96,12 @@ fn names(place: &Place) -> Vec<String> {
 /// Whether a text is about a place: it quotes what stands there, or has its name or that of what it stands in.
 fn is_about(text: &str, place: &Place) -> bool {
     let text = text.to_lowercase();
-    let words = place.path.iter().rev().filter(|part| part.parse::<u64>().is_err()).take(2);
-    words
-        .map(|word| word.trim_end_matches("Response").trim_end_matches("Result"))
-        .any(|word| !word.is_empty() && text.contains(&word.to_lowercase()))
+    let mut words = place.path.iter().rev().filter(|part| part.parse::<u64>().is_err()).take(2);
+    text.contains("unexpected")
+        || words.any(|word| {
+            let word = word.trim_end_matches("Response").trim_end_matches("Result").to_lowercase();
+            !word.is_empty() && text.contains(&word)
+        })
 }
 
 /// What is wrong with a fault that a wrong value has made.
