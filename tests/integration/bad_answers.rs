@@ -13,25 +13,26 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::io::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const SERVICE: &str = "1007";
 const JSON: &str = "Content-Type: application/json";
 
 /// What a panel does, and what becomes of a status and of a suspension that meet it.
-struct Row {
-    name: &'static str,
-    conduct: Conduct,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) conduct: Conduct,
     read: &'static str,
     change: &'static str,
 }
 
-fn row(name: &'static str, conduct: Conduct, read: &'static str, change: &'static str) -> Row {
+pub(crate) fn row(name: &'static str, conduct: Conduct, read: &'static str, change: &'static str) -> Row {
     Row { name, conduct, read, change }
 }
 
 /// An answer with a length.
-fn says(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Conduct {
+pub(crate) fn says(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Conduct {
     Conduct::Says(whole(status, headers, body))
 }
 
@@ -46,26 +47,29 @@ fn raw(text: impl AsRef<[u8]>) -> Conduct {
     Conduct::Says(text.as_ref().to_vec())
 }
 
-fn packed(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-/// A hundred million zeros, in a hundred kilobytes.
+/// A hundred million zeros, in a hundred kilobytes; packed once, which takes its time.
 fn bomb() -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let piece = vec![b'0'; 1 << 20];
-    for _ in 0..100 {
-        encoder.write_all(&piece).unwrap();
-    }
-    encoder.finish().unwrap()
+    static PACKED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let piece = vec![b'0'; 1 << 20];
+        for _ in 0..100 {
+            encoder.write_all(&piece).unwrap();
+        }
+        encoder.finish().unwrap()
+    });
+    PACKED.clone()
 }
 
 const OK_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
 /// The connection itself, and HTTP.
-fn of_the_wire() -> Vec<Row> {
+pub(crate) fn of_the_wire() -> Vec<Row> {
     let head = |rest: &str| format!("{OK_HEAD}{rest}\r\n\r\n").into_bytes();
     let gzip = |bytes: Vec<u8>| says("200 OK", &format!("{JSON}\r\nContent-Encoding: gzip"), bytes);
     let good = packed(br#"{"data":{}}"#);

@@ -387,12 +387,36 @@ async fn whatever_solidcp_was_told_or_made_is_nowhere() {
     house.stop().await;
 }
 
-/// A panel that answers every call with what it was sent, the head with the token included, as its complaint.
 #[tokio::test]
-async fn what_a_panel_shouts_back_is_nowhere() {
+async fn whatever_dcimanager_was_told_or_made_is_nowhere() {
     let log = Log::default();
     let _heard = listen(&log);
-    let mut rig = Rig::with(Setup { uid: Some(own_uid()), ..Setup::default() }, |_| {});
+    let mut house = House::new(Rig::dcimanager_with(let_in(), |_| {})).await;
+
+    live_and_ask(&mut house).await;
+
+    assert!(house.told.len() >= 2, "{} secrets were told", house.told.len());
+    house.assert_silent(&log, house.rig.panel().secrets());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_apiscp_was_told_or_made_is_nowhere() {
+    let log = Log::default();
+    let _heard = listen(&log);
+    let mut house = House::new(Rig::apiscp_with(let_in(), |_| {})).await;
+
+    live_and_ask(&mut house).await;
+
+    assert!(house.told.len() >= 2, "{} secrets were told", house.told.len());
+    house.assert_silent(&log, house.rig.panel().secrets());
+    house.stop().await;
+}
+
+/// A panel that answers every call with what it was sent, the head with the token included, as its complaint.
+async fn what_is_shouted_back_is_nowhere<P: Provider>(mut rig: Rig<P>) {
+    let log = Log::default();
+    let _heard = listen(&log);
     let front = Front::before(&rig).await;
     rig.stand_behind(front.base_url());
     let mut house = House::new(rig).await;
@@ -407,10 +431,37 @@ async fn what_a_panel_shouts_back_is_nowhere() {
 
     house.ask_everybody().await;
 
-    assert!(
-        house.said.iter().any(|(_, text)| contains(text, b"authorization: ")),
-        "it was heard what the panel shouted"
-    );
+    let is_heard = house.said.iter().any(|(_, text)| contains(text, b"user-agent: "));
+    assert!(is_heard, "it was heard what the panel shouted");
     house.assert_silent(&log, house.rig.panel().secrets());
     house.stop().await;
+}
+
+fn let_in() -> Setup {
+    Setup { uid: Some(own_uid()), ..Setup::default() }
+}
+
+#[tokio::test]
+async fn what_virtfusion_shouts_back_is_nowhere() {
+    what_is_shouted_back_is_nowhere(Rig::with(let_in(), |_| {})).await;
+}
+
+#[tokio::test]
+async fn what_rootpanel_shouts_back_is_nowhere() {
+    what_is_shouted_back_is_nowhere(Rig::rootpanel_with(let_in(), |_| {})).await;
+}
+
+#[tokio::test]
+async fn what_solidcp_shouts_back_is_nowhere() {
+    what_is_shouted_back_is_nowhere(Rig::solidcp_with(let_in(), |_| {})).await;
+}
+
+#[tokio::test]
+async fn what_dcimanager_shouts_back_is_nowhere() {
+    what_is_shouted_back_is_nowhere(Rig::dcimanager_with(let_in(), |_| {})).await;
+}
+
+#[tokio::test]
+async fn what_apiscp_shouts_back_is_nowhere() {
+    what_is_shouted_back_is_nowhere(Rig::apiscp_with(let_in(), |_| {})).await;
 }

@@ -8,6 +8,7 @@ mod bad_answers;
 mod bad_requests;
 mod canary;
 mod commits;
+mod contract;
 mod crash;
 mod dcimanager;
 mod doubt;

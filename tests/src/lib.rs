@@ -9,6 +9,7 @@ pub mod apiscp;
 pub mod clock;
 pub mod crash_host;
 pub mod dcimanager;
+pub mod document;
 pub mod harness;
 pub mod outside;
 pub mod panel;

@@ -10,6 +10,7 @@ mod faults;
 mod handle;
 mod http;
 mod ledger;
+mod meddler;
 mod running;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use faults::{EffectTiming, Fault, Plan, fits};
 pub use handle::Panel;
 pub use http::Request;
 pub use ledger::{Call, Outcome};
+pub use meddler::{Meddler, Passing};
 pub use running::Running;
 
 use crate::clock::PanelClock;

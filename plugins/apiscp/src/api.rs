@@ -177,6 +177,24 @@ pub fn values(node: Node<'_>) -> Result<BTreeMap<String, String>, ReadError> {
     Ok(all)
 }
 
+/// The figures of each thing, `thing.figure`; what is null is not measured. Unlike [`values`], nothing in another shape is
+/// left out: a figure that is not told would read as none.
+pub fn figures(node: Node<'_>) -> Result<BTreeMap<String, String>, ReadError> {
+    let mut all = BTreeMap::new();
+    for (key, row) in entries(node)? {
+        let is_nothing = row.text().is_ok_and(|text| matches!(text.trim(), "" | "false" | "0"));
+        if row.is_nil() || is_nothing {
+            continue;
+        }
+        for (name, value) in entries(row)? {
+            if !value.is_nil() {
+                all.insert(format!("{key}.{name}"), text(value)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,59 +28,64 @@ const TABLE: &[Row] = &[
         &["must be of type array", "must be of the type array", "typeerror"],
         FaultClass::PluginBug,
         true,
-        "the panel could not read our request",
+        "the panel could not read our request: report this with the panel's version",
     ),
     row(
         &["not present", "is not a valid method", "not a valid method"],
         FaultClass::Unsupported,
         true,
-        "this version of the panel does not have the call",
+        "this version of the panel does not have the call: update the panel",
     ),
     row(
         &["insufficient privileges", "command does not exist", "permission denied"],
         FaultClass::Permission,
         true,
-        "the key may not do this: it must be the appliance administrator's, and [auth] admin_api must not be off",
+        "the key may not do this: use one of the appliance administrator, and see that [auth] admin_api is not off",
     ),
     row(
         &["may not be specified"],
         FaultClass::Unsupported,
         true,
-        "this version of the panel lets only its administrator say this",
+        "this version of the panel lets only its administrator say this: update the panel, or take the setting away",
     ),
     row(
         &["invalid key", "authentication failed", "invalid api key", "unable to authenticate"],
         FaultClass::Auth,
         true,
-        "the panel does not accept the key",
+        "the panel does not accept the key: set a current one at the server entry, then test",
     ),
     row(
         &["exclusive lock", "failed to lock"],
         FaultClass::ConflictBusy,
         true,
-        "the panel is at work on the same thing",
+        "the panel is at work on the same thing: it is tried again",
     ),
     row(
         &["already exists", "in use on another account", "already in use", "is in use"],
         FaultClass::AlreadyExists,
         true,
-        "the domain or login name is taken on the panel",
+        "the domain or login name is taken on the panel: look there whose it is, and use another",
     ),
-    row(&["weak password"], FaultClass::InvalidInput, true, "the panel finds the password too weak"),
+    row(&["weak password"], FaultClass::InvalidInput, true, "the panel finds the password too weak: use a longer one"),
     row(
         &["unknown domain", "unknown site", "not found on server", "user not found", "not found in domain map"],
         FaultClass::NotFound,
         true,
-        "the panel does not know it",
+        "the panel does not know it: look there whether it was removed or renamed",
     ),
     row(
         &["invalid domain", "invalid email", "unknown option", "unknown service", "unknown plan", "invalid plan"],
         FaultClass::InvalidInput,
         true,
-        "the panel refused the input",
+        "the panel refused the input: correct the order or the product's settings",
     ),
-    row(&["failed to read response"], FaultClass::InDoubt, false, "the panel lost its own answer"),
-    row(&["demo mode", "demo account"], FaultClass::Permission, true, "the panel is a demonstration"),
+    row(
+        &["failed to read response"],
+        FaultClass::InDoubt,
+        false,
+        "the panel lost its own answer: what it did is looked up first",
+    ),
+    row(&["demo mode", "demo account"], FaultClass::Permission, true, "the panel is a demonstration: use another"),
 ];
 
 /// The code of a fault by which the panel says that it knows no such user, in whatever order it says so.
@@ -93,12 +98,16 @@ pub const FAILED: &str = "failed";
 pub fn of_panel(fault: &billhook_soap::Fault) -> Fault {
     let said = fault.text.to_lowercase();
     if said.contains("user") && said.contains("does not exist") {
-        return told(FaultClass::NotFound, "the panel does not know the user", &fault.text)
-            .with_code(NO_SUCH_USER)
-            .refused();
+        return told(
+            FaultClass::NotFound,
+            "the panel does not know the user: look there whether it was renamed",
+            &fault.text,
+        )
+        .with_code(NO_SUCH_USER)
+        .refused();
     }
     let Some(row) = TABLE.iter().find(|row| row.fragments.iter().any(|part| said.contains(part))) else {
-        return told(FaultClass::PanelBug, "the panel failed", &fault.text).with_code(FAILED);
+        return told(FaultClass::PanelBug, "the panel failed: see its log", &fault.text).with_code(FAILED);
     };
     let found = told(row.class, row.text, &fault.text).with_code(shortened(&fault.code));
     if row.is_proven { found.refused() } else { found }

@@ -93,7 +93,10 @@ impl ApisCp {
             let id = call::read(&cx.sign_in(request).await?, api::HIJACK, api::text)?.unwrap_or_default();
             // An error that nobody tells of comes as `false`, which is a text as well.
             if id.len() < MIN_SESSION || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-                return Err(Fault::panel_bug(format!("the panel opened no session for {}", site.label())));
+                return Err(Fault::panel_bug(format!(
+                    "the panel opened no session (admin_hijack) for {}",
+                    site.label()
+                )));
             }
             cx.secret(&id).await?;
             Ok(Secret::new(id))

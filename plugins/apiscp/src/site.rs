@@ -233,10 +233,10 @@ mod tests {
     #[test]
     fn a_row_of_another_shape_is_refused_with_its_place() {
         for (inner, said) in [
-            (item("site1", &item("active", "true")), "return/item/value/domain"),
+            (item("site1", &item("active", "true")), "return/item[site1]/value/domain"),
             (
                 item("site1", &(item("domain", "a.b") + &item("active", "maybe"))),
-                "item/value/item[2]/value is no boolean",
+                "item[site1]/value/item[active]/value is no boolean",
             ),
             ("<item>text</item>".into(), "return is no map"),
             (item("site1", "text"), "is no map"),

@@ -114,6 +114,9 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     Ok(UsageReport { measures })
 }
 
+/// The members of the panel's figures that are read.
+const MEASURED: [&str; 8] = ["qused", "qhard", "qsoft", "fused", "fhard", "fsoft", "sum", "threshold"];
+
 /// What the panel measured, in whole units; what is below zero is 0.
 type Numbers = BTreeMap<String, u64>;
 
@@ -121,7 +124,7 @@ type Numbers = BTreeMap<String, u64>;
 fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str) -> Doing<'f, Numbers> {
     Box::pin(async move {
         let request = owned.panel.caller.usage(field, &site.key);
-        let all = match ask(cx, api::USAGE, request, api::values).await {
+        let all = match ask(cx, api::USAGE, request, api::figures).await {
             Err(fault) if panel::is_gone(&fault) => return Ok(Numbers::new()),
             other => other?,
         };
@@ -129,7 +132,19 @@ fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str
             let (of, name) = key.rsplit_once('.')?;
             (of == site.key || of == site.domain).then(|| name.to_owned())
         };
-        Ok(all.iter().filter_map(|(key, text)| Some((of_site(key)?, whole(text)?))).collect())
+        let mut found = Numbers::new();
+        for (key, text) in &all {
+            let Some(name) = of_site(key).filter(|name| MEASURED.contains(&name.as_str())) else { continue };
+            // Nothing is measured where nothing is said; a word is no measure.
+            if text.is_empty() {
+                continue;
+            }
+            let number = whole(text).ok_or_else(|| {
+                Fault::panel_bug(format!("the panel's figures have no number at {key}: report this with its version"))
+            })?;
+            found.insert(name, number);
+        }
+        Ok(found)
     })
 }
 
@@ -192,9 +207,17 @@ pub async fn test(panel: &ApisCp, cx: &Cx) -> Result<TestReport, Fault> {
     let version = ask(cx, api::VERSION, panel.caller.version(), api::values).await;
     findings.push(found(
         "version",
-        version.map(|parts| {
-            let part = |name: &str| parts.get(name).map_or("?", String::as_str);
-            format!("{}.{}.{}", part("ver_maj"), part("ver_min"), part("ver_patch"))
+        version.and_then(|parts| {
+            // A part that is not told is none; one that is no number is no version.
+            let number = |name: &str| {
+                let is_nested = parts.keys().any(|key| key.split_once('.').is_some_and(|(part, _)| part == name));
+                match parts.get(name).map(String::as_str) {
+                    None if !is_nested => Ok("?"),
+                    Some(part) if part.bytes().all(|byte| byte.is_ascii_digit()) => Ok(part),
+                    _ => Err(Fault::panel_bug(format!("the panel's version has no number at {name}"))),
+                }
+            };
+            Ok(format!("{}.{}.{}", number("ver_maj")?, number("ver_min")?, number("ver_patch")?))
         }),
     ));
     // Nobody has this invoice: what is tried is whether the question is allowed.

@@ -44,6 +44,9 @@ fn rows(doc: &Node) -> Result<Vec<Address>, Fault> {
     let is_address = |row: &&Node| row.text("type") != Some("group");
     let read = |row: &Node| {
         let id = row.text("id").and_then(Id::new).ok_or_else(|| misfit("doc.elem.id"))?;
+        if let Some(name) = row.not_text(&["ip", "name", "domain"]) {
+            return Err(misfit(&format!("doc.elem.{name}")));
+        }
         let ip = row.text("ip").or(row.text("name")).unwrap_or_default().to_owned();
         Ok(Address { id, ip, domain: host_name(row.text("domain").unwrap_or_default()) })
     };

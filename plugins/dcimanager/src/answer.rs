@@ -56,8 +56,8 @@ fn of(error: &Node) -> Fault {
         return Fault::new(
             FaultClass::Unsupported,
             format!(
-                "a panel of the generation before DCImanager answered (error code {code}): its version is not supported, \
-                 this provider speaks DCImanager 5"
+                "a panel of the generation before DCImanager answered (error code {code}), whose version is not supported: \
+                 check the server's base URL, or update the panel to DCImanager 5"
             ),
         );
     };
@@ -69,7 +69,7 @@ fn of(error: &Node) -> Fault {
         }
         ("access", _) => (Permission, "give the account the role Administrator on the panel", true),
         ("extraconfirm", _) => (Auth, "the account has a second factor: use one without", true),
-        ("missed", _) => (NotFound, "it is gone from the panel, or its id is wrong", true),
+        ("missed", _) => (NotFound, "it is gone from the panel, or its id is wrong: look there", true),
         ("exists", _) => (AlreadyExists, "look it up on the panel", true),
         ("value", _) => (InvalidInput, "correct the setting or the order that the value comes from", true),
         ("limit", _) => (Capacity, "raise the limit on the panel, or add what it counts", true),

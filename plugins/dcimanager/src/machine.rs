@@ -78,6 +78,10 @@ pub fn rows(doc: &Node) -> Result<Vec<Row>, Fault> {
 impl Row {
     fn read(row: &Node) -> Result<Self, Fault> {
         let id = row.text("id").and_then(Id::new).ok_or_else(|| misfit("doc.elem.id"))?;
+        // An owner in another shape must not read as none.
+        if let Some(name) = row.not_text(&["hostname", "ip", "owner", "type", "chassis_templ", "rack", "ipmi"]) {
+            return Err(misfit(&format!("doc.elem.{name}")));
+        }
         let text = |name: &str| row.text(name).map(str::to_owned);
         Ok(Self {
             id: id.as_str().to_owned(),
@@ -159,6 +163,9 @@ impl View {
         // Any document that is no error would otherwise read as a machine without an owner.
         if !doc.has("owner") && !doc.has("mac") {
             return Err(misfit("doc.owner"));
+        }
+        if let Some(name) = doc.not_text(&["elid", "owner", "mac", "name", "notes", "type"]) {
+            return Err(misfit(&format!("doc.{name}")));
         }
         if let Some(shown) = doc.text("elid")
             && shown != id.as_str()

@@ -236,7 +236,7 @@ impl Panel {
                     Err(Fault::new(FaultClass::ConflictBusy, format!("server {id} is listed and has no form")))
                 }
                 (None, Some(_)) => Err(Fault::panel_bug(format!(
-                    "server {id} has a form and is not in the list: the list shown to the account is cut"
+                    "server {id} has a form and is not in the list: the list shown to the account is cut, or its ids (doc.elem.id) are others"
                 ))),
             }
         })

@@ -1,6 +1,6 @@
 //! What is only read: `status`, `usage`, `list`, `options`, `test`.
 
-use crate::answer;
+use crate::answer::{self, misfit};
 use crate::form::Form;
 use crate::machine::{self, Row};
 use crate::panel::{Owned, Panel};
@@ -176,12 +176,16 @@ fn templates(doc: &Node) -> Result<Vec<OptionValue>, Fault> {
         installed && row.child("restrict").is_none_or(|flag| flag.own_text() == "off")
     };
     let rows = machine::elements(doc)?;
+    // A mark that is there in another shape is no mark, and would hide the template.
+    if let Some(name) = rows.iter().find_map(|row| row.not_text(&["name", "installed", "restrict"])) {
+        return Err(misfit(&format!("doc.elem.{name}")));
+    }
     let option = |row: &&Node| {
-        let id = row.text("id")?;
+        let id = row.text("id").ok_or_else(|| misfit("doc.elem.id"))?;
         let label = row.text("name").unwrap_or(id);
-        Some(OptionValue { value: json!(id), label: label.to_owned() })
+        Ok(OptionValue { value: json!(id), label: label.to_owned() })
     };
-    Ok(rows.iter().filter(is_usable).filter_map(option).collect())
+    rows.iter().filter(is_usable).map(option).collect()
 }
 
 /// Tries address, credentials and rights.

@@ -46,6 +46,9 @@ pub fn list() -> Form {
 
 pub fn rows(doc: &Node) -> Result<Vec<User>, Fault> {
     let read = |row: &Node| {
+        if let Some(name) = row.not_text(&["id", "name", "login", "level"]) {
+            return Err(misfit(&format!("doc.elem.{name}")));
+        }
         let name = row.text("name").or(row.text("login")).ok_or_else(|| misfit("doc.elem.name"))?;
         let id = row.text("id").unwrap_or(name);
         let id = Id::new(id).ok_or_else(|| misfit("doc.elem.id"))?;

@@ -134,6 +134,12 @@ impl Node {
         self.child(name).is_some()
     }
 
+    /// The first of its children of these names that has elements where a text should be.
+    pub fn not_text<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
+        let is_nested = |child: &Self, name: &str| &*child.name == name && !child.children.is_empty();
+        names.iter().copied().find(|name| self.children.iter().any(|child| is_nested(child, name)))
+    }
+
     /// The text of a child; an empty one and a missing one are the same.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.child(name).map(Self::own_text).filter(|text| !text.is_empty())

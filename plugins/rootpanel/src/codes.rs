@@ -61,37 +61,41 @@ pub const NO_PLAN: [i64; 2] = [10, 12];
 const TABLE: &[Row] = {
     use FaultClass::{AlreadyExists, Auth, Capacity, ConflictBusy, InvalidInput, NotFound, PluginBug, Unsupported};
     &[
-        told(row(1, ConflictBusy, "the panel could not reach its database"), LATER),
-        unproven(2, "the panel could not save to its database"),
-        row(3, PluginBug, "the login was missing"),
+        told(row(1, ConflictBusy, "the panel could not reach its database: it is tried again"), LATER),
+        unproven(2, "the panel could not save to its database: it is tried again"),
+        row(3, PluginBug, "the login was missing: report this with the panel's version"),
         row(4, Auth, "the panel knows no such login: check `login`"),
         row(5, Auth, "access to the API is switched off for the login: switch it on in the panel's profile"),
         row(6, Auth, "neither a password nor a key was given: set `apikey` or `pass`"),
         row(7, Auth, "the panel does not accept the password or key: check `apikey` or `pass`"),
-        row(8, Unsupported, "this panel does not know the command: it may be an older version"),
-        row(9, PluginBug, "a password and a key were given together"),
-        row(10, NotFound, "the panel has no plans for this login"),
-        row(11, PluginBug, "the plan's id was missing"),
+        row(8, Unsupported, "this panel does not know the command: ask the provider to update it"),
+        row(9, PluginBug, "a password and a key were given together: set one of `apikey` and `pass`"),
+        row(10, NotFound, "the panel has no plans for this login: ask the provider to open some for it"),
+        row(11, PluginBug, "the plan's id was missing: report this with the panel's version"),
         row(12, NotFound, "the panel has no such plan: correct `tarifid`"),
-        row(13, InvalidInput, "the plan needs a domain, and the service has none"),
-        row(14, AlreadyExists, "the plan is already ordered for this domain"),
-        row(15, PluginBug, "the period was missing"),
+        row(13, InvalidInput, "the plan needs a domain, and the service has none: give it one in the order"),
+        row(14, AlreadyExists, "the plan is already ordered for this domain: look on the panel whose order that is"),
+        row(15, PluginBug, "the period was missing: report this with the panel's version"),
         row(16, InvalidInput, "the plan cannot be had for this period: correct `period`"),
         row(17, InvalidInput, "an add-on is not allowed for this plan: correct `addons`"),
-        row(18, PluginBug, "the order's id was missing"),
-        row(19, NotFound, "the panel has no such order"),
+        row(18, PluginBug, "the order's id was missing: report this with the panel's version"),
+        row(19, NotFound, "the panel has no such order: look there whether it was removed"),
         row(
             20,
             ConflictBusy,
             "the order has an invoice that is unpaid or not processed: pay or cancel it on the panel",
         ),
         row(21, InvalidInput, "the order is suspended: unsuspend it first"),
-        row(22, InvalidInput, "the order is running already"),
+        row(22, InvalidInput, "the order is running already: there is nothing to start, look at its state"),
         told(row(23, InvalidInput, "the order is overdue: renew it first"), "The service must be renewed first."),
-        row(24, InvalidInput, "the panel does not sell this type of plan by its API"),
-        row(25, Unsupported, "the panel does not support this for this kind of order"),
-        row(26, NotFound, "the login has no orders"),
-        row(27, AlreadyExists, "the plan may be ordered once only, and the login has ordered it"),
+        row(24, InvalidInput, "the panel does not sell this type of plan by its API: correct `tarifid`"),
+        row(25, Unsupported, "the panel does not support this for this kind of order: ask the provider"),
+        row(26, NotFound, "the login has no orders: check `login`"),
+        row(
+            27,
+            AlreadyExists,
+            "the plan may be ordered once only, and the login has ordered it: use another plan or login",
+        ),
         row(28, InvalidInput, "more pieces of an add-on than the plan allows: correct `addons`"),
         row(
             29,
@@ -99,15 +103,19 @@ const TABLE: &[Row] = {
             "an add-on of a group must be chosen, such as the operating system: set `osid` or `addons`",
         ),
         row(40, InvalidInput, "the plan cannot be had in this location: correct `locationid`"),
-        row(41, PluginBug, "the value of autorenew was not understood"),
-        row(42, PluginBug, "the period of autorenew was missing"),
-        row(43, PluginBug, "the period of autorenew is not allowed"),
+        row(41, PluginBug, "the value of autorenew was not understood: correct `autorenew`"),
+        row(42, PluginBug, "the period of autorenew was missing: correct `autorenew`"),
+        row(43, PluginBug, "the period of autorenew is not allowed: correct `autorenew`"),
         told(
-            row(44, ConflictBusy, "an installation of this order is queued already"),
+            row(44, ConflictBusy, "an installation of this order is queued already: wait for its end"),
             "An installation is waiting already.",
         ),
-        unproven(45, "the panel could not queue the request"),
-        row(46, InvalidInput, "extra traffic, the 1 GB port and the 1 Gbps port billed by use exclude each other"),
+        unproven(45, "the panel could not queue the request: it is tried again"),
+        row(
+            46,
+            InvalidInput,
+            "extra traffic, the 1 GB port and the 1 Gbps port billed by use exclude each other: correct `addons`",
+        ),
         row(
             47,
             InvalidInput,
@@ -117,24 +125,34 @@ const TABLE: &[Row] = {
         row(49, InvalidInput, "the panel has no such control panel: set or correct `panelid`"),
         Row {
             retry_after_ms: Some(15 * 60_000),
-            ..told(row(50, Capacity, "the panel cannot do this in this location for the time being"), LATER)
+            ..told(
+                row(
+                    50,
+                    Capacity,
+                    "the panel cannot do this in this location for the time being: it is tried again; use another `locationid` if it lasts",
+                ),
+                LATER,
+            )
         },
         row(51, InvalidInput, "an extra disk and weekly backups cannot be ordered together: order them one by one"),
-        row(52, PluginBug, "the add-on's id was missing"),
-        told(row(53, InvalidInput, "the order must be renewed first"), "The service must be renewed first."),
+        row(52, PluginBug, "the add-on's id was missing: report this with the panel's version"),
+        told(row(53, InvalidInput, "the order must be renewed first: renew it"), "The service must be renewed first."),
         row(
             54,
             Auth,
             "the panel's allow-list for the API does not have this host's address: add it in the panel's profile",
         ),
-        unproven(55, "the panel failed to carry out the command"),
+        unproven(55, "the panel failed to carry out the command: it is tried again; ask the provider if it lasts"),
     ]
 };
 
 /// The fault of an answer with `ERROR`. `words` are the panel's own, in Russian: for the staff only.
 pub fn fault(code: Option<i64>, words: Option<&str>, effect: Effect) -> Fault {
     let found = code.and_then(|code| TABLE.iter().find(|row| row.code == code));
-    let what = found.map_or("the panel refused with a code that its documentation does not have", |row| row.staff);
+    let what = found.map_or(
+        "the panel refused with a code that its documentation does not have: ask the provider what it means",
+        |row| row.staff,
+    );
     let shown = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
     let staff = match words {
         Some(words) => format!("{what} (code {shown}): {words}"),

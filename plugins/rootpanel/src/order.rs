@@ -13,6 +13,20 @@ use serde_json::{Map, Value, json};
 
 const DAY_MS: u64 = 86_400_000;
 
+const SCALARS: &[&str] = &[
+    "vid",
+    "tarifid",
+    "tarifname",
+    "status",
+    "orderdate",
+    "todate",
+    "leftdays",
+    "serverlogin",
+    "serverpassword",
+    "serveripv4",
+    "serveripv6",
+];
+
 /// One order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -48,6 +62,10 @@ pub enum State {
 
 impl Order {
     fn read(row: &Tree) -> Result<Self, Fault> {
+        // Whatever is left out is not known; what is there in another shape is a panel that is not understood.
+        if let Some(name) = row.not_scalar(SCALARS).or(row.not_list(&["extraips"])) {
+            return Err(misfit(&format!("orders[].{name}")));
+        }
         let id = row.text("orderid").and_then(|id| Id::new(&id)).ok_or_else(|| misfit("orders[].orderid"))?;
         let extra = row.list("extraips").into_iter().filter_map(Tree::as_text);
         let ips = [row.text("serveripv4"), row.text("serveripv6")].into_iter().flatten().chain(extra);

@@ -62,6 +62,10 @@ pub struct Quote {
 
 impl Plan {
     fn read(row: &Tree) -> Result<Self, Fault> {
+        let scalars = ["name", "currency", "allowWithoutDomain"];
+        if let Some(name) = row.not_scalar(&scalars).or(row.not_list(&["months", "addons", "locations"])) {
+            return Err(misfit(&format!("tarifs[].{name}")));
+        }
         Ok(Self {
             id: id(row, "tarifs[]")?,
             name: row.text("name").unwrap_or_default(),
@@ -167,6 +171,9 @@ impl Period {
 
 impl AddonOffer {
     fn read(row: &Tree) -> Result<Self, Fault> {
+        if let Some(name) = row.not_scalar(&["name", "cntforoneorder", "onlyifrenew"]) {
+            return Err(misfit(&format!("tarifs[].addons[].{name}")));
+        }
         Ok(Self {
             id: id(row, "tarifs[].addons[]")?,
             name: row.text("name").unwrap_or_default(),

@@ -135,6 +135,16 @@ impl Tree {
         self.text(name)?.parse().ok()
     }
 
+    /// The first of these members that is there and is no scalar.
+    pub fn not_scalar<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
+        names.iter().copied().find(|name| matches!(self.member(name), Some(Self::Array(_))))
+    }
+
+    /// The first of these members that is there and is no list.
+    pub fn not_list<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
+        names.iter().copied().find(|name| self.member(name).is_some_and(|member| !matches!(member, Self::Array(_))))
+    }
+
     /// Whether the member is 1, the panel's word for yes.
     pub fn is_set(&self, name: &str) -> bool {
         self.whole(name) == Some(1)

@@ -15,9 +15,9 @@ const DIFFGRAM: &str = "urn:schemas-microsoft-com:xml-diffgram-v1";
 /// [`ReadError::Missing`] if there is no DataSet. One without rows is none of an error.
 pub fn rows<'t>(result: Node<'t>, table: &str) -> Result<Vec<Node<'t>>, ReadError> {
     let diffgram = result.children().find(|child| child.is(DIFFGRAM, "diffgram"));
-    let diffgram = diffgram.ok_or_else(|| result.missing("diffgram"))?;
+    let diffgram = diffgram.ok_or_else(|| result.missing("diffgram"))?.holder()?;
     // Beside the data may stand `before` and `errors`, of the diffgram's own namespace.
-    let data = diffgram.children().find(|child| child.namespace() != DIFFGRAM);
+    let data = diffgram.children().find(|child| child.namespace() != DIFFGRAM).map(Node::holder).transpose()?;
     Ok(data.map(|data| data.all(table).collect()).unwrap_or_default())
 }
 
@@ -47,6 +47,8 @@ mod tests {
                 Ok(vec!["a".to_owned(), "-".to_owned()]),
             ),
             (diffgram(""), Ok(vec![])),
+            (diffgram("none"), Err("R/diffgram is no element with elements".to_owned())),
+            (diffgram("<Data xmlns=''>none</Data>"), Err("R/diffgram/Data is no element with elements".to_owned())),
             (diffgram("<d:before><Table/></d:before>"), Ok(vec![])),
             (String::new(), Err("the answer has no R/diffgram".to_owned())),
         ] {

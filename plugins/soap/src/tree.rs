@@ -143,6 +143,17 @@ impl<'t> Node<'t> {
         Ok(&self.element().text)
     }
 
+    /// Itself, to look for elements in it. Without any it holds none; with a text in their place it is something else, and
+    /// must not be read as empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Misfit`].
+    pub fn holder(self) -> Result<Self, ReadError> {
+        let is_empty = self.element().text.trim().is_empty() && self.attribute("", "href").is_none();
+        if self.element().first == NONE && !is_empty { Err(self.misfit("element with elements")) } else { Ok(self) }
+    }
+
     /// A whole number, blanks around it aside. What it says of its type does not count: PHP labels every one `xsd:int`.
     ///
     /// # Errors
@@ -165,14 +176,16 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Where it stands: `Envelope/Body/findResponse/return/item[2]`.
+    /// Where it stands: `Envelope/Body/findResponse/return/item[2]`; an item of a map by its key, `return/item[site12]/value`.
     pub fn path(self) -> String {
         let mut parts = Vec::new();
         let mut node = Some(self);
         while let Some(here) = node {
             let mut part: String = here.name().chars().take(MAX_SHOWN).collect();
             node = here.other(here.element().parent);
-            if let Some(parent) = node
+            if let Some(key) = here.map_key() {
+                part.push_str(&format!("[{key}]"));
+            } else if let Some(parent) = node
                 && parent.all(here.name()).nth(1).is_some()
             {
                 let before = parent.all(here.name()).take_while(|sibling| sibling.at != here.at).count();
@@ -182,6 +195,13 @@ impl<'t> Node<'t> {
         }
         parts.reverse();
         parts.join("/")
+    }
+
+    /// The key of an item of a map, as it may be shown.
+    fn map_key(self) -> Option<String> {
+        let key = self.all("key").next().filter(|_| self.name() == "item")?.text().ok()?.trim();
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+        (!key.is_empty() && key.chars().all(is_plain)).then(|| key.chars().take(MAX_SHOWN).collect())
     }
 
     /// Says that this element is not what it should be.

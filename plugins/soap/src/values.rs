@@ -34,9 +34,12 @@ pub fn entries<'t>(node: Node<'t>) -> Result<Vec<(&'t str, Node<'t>)>, ReadError
 ///
 /// # Errors
 ///
-/// [`ReadError::Misfit`] for text, and for a reference to another element.
+/// [`ReadError::Misfit`] for text, for a struct, whose members are no items, and for a reference to another element.
 pub fn items<'t>(node: Node<'t>) -> Result<Vec<Node<'t>>, ReadError> {
     if node.children().next().is_none() && !node.text()?.trim().is_empty() {
+        return Err(node.misfit("list"));
+    }
+    if node.children().next().is_some() && is_struct(node) {
         return Err(node.misfit("list"));
     }
     let is_map = node.children().next().is_some_and(|item| item.find("key").is_some());
@@ -106,6 +109,7 @@ mod tests {
             ),
             ("<r/>", Ok(vec![])),
             ("<r>text</r>", Err("r is no list".to_owned())),
+            ("<r><a>x</a></r>", Err("r is no list".to_owned())),
         ] {
             let tree = tree(text);
             let found =

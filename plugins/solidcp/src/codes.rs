@@ -42,22 +42,28 @@ pub const QUOTA_EXCEEDED: i64 = -305;
 
 /// The first row that holds the code counts.
 const NUMBERS: &[Number] = &[
-    number(-1, -1, NotFound, Refused, "the panel has no such hosting space"),
+    number(-1, -1, NotFound, Refused, NO_SPACE),
     number(-2, -2, Permission, Refused, "the API login may not create users under itself: use a reseller"),
-    number(NAME_TAKEN, NAME_TAKEN, AlreadyExists, Refused, "the user name is taken"),
-    number(-101, -101, NotFound, Refused, "the panel has no such user"),
+    number(NAME_TAKEN, NAME_TAKEN, AlreadyExists, Refused, "the user name is taken: look on the panel whose it is"),
+    number(-101, -101, NotFound, Refused, "the panel has no such user: look there whether it was removed"),
     number(HAS_CHILDREN, HAS_CHILDREN, InvalidInput, Refused, "the user has users of its own: remove them first"),
     number(-103, -103, Permission, Refused, "the API login's account is pending: activate it on the panel"),
     number(-104, -104, Permission, Refused, "the API login's account is suspended: activate it on the panel"),
     number(-105, -105, Permission, Refused, "the API login's account is cancelled: activate it on the panel"),
     number(-106, -106, Permission, Refused, "the API login's account is a demo: take the mark away on the panel"),
-    number(-108, -107, Permission, Refused, "the API login needs to be a reseller or an administrator"),
-    number(-110, -109, Auth, Refused, "user name or password is wrong"),
-    number(-111, -111, InvalidInput, Refused, "the panel does not take this user name"),
-    number(-113, -112, Permission, Refused, "the API login has not enough rights: it must be a reseller, and own it"),
-    number(-116, -114, Auth, Refused, "the account is disabled or locked out, or its one-time password has expired"),
-    number(-202, -200, InvalidInput, Refused, "a letter's template is empty on the panel"),
-    number(PACKAGE_GONE, PACKAGE_GONE, NotFound, Refused, "the panel has no such hosting space"),
+    number(-108, -107, Permission, Refused, "the API login has not the role for this: use a reseller"),
+    number(-110, -109, Auth, Refused, "user name or password is wrong: correct login and password"),
+    number(-111, -111, InvalidInput, Refused, "the panel does not take this user name: use another"),
+    number(-113, -112, Permission, Refused, "the API login has not enough rights: use the reseller that owns it"),
+    number(
+        -116,
+        -114,
+        Auth,
+        Refused,
+        "the account is disabled or locked out, or its one-time password has expired: activate it",
+    ),
+    number(-202, -200, InvalidInput, Refused, "a letter's template is empty on the panel: set it there"),
+    number(PACKAGE_GONE, PACKAGE_GONE, NotFound, Refused, NO_SPACE),
     number(-301, -301, InvalidInput, Refused, "the hosting space has spaces of its own: remove them first"),
     number(-304, -302, InvalidInput, Refused, "the hosting space is new, suspended or cancelled: activate it first"),
     number(
@@ -67,22 +73,34 @@ const NUMBERS: &[Number] = &[
         Refused,
         "the reseller's space has not so much left: raise its quotas or take another plan",
     ),
-    number(-409, -400, InvalidInput, Refused, "a server is not registered rightly on the panel"),
-    number(-511, -500, InvalidInput, Refused, "the panel refused the domain: quota, restriction, or it exists"),
-    number(-804, -600, AlreadyExists, Proof::None, "a site, mail domain or FTP account exists or is missing"),
-    number(-999, -999, ConflictBusy, Proof::None, "a service of the panel failed"),
-    number(-1101, -1100, AlreadyExists, Refused, "the user or the FTP account exists"),
-    number(-1502, -1501, InvalidInput, Refused, "the plan or add-on is in use"),
-    number(-1602, -1601, ConflictBusy, Refused, "the address is in use"),
+    number(-409, -400, InvalidInput, Refused, "a server is not registered rightly on the panel: correct it there"),
+    number(
+        -511,
+        -500,
+        InvalidInput,
+        Refused,
+        "the panel refused the domain (quota, restriction, or it exists): use another",
+    ),
+    number(
+        -804,
+        -600,
+        AlreadyExists,
+        Proof::None,
+        "a site, mail domain or FTP account exists or is missing: look on the panel",
+    ),
+    number(-999, -999, ConflictBusy, Proof::None, "a service of the panel failed: see its audit log"),
+    number(-1101, -1100, AlreadyExists, Refused, "the user or the FTP account exists: look on the panel whose it is"),
+    number(-1502, -1501, InvalidInput, Refused, "the plan or add-on is in use: take another"),
+    number(-1602, -1601, ConflictBusy, Refused, "the address is in use: free it, or add others"),
 ];
 
 /// The fault of a number below zero that `operation` answered with.
 pub fn of_number(operation: &str, code: i64) -> Fault {
     let row = NUMBERS.iter().find(|row| row.codes.contains(&code));
-    let (class, proof, text) = row
-        .map_or((PanelBug, Proof::None, "the panel answered with an error that is not known"), |row| {
-            (row.class, row.proof, row.text)
-        });
+    let (class, proof, text) = row.map_or(
+        (PanelBug, Proof::None, "the panel answered with an error that is not known: see its audit log"),
+        |row| (row.class, row.proof, row.text),
+    );
     proven(Fault::new(class, format!("{text} ({operation}: {code})")).with_code(code.to_string()), proof)
 }
 
@@ -101,45 +119,111 @@ const fn word(code: &'static str, class: FaultClass, proof: Proof, text: &'stati
 const PLAN_TOO_SMALL: &str = "the plan allows less than the product asks for: correct one of them";
 const NOT_ACTIVE: &str = "the hosting space is not active: unsuspend it first";
 const LOGIN: &str = "the API login's own account may not do this: look at its status and role";
-const TOO_FEW: &str = "the hosting space has too few free addresses";
-const HYPERVISOR: &str = "the hypervisor refused or failed";
+const TOO_FEW: &str = "the hosting space has too few free addresses: add some on the panel";
+const NO_SPACE: &str = "the panel has no such hosting space: look there whether it was removed";
+const HYPERVISOR: &str = "the hypervisor refused or failed: see the panel's audit log";
 
 /// The first row whose code begins the panel's counts.
 const WORDS: &[Word] = &[
-    word("ERROR_PACKAGE_NOT_FOUND", NotFound, Refused, "the panel has no such hosting space"),
+    word("ERROR_PACKAGE_NOT_FOUND", NotFound, Refused, NO_SPACE),
     word("ERROR_PACKAGE_", InvalidInput, Refused, NOT_ACTIVE),
     word("ERROR_USER_ACCOUNT_", Permission, Refused, LOGIN),
-    word("VPS_MAINTENANCE_MODE_IS_ENABLE", ConflictBusy, Refused, "the hosting server is in maintenance"),
-    word("VPS_CANNOT_FIND_VIRTUAL_MACHINE_META_ITEM", NotFound, Refused, "the panel has no such machine"),
-    word(SECOND_MACHINE, AlreadyExists, Refused, "the hosting space has its machine already"),
+    word(
+        "VPS_MAINTENANCE_MODE_IS_ENABLE",
+        ConflictBusy,
+        Refused,
+        "the hosting server is in maintenance: wait for its end",
+    ),
+    word(
+        "VPS_CANNOT_FIND_VIRTUAL_MACHINE_META_ITEM",
+        NotFound,
+        Refused,
+        "the panel has no such machine: look there whether it was removed",
+    ),
+    word(
+        SECOND_MACHINE,
+        AlreadyExists,
+        Refused,
+        "the hosting space has its machine already: look on the panel whose it is",
+    ),
     word("VPS_QUOTA_EXCEEDED_EXTERNAL_ADDRESSES_NUMBER", Quota, Refused, TOO_FEW),
     word("VPS_QUOTA_EXCEEDED_PRIVATE_ADDRESSES_NUMBER", Quota, Refused, TOO_FEW),
     word("VPS_QUOTA_EXCEEDED_DMZ_ADDRESSES_NUMBER", Quota, Refused, TOO_FEW),
     word("VPS_QUOTA_EXCEEDED_", Quota, Refused, PLAN_TOO_SMALL),
-    word("VPS_QUOTA_TEMPLATE_DISK_MINIMAL_SIZE", InvalidInput, Refused, "the disk is smaller than the template's"),
-    word("VPS_QUOTA_", InvalidInput, Refused, "the panel does not take this size"),
-    word("VPS_GET_OS_TEMPLATES_ERROR", InvalidInput, Refused, "the panel's library lacks the template"),
-    word(NAME_IN_USE, AlreadyExists, Refused, "the machine's name is in use in this hosting space"),
-    word("CANNOT_CHECK_HOST_EXISTS", ConflictBusy, Refused, "the panel could not check the machine's name"),
+    word(
+        "VPS_QUOTA_TEMPLATE_DISK_MINIMAL_SIZE",
+        InvalidInput,
+        Refused,
+        "the disk is smaller than the template's: raise `disk_gb`",
+    ),
+    word("VPS_QUOTA_", InvalidInput, Refused, "the panel does not take this size: correct the product"),
+    word(
+        "VPS_GET_OS_TEMPLATES_ERROR",
+        InvalidInput,
+        Refused,
+        "the panel's library lacks the template: add it, or correct `os_template`",
+    ),
+    word(
+        NAME_IN_USE,
+        AlreadyExists,
+        Refused,
+        "the machine's name is in use in this hosting space: look on the panel whose it is",
+    ),
+    word(
+        "CANNOT_CHECK_HOST_EXISTS",
+        ConflictBusy,
+        Refused,
+        "the panel could not check the machine's name: it is tried again",
+    ),
     word(
         "HDD_VM_FILE_EXIST_ERROR",
         AlreadyExists,
         Refused,
         "a disk file of this machine's name lies on the hosting server, left by an earlier machine: remove it there",
     ),
-    word("RAM_VM_RAM_RESERVE_ERROR", Capacity, Refused, "the hosting server has not so much memory left"),
-    word("VPS_CREATE_", PanelBug, Proof::None, "the panel could not begin to make the machine"),
+    word(
+        "RAM_VM_RAM_RESERVE_ERROR",
+        Capacity,
+        Refused,
+        "the hosting server has not so much memory left: free some, or use another plan",
+    ),
+    word("VPS_CREATE_", PanelBug, Proof::None, "the panel could not begin to make the machine: see its audit log"),
     word("VPS_JOB_", PanelBug, Proof::None, HYPERVISOR),
     word("VPS_CANNOT_CHANGE_VIRTUAL_SERVER_STATE", PanelBug, Proof::None, HYPERVISOR),
     word("VPS_CHANGE_", PanelBug, Proof::None, HYPERVISOR),
-    word("VPS_DELETE_", ConflictBusy, Proof::None, "the deletion failed or runs already"),
-    word("IP_ADDRESSES_POOL_IS_", Capacity, Refused, "the reseller's space has too few free addresses"),
-    word("IP_ADDRESSES_QUOTA_LIMIT_REACHED", Quota, Refused, "the plan allows fewer addresses than the product has"),
+    word("VPS_DELETE_", ConflictBusy, Proof::None, "the deletion failed or runs already: see the panel's audit log"),
+    word(
+        "IP_ADDRESSES_POOL_IS_",
+        Capacity,
+        Refused,
+        "the reseller's space has too few free addresses: add some on the panel",
+    ),
+    word(
+        "IP_ADDRESSES_QUOTA_LIMIT_REACHED",
+        Quota,
+        Refused,
+        "the plan allows fewer addresses than the product has: correct one of them",
+    ),
     word("VPS_NOT_ENOUGH_", Capacity, Refused, TOO_FEW),
-    word("VPS_CANNOT_ADD_IP_ADDRESSES_TO_DATABASE", PanelBug, Proof::None, "the addresses could not be stored"),
-    word("VPS_ALLOCATE_", PanelBug, Proof::None, "the addresses could not be allocated"),
-    word("VPS_SEND_SUMMARY_LETTER", InvalidInput, Proof::None, "the letter could not be sent"),
-    word("VPS_SUMMARY_TEMPLATE_IS_EMPTY", InvalidInput, Proof::None, "the letter's template is empty"),
+    word(
+        "VPS_CANNOT_ADD_IP_ADDRESSES_TO_DATABASE",
+        PanelBug,
+        Proof::None,
+        "the addresses could not be stored: see the panel's audit log",
+    ),
+    word("VPS_ALLOCATE_", PanelBug, Proof::None, "the addresses could not be allocated: see the panel's audit log"),
+    word(
+        "VPS_SEND_SUMMARY_LETTER",
+        InvalidInput,
+        Proof::None,
+        "the letter could not be sent: check the panel's mail settings",
+    ),
+    word(
+        "VPS_SUMMARY_TEMPLATE_IS_EMPTY",
+        InvalidInput,
+        Proof::None,
+        "the letter's template is empty: set it on the panel",
+    ),
 ];
 
 /// The space's plan allows one machine, and it has one.
@@ -166,7 +250,7 @@ pub fn of_words<'a>(operation: &str, codes: impl IntoIterator<Item = &'a str>) -
         Some(row) => (row.class, row.text),
         // An account's check that has a number without a word answers with an empty text.
         None if !codes.is_empty() && first.is_empty() => (Permission, LOGIN),
-        None => (PanelBug, "the panel refused without a code that is known"),
+        None => (PanelBug, "the panel refused without a code that is known: see its audit log"),
     };
     let is_refused = first.is_empty() == codes.is_empty()
         && !codes.is_empty()
@@ -194,17 +278,29 @@ pub const NO_SUCH_OPERATION: &str = "no_such_operation";
 
 /// Parts of the texts of SOAP faults; the whole text depends on the panel's settings, and may hold a stack trace.
 const TEXTS: &[Text] = &[
-    text("did not recognize the value of HTTP Header SOAPAction", Unsupported, "the panel has no such operation"),
+    text(
+        "did not recognize the value of HTTP Header SOAPAction",
+        Unsupported,
+        "the panel has no such operation: check its version",
+    ),
     text("No anonymous access allowed", InvalidInput, OTHER_PROTOCOL),
-    text("You are not allowed to access this package", Permission, "the API login may not use this hosting space"),
-    text("You are not allowed to access this account", Permission, "the API login may not use this account"),
-    text("IX_Users_Username", AlreadyExists, "the user name was taken at the same time"),
-    text("duplicate key", AlreadyExists, "it was made at the same time"),
-    text("PACKAGE_NOT_FOUND", NotFound, "the panel has no such hosting space"),
-    text("Object reference not set", NotFound, "the panel does not know an id"),
-    text("deadlocked", ConflictBusy, "the panel's database was busy"),
-    text("Execution Timeout Expired", ConflictBusy, "the panel's database was busy"),
-    text("Timeout expired", ConflictBusy, "the panel's database was busy"),
+    text(
+        "You are not allowed to access this package",
+        Permission,
+        "the API login may not use this hosting space: use the reseller that owns it",
+    ),
+    text(
+        "You are not allowed to access this account",
+        Permission,
+        "the API login may not use this account: use the reseller that owns it",
+    ),
+    text("IX_Users_Username", AlreadyExists, "the user name was taken at the same time: look on the panel whose it is"),
+    text("duplicate key", AlreadyExists, "it was made at the same time: look on the panel whose it is"),
+    text("PACKAGE_NOT_FOUND", NotFound, NO_SPACE),
+    text("Object reference not set", NotFound, "the panel does not know an id: look there whether it was removed"),
+    text("deadlocked", ConflictBusy, "the panel's database was busy: it is tried again"),
+    text("Execution Timeout Expired", ConflictBusy, "the panel's database was busy: it is tried again"),
+    text("Timeout expired", ConflictBusy, "the panel's database was busy: it is tried again"),
 ];
 
 /// What is said of a panel of another generation.

@@ -72,10 +72,30 @@ pub fn tree<'r>(reply: &'r Reply, operation: &str) -> Result<Tree<'r>, Fault> {
 /// The result; `None` where it is null, which for a thing that was asked for means "not found or not visible".
 pub fn result<'t>(tree: &'t Tree<'_>, operation: &str) -> Result<Option<Node<'t>>, Fault> {
     match billhook_soap::answer(tree, operation) {
-        Ok(Answer::Response(response)) => Ok(response.find(&format!("{operation}Result"))),
+        Ok(Answer::Response(response)) => Ok(response.holder().map_err(misread)?.find(&format!("{operation}Result"))),
         Ok(Answer::Fault(fault)) => Err(codes::of_fault(operation, &fault.text)),
         Err(error) => Err(untrusted(operation, 200, &error.to_string())),
     }
+}
+
+/// A result that holds elements; `None` where it is null. A text in their place is no empty one.
+pub fn object<'t>(tree: &'t Tree<'_>, operation: &str) -> Result<Option<Node<'t>>, Fault> {
+    result(tree, operation)?.map(Node::holder).transpose().map_err(misread)
+}
+
+/// The rows of this name in a result, or in the list of that name within it; none where either is null.
+pub fn list<'t>(
+    tree: &'t Tree<'_>,
+    operation: &str,
+    within: Option<&str>,
+    row: &'t str,
+) -> Result<Vec<Node<'t>>, Fault> {
+    let result = object(tree, operation)?;
+    let list = match within {
+        Some(name) => result.and_then(|page| page.find(name)).map(Node::holder).transpose().map_err(misread)?,
+        None => result,
+    };
+    Ok(list.map(|list| list.all(row).collect()).unwrap_or_default())
 }
 
 /// The result of an operation that always has one.

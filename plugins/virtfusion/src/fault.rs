@@ -101,32 +101,67 @@ const fn row(codes: RangeInclusive<u16>, class: FaultClass, proof: Proof, text: 
 
 /// The first row that holds the code counts. A 404 is looked up only if it is in the panel's words.
 const TABLE: &[Row] = &[
-    row(400..=400, FaultClass::InvalidInput, Proof::NoPage, "the panel refused the input"),
+    row(
+        400..=400,
+        FaultClass::InvalidInput,
+        Proof::NoPage,
+        "the panel refused the input: correct the order or the product's settings",
+    ),
     row(
         401..=401,
         FaultClass::Auth,
         Proof::Always,
-        "the panel does not accept the API token: wrong, expired, or not of the Global API",
+        "the panel does not accept the API token (wrong, expired, or not of the Global API): set another",
     ),
     row(
         403..=403,
         FaultClass::Permission,
         Proof::NoPage,
-        "the API token lacks the permission for this call, or its allow-list lacks this host",
+        "the API token lacks the permission for this call, or its allow-list lacks this host: add it on the panel",
     ),
-    row(404..=404, FaultClass::NotFound, Proof::NoPage, "the panel does not know it"),
-    row(409..=409, FaultClass::ConflictBusy, Proof::NoPage, "it clashes with what the panel has or is doing"),
-    row(422..=422, FaultClass::InvalidInput, Proof::NoPage, "the panel refused the input or has no room"),
+    row(
+        404..=404,
+        FaultClass::NotFound,
+        Proof::NoPage,
+        "the panel does not know it: look there whether it was removed",
+    ),
+    row(
+        409..=409,
+        FaultClass::ConflictBusy,
+        Proof::NoPage,
+        "it clashes with what the panel has or is doing: look at its tasks; it is tried again",
+    ),
+    row(
+        422..=422,
+        FaultClass::InvalidInput,
+        Proof::NoPage,
+        "the panel refused the input or has no room: correct the product's settings, or free some",
+    ),
     row(
         423..=423,
         FaultClass::ConflictBusy,
         Proof::NoPage,
-        "the server is locked by pending tasks, a build or Do Not Disturb mode",
+        "the server is locked by pending tasks, a build or Do Not Disturb mode: it is tried again",
     ),
-    row(408..=408, FaultClass::InDoubt, Proof::Never, "whoever stands before the panel lost patience"),
-    row(429..=429, FaultClass::RateLimited, Proof::Always, "the API token's rate limit is reached"),
-    row(503..=503, FaultClass::ConflictBusy, Proof::Never, "the panel or its hypervisor is in maintenance"),
-    row(500..=599, FaultClass::InDoubt, Proof::Never, "the panel failed inside"),
+    row(
+        408..=408,
+        FaultClass::InDoubt,
+        Proof::Never,
+        "whoever stands before the panel lost patience: check what that is",
+    ),
+    row(
+        429..=429,
+        FaultClass::RateLimited,
+        Proof::Always,
+        "the API token's rate limit is reached: it is tried again; raise it on the panel if it lasts",
+    ),
+    row(
+        503..=503,
+        FaultClass::ConflictBusy,
+        Proof::Never,
+        "the panel or its hypervisor is in maintenance: wait for its end",
+    ),
+    row(500..=599, FaultClass::InDoubt, Proof::Never, "the panel failed inside: see its log"),
 ];
 
 /// The fault that an answer stands for; `None` for a success that is not a page.
@@ -147,7 +182,7 @@ pub fn of(reply: &Reply) -> Option<Fault> {
         return Some(coded(
             FaultClass::PanelBug,
             status,
-            "the panel answered with a status that its API does not have",
+            "the panel answered with a status that its API does not have: check what stands before the panel",
             &shape,
         ));
     };

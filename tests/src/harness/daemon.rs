@@ -1,6 +1,6 @@
 //! The real daemon as a process of its own, and requests to its sockets, well formed or not.
 
-use super::{Rig, artifacts};
+use super::{Provider, Rig, artifacts};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -33,7 +33,7 @@ pub struct Answer {
 
 impl Daemon {
     /// Starts it and waits until it is ready.
-    pub fn start(rig: &Rig) -> Self {
+    pub fn start<P: Provider>(rig: &Rig<P>) -> Self {
         let mut child = Command::new(artifacts::path("billhook"))
             .args(["--config".as_ref(), rig.config_path().as_os_str(), "serve".as_ref()])
             .stderr(Stdio::piped())

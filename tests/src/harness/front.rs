@@ -1,9 +1,10 @@
 //! A raw TCP server between a host and a fake panel: it passes requests on, or misbehaves in one way when told to.
 
-use super::Rig;
+use super::{Provider, Rig};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -73,6 +74,8 @@ struct Shared {
     panel: SocketAddr,
     state: Mutex<State>,
     misbehaved: watch::Sender<usize>,
+    /// Bytes of floods that were taken, or that lie in buffers between.
+    flooded: AtomicUsize,
     drips: watch::Sender<usize>,
     tls: Option<Authority>,
 }
@@ -87,24 +90,25 @@ pub struct Front {
 
 impl Front {
     /// Before the rig's panel, in plain HTTP.
-    pub async fn before(rig: &Rig) -> Self {
+    pub async fn before<P: Provider>(rig: &Rig<P>) -> Self {
         Self::start(rig, None).await
     }
 
     /// The same over TLS.
-    pub async fn before_with_tls(rig: &Rig) -> Self {
+    pub async fn before_with_tls<P: Provider>(rig: &Rig<P>) -> Self {
         Self::start(rig, Some(Authority::new())).await
     }
 
-    async fn start(rig: &Rig, tls: Option<Authority>) -> Self {
+    async fn start<P: Provider>(rig: &Rig<P>, tls: Option<Authority>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let address = listener.local_addr().expect("bound");
-        let own = rig.running.base_url();
+        let own = P::base_url(&rig.running);
         let prefix = own.strip_prefix(&format!("http://{}", rig.running.address())).expect("the panel's address");
         let shared = Arc::new(Shared {
             panel: rig.running.address(),
             state: Mutex::default(),
             misbehaved: watch::Sender::new(0),
+            flooded: AtomicUsize::new(0),
             drips: watch::Sender::new(0),
             tls,
         });
@@ -150,6 +154,11 @@ impl Front {
     /// Counts connections that met something.
     pub fn misbehaved(&self) -> watch::Receiver<usize> {
         self.shared.misbehaved.subscribe()
+    }
+
+    /// How many bytes of all floods were taken, or lie in buffers between.
+    pub fn flooded(&self) -> usize {
+        self.shared.flooded.load(Ordering::Relaxed)
     }
 
     /// Lets a byte out where a connection drips.
@@ -293,6 +302,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, plan: Option<Pl
                 if !is_taken {
                     break;
                 }
+                shared.flooded.fetch_add(piece.len(), Ordering::Relaxed);
             }
             let _ = stream.shutdown().await;
         }

@@ -238,6 +238,12 @@ impl<P: Provider> Rig<P> {
         self.write_config();
     }
 
+    /// Lets this user speak for the platform.
+    pub fn let_in(&mut self, uid: u32) {
+        self.setup.uid = Some(uid);
+        self.write_config();
+    }
+
     fn write_config(&self) {
         let folder = self.folder.path();
         let own = || (P::base_url(&self.running), P::secret(&self.running));

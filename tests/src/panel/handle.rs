@@ -12,6 +12,7 @@ use super::control;
 use super::faults::{EffectTiming, Fault, Plan, Plans, fits};
 use super::http::Request;
 use super::ledger::{Call, Ledger, Outcome};
+use super::meddler::{Meddler, Passing};
 use crate::clock::PanelClock;
 
 /// How long a test may wait for a call that hangs; a call that comes at all comes within milliseconds.
@@ -43,6 +44,7 @@ struct Inner<W: World> {
     world: W,
     ledger: Ledger<W::Effect>,
     plans: Plans,
+    meddler: Option<Box<dyn Meddler>>,
     late: Vec<Late<W::Asked>>,
     violations: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl<W: World> Panel<W> {
             world: W::new(config),
             ledger: Ledger::new(),
             plans: Plans::default(),
+            meddler: None,
             late: Vec::new(),
             violations: Vec::new(),
         };
@@ -162,6 +165,11 @@ impl<W: World> Panel<W> {
     /// Drops all fault plans. Held calls stay held, late effects still come.
     pub fn disarm(&self) {
         self.look().plans.clear();
+    }
+
+    /// Lets every call from now on pass through this, until there is another or none.
+    pub fn meddle(&self, meddler: Option<Box<dyn Meddler>>) {
+        self.look().meddler = meddler;
     }
 
     /// How many armed plans have not struck as often as they shall.
@@ -253,6 +261,13 @@ impl<W: World> Panel<W> {
             inspection.violations.iter().map(|text| format!("call {number} {} {}: {text}", call.method, call.path));
         inner.violations.extend(named);
 
+        let passing = Passing { method: &call.method, path: &call.path, is_read: call.is_read };
+        let instead = inner.meddler.as_mut().and_then(|meddler| meddler.instead(&passing));
+        if let Some(answer) = instead {
+            call.outcome = Outcome::Answered(answer.status);
+            inner.ledger.push(call);
+            return Reaction::Send(answer.encode());
+        }
         let fault = inner.plans.strike(&call.method, call.bare_path());
         let timing = fault.map_or(EffectTiming::Done, Fault::effect);
         let (answer, effect) = match (timing, inspection.result) {
@@ -267,6 +282,11 @@ impl<W: World> Panel<W> {
             }
             (_, Err(refusal)) => (refusal, W::Effect::default()),
             (EffectTiming::Never, Ok(_)) => (Answer::empty(204), W::Effect::default()),
+        };
+        let passing = Passing { method: &call.method, path: &call.path, is_read: call.is_read };
+        let answer = match &mut inner.meddler {
+            Some(meddler) => meddler.edited(&passing, answer),
+            None => answer,
         };
         call.effect = effect;
         call.fault = fault.map(Fault::name);

@@ -32,8 +32,8 @@ pub fn of_package(package: i64) -> Result<Request, Fault> {
 
 pub fn of_package_reply(reply: &Reply) -> Result<Vec<Address>, Fault> {
     let tree = wire::tree(reply, "GetPackageIPAddresses")?;
-    let list = wire::result(&tree, "GetPackageIPAddresses")?.and_then(|page| page.find("Items"));
-    list.iter().flat_map(|list| list.all("PackageIPAddress")).map(address).collect()
+    let list = wire::list(&tree, "GetPackageIPAddresses", Some("Items"), "PackageIPAddress")?;
+    list.into_iter().map(address).collect()
 }
 
 /// The addresses of a package that no machine has.
@@ -45,8 +45,8 @@ pub fn unassigned(package: i64) -> Result<Request, Fault> {
 
 pub fn unassigned_reply(reply: &Reply) -> Result<Vec<Address>, Fault> {
     let tree = wire::tree(reply, "GetPackageUnassignedIPAddresses")?;
-    let list = wire::result(&tree, "GetPackageUnassignedIPAddresses")?;
-    list.iter().flat_map(|list| list.all("PackageIPAddress")).map(address).collect()
+    let list = wire::list(&tree, "GetPackageUnassignedIPAddresses", None, "PackageIPAddress")?;
+    list.into_iter().map(address).collect()
 }
 
 fn address(node: Node<'_>) -> Result<Address, Fault> {
@@ -82,7 +82,7 @@ pub fn memory(operation: &str, package: i64) -> Result<Request, Fault> {
 /// Free memory in kB; `None` where the panel does not say.
 pub fn memory_reply(reply: &Reply, operation: &str) -> Result<Option<i64>, Fault> {
     let tree = wire::tree(reply, operation)?;
-    let Some(memory) = wire::result(&tree, operation)? else { return Ok(None) };
+    let Some(memory) = wire::object(&tree, operation)? else { return Ok(None) };
     let free = memory.find("FreePhysicalMemoryKB").or_else(|| memory.find("FreePhysicalKB"));
     free.map(Node::i64).transpose().map_err(wire::misread)
 }

@@ -69,7 +69,7 @@ pub fn list(package: i64, recursive: bool) -> Result<Request, Fault> {
 
 pub fn list_reply(reply: &Reply) -> Result<Vec<Row>, Fault> {
     let tree = wire::tree(reply, "GetVirtualMachines")?;
-    let list = wire::result(&tree, "GetVirtualMachines")?.and_then(|page| page.find("Items"));
+    let list = wire::list(&tree, "GetVirtualMachines", Some("Items"), "VirtualMachineMetaItem")?;
     let read = |node: Node<'_>| {
         Ok(Row {
             item: wire::int(node, "ItemID")?,
@@ -79,7 +79,7 @@ pub fn list_reply(reply: &Reply) -> Result<Vec<Row>, Fault> {
             ip: wire::text(node, "ExternalIP")?,
         })
     };
-    list.iter().flat_map(|list| list.all("VirtualMachineMetaItem")).map(read).collect()
+    list.into_iter().map(read).collect()
 }
 
 const ITEM: &str = "GetVirtualMachineItem";
@@ -93,7 +93,7 @@ pub fn item(id: i64) -> Result<Request, Fault> {
 /// `None` for one that is deleted, or not ours to see.
 pub fn item_reply(reply: &Reply) -> Result<Option<Item>, Fault> {
     let tree = wire::tree(reply, ITEM)?;
-    let Some(node) = wire::result(&tree, ITEM)? else { return Ok(None) };
+    let Some(node) = wire::object(&tree, ITEM)? else { return Ok(None) };
     let task = Some(wire::text(node, "CurrentTaskId")?).filter(|task| !task.trim().is_empty());
     let Some(stage) = stage(&wire::text(node, "ProvisioningStatus")?, task.is_some()) else { return Ok(None) };
     let disks = node.find("HddSize");
@@ -132,7 +132,7 @@ pub fn details(id: i64) -> Result<Request, Fault> {
 /// `None` while there is no machine on the hypervisor.
 pub fn details_reply(reply: &Reply) -> Result<Option<Details>, Fault> {
     let tree = wire::tree(reply, "GetVirtualMachineGeneralDetails")?;
-    let Some(node) = wire::result(&tree, "GetVirtualMachineGeneralDetails")? else { return Ok(None) };
+    let Some(node) = wire::object(&tree, "GetVirtualMachineGeneralDetails")? else { return Ok(None) };
     Ok(Some(Details {
         state: wire::text(node, "State")?,
         cpu_percent: wire::int_or_zero(node, "CpuUsage")?,
@@ -159,7 +159,7 @@ pub fn templates(package: i64) -> Result<Request, Fault> {
 
 pub fn templates_reply(reply: &Reply) -> Result<Vec<Template>, Fault> {
     let tree = wire::tree(reply, "GetOperatingSystemTemplates")?;
-    let list = wire::result(&tree, "GetOperatingSystemTemplates")?;
+    let list = wire::list(&tree, "GetOperatingSystemTemplates", None, "LibraryItem")?;
     let read = |node: Node<'_>| {
         Ok(Template {
             file: wire::text(node, "Path")?,
@@ -167,7 +167,7 @@ pub fn templates_reply(reply: &Reply) -> Result<Vec<Template>, Fault> {
             disk_gb: wire::int_or_zero(node, "DiskSize")?,
         })
     };
-    list.iter().flat_map(|list| list.all("LibraryItem")).map(read).collect()
+    list.into_iter().map(read).collect()
 }
 
 /// A machine to be made.

@@ -81,7 +81,7 @@ pub fn is_addon(plan: i64) -> Result<Request, Fault> {
 
 pub fn is_addon_reply(reply: &Reply) -> Result<Option<bool>, Fault> {
     let tree = wire::tree(reply, "GetHostingPlan")?;
-    wire::result(&tree, "GetHostingPlan")?.map(|plan| wire::flag(plan, "IsAddon")).transpose()
+    wire::object(&tree, "GetHostingPlan")?.map(|plan| wire::flag(plan, "IsAddon")).transpose()
 }
 
 /// A package, of whomever: the panel does not check whether it is ours.
@@ -91,7 +91,7 @@ pub fn package(id: i64) -> Result<Request, Fault> {
 
 pub fn package_reply(reply: &Reply) -> Result<Option<Package>, Fault> {
     let tree = wire::tree(reply, "GetPackage")?;
-    wire::result(&tree, "GetPackage")?.map(read_package).transpose()
+    wire::object(&tree, "GetPackage")?.map(read_package).transpose()
 }
 
 /// The packages of a user, whose rights are checked.
@@ -114,8 +114,7 @@ pub fn within_reply(reply: &Reply) -> Result<Vec<Package>, Fault> {
 
 fn package_list(reply: &Reply, operation: &str) -> Result<Vec<Package>, Fault> {
     let tree = wire::tree(reply, operation)?;
-    let list = wire::result(&tree, operation)?;
-    list.iter().flat_map(|list| list.all("PackageInfo")).map(read_package).collect()
+    wire::list(&tree, operation, None, "PackageInfo")?.into_iter().map(read_package).collect()
 }
 
 fn read_package(node: Node<'_>) -> Result<Package, Fault> {
@@ -139,7 +138,7 @@ pub fn context(package: i64) -> Result<Request, Fault> {
 
 pub fn context_reply(reply: &Reply) -> Result<Vec<Quota>, Fault> {
     let tree = wire::tree(reply, "GetPackageContext")?;
-    let quotas = wire::result(&tree, "GetPackageContext")?.and_then(|context| context.find("QuotasArray"));
+    let quotas = wire::list(&tree, "GetPackageContext", Some("QuotasArray"), "QuotaValueInfo")?;
     let read = |node: Node<'_>| {
         Ok(Quota {
             name: wire::text(node, "QuotaName")?,
@@ -147,7 +146,7 @@ pub fn context_reply(reply: &Reply) -> Result<Vec<Quota>, Fault> {
             used: wire::int_or_zero(node, "QuotaUsedValue")?,
         })
     };
-    quotas.iter().flat_map(|list| list.all("QuotaValueInfo")).map(read).collect()
+    quotas.into_iter().map(read).collect()
 }
 
 /// Makes a space with nothing in it. Names are not unique: a blind repeat makes a second one.

@@ -52,7 +52,7 @@ pub fn by_id_reply(reply: &Reply) -> Result<Option<User>, Fault> {
 
 fn user_reply(reply: &Reply, operation: &str) -> Result<Option<User>, Fault> {
     let tree = wire::tree(reply, operation)?;
-    wire::result(&tree, operation)?.map(user).transpose()
+    wire::object(&tree, operation)?.map(user).transpose()
 }
 
 fn user(node: Node<'_>) -> Result<User, Fault> {
