@@ -263,9 +263,9 @@ fn bodies(hook: Hook) -> Vec<Value> {
         }
         Hook::List => vec![json!({ "server": "panel" })],
         Hook::Capacity => vec![json!({ "server": "panel", "product": { "id": "vps" } })],
-        Hook::Options => {
-            ["package_id", "osid", "plans"].map(|field| json!({ "server": "panel", "field": field })).to_vec()
-        }
+        Hook::Options => ["package_id", "osid", "plans", "os", "plan"]
+            .map(|field| json!({ "server": "panel", "field": field }))
+            .to_vec(),
         Hook::Action => ["templates", "backups", "traffic", "close_console", "dance"]
             .map(|name| json!({ "service": { "id": SERVICE }, "action": name }))
             .to_vec(),

@@ -137,10 +137,6 @@ impl drive::Scene for Scene {
         !(is_broken_promise || is_variant && call.is_read)
     }
 
-    fn turns(self) -> usize {
-        if matches!(self, Self::Create | Self::Terminate) { 8 } else { 5 }
-    }
-
     fn person(self, rig: &Rig<SolidCp>) -> Option<Decision> {
         Some(if self.is_done(rig) {
             let remote_id = rig.panel().spaces().pop().map(|space| space.id.to_string()).unwrap_or_default();

@@ -15,7 +15,6 @@ use crate::needs;
 const ARTIFACTS: &str = "BILLHOOK_TEST_ARTIFACTS";
 
 const FORMAT: &[&str] = &["fmt", "--all", "--check"];
-const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
 // With private items, so that the links inside the host are checked as well.
 const DOCS: &[&str] = &["doc", "--workspace", "--no-deps", "--all-features", "--document-private-items"];
 // A link to a private item is broken only in pages without them, which nobody makes.
@@ -23,6 +22,10 @@ const DOC_FLAGS: &str = "-Dwarnings -Arustdoc::private-intra-doc-links";
 // All targets with all features, exactly as the tests are built: with fewer, cargo would leave the development
 // dependencies out, choose other features for shared crates, and build those twice.
 const BUILD: &[&str] = &["build", "--workspace", "--all-targets", "--all-features"];
+// What `cargo clippy -- -D warnings` sets for its own run of cargo. Clippy is a compiler that looks closer: in the compiler's
+// place, nothing is compiled a second time for its sake.
+const CLOSELY: &[(&str, &str)] =
+    &[("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"), ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")];
 const TEST: &[&str] = &["test", "--workspace", "--all-features", "--no-fail-fast"];
 /// The suites whose names say so; they print their counts.
 const CRASH: &[&str] = &[
@@ -50,18 +53,17 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
     needs::judge()?;
 
     stage("format", FORMAT, &[])?;
-    if options.quick {
+    let how = if options.quick {
         skip("clippy", "--quick");
         skip("docs", "--quick");
+        &[]
     } else {
-        stage("clippy", CLIPPY, &[])?;
         stage("docs", DOCS, &[("RUSTDOCFLAGS", DOC_FLAGS)])?;
-    }
-    let list = timed("build", &shown(BUILD, &[]), || {
-        let artifacts = Artifacts::build(prepared(BUILD, &[]))?;
-        write_list(&artifacts)
-    })?;
-    stage("test", TEST, &[(ARTIFACTS, &list)])?;
+        CLOSELY
+    };
+    let list = build(how)?;
+    let env: Vec<(&str, &str)> = how.iter().copied().chain([(ARTIFACTS, list.as_str())]).collect();
+    stage("test", TEST, &env)?;
     if needs::succeeds(&mut cargo(&["deny", "--version"])) {
         stage("dependencies", DENY, &[])?;
     } else {
@@ -75,15 +77,21 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
 pub(crate) fn crash(options: &CrashOptions) -> Result<()> {
     needs::compiler()?;
     needs::judge()?;
-    let list = timed("build", &shown(BUILD, &[]), || {
-        let artifacts = Artifacts::build(prepared(BUILD, &[]))?;
-        write_list(&artifacts)
-    })?;
+    let list = build(&[])?;
     let mut env = vec![(ARTIFACTS, list.as_str())];
     if options.all {
         env.push((CRASH_ALL, "1"));
     }
     stage("crash", CRASH, &env)
+}
+
+/// Builds everything, and says where the list of it is.
+fn build(env: &[(&str, &str)]) -> Result<String> {
+    let name = if env.is_empty() { "build" } else { "build with clippy" };
+    timed(name, &shown(BUILD, env), || {
+        let artifacts = Artifacts::build(prepared(BUILD, env))?;
+        write_list(&artifacts)
+    })
 }
 
 /// Leaves the list of what was built where the suites and a later `cargo test` by hand find it.

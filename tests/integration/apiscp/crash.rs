@@ -133,10 +133,6 @@ impl drive::Scene for Scene {
         }
     }
 
-    fn turns(self) -> usize {
-        5
-    }
-
     fn applies(self, call: &Call, fault: Fault) -> bool {
         // There, false is an answer, and no failure that nobody tells of.
         !(call.path == "rampart_is_banned" && fault.name().starts_with("false_"))

@@ -24,7 +24,10 @@ const AT_ONCE: usize = 4;
 /// How often the platform repeats a hook that failed, as often as a person would press the button.
 const REPEATS: usize = 3;
 
-/// Set it to let every look of every hook meet every fault.
+/// Cases of a scene that break a change, and such that break a look, when not all are asked for.
+const MOST: [usize; 2] = [24, 12];
+
+/// Set it to let every call of every hook meet every fault.
 const ALL: &str = "BILLHOOK_CRASH_ALL";
 
 type EffectOf<S> = <<<S as Scene>::Provider as Provider>::World as World>::Effect;
@@ -59,12 +62,6 @@ pub trait Scene: Copy + Debug + Send + Sync + 'static {
         true
     }
 
-    /// A hook of many looks lets each meet a part of the faults, by so many turns; all of them together meet all. Changes
-    /// always meet all of them, and so do looks with `BILLHOOK_CRASH_ALL`.
-    fn turns(self) -> usize {
-        1
-    }
-
     /// What a person does who finds the hook in doubt and looks at what happened on the panel. `None`: this panel can
     /// always be asked, and a hook that needs a person is a mistake.
     fn person(self, rig: &Rig<Self::Provider>) -> Option<Decision> {
@@ -89,13 +86,16 @@ pub async fn suite<S: Scene>(scene: S) {
     }
     let stages = &Mutex::new(stages);
     let faults = <<S::Provider as Provider>::World as World>::FAULTS;
-    let mut cases = Vec::new();
-    for (n, call) in (1..).zip(&score) {
-        let turns = if call.is_read && !is_whole() { scene.turns() } else { 1 };
-        let in_turn = faults.iter().enumerate().filter(|(place, _)| (n as usize + place).is_multiple_of(turns));
-        let fitting = in_turn.map(|(_, fault)| *fault).filter(|fault| scene.applies(call, *fault));
-        cases.extend(fitting.map(|fault| (n, call.path.clone(), fault)));
-    }
+    let fits = |read: bool| {
+        let calls = (1..).zip(&score).filter(move |(_, call)| call.is_read == read);
+        calls.flat_map(|(n, call)| {
+            let fitting = (0..).zip(faults).filter(move |(_, fault)| scene.applies(call, **fault));
+            fitting.map(move |(place, fault)| (n + place, (n, call.path.clone(), *fault)))
+        })
+    };
+    let looks = score.iter().filter(|call| call.is_read).count();
+    let mut cases = by_turns(fits(false).collect(), score.len() - looks, MOST[0]);
+    cases.extend(by_turns(fits(true).collect(), looks, MOST[1]));
     let total = cases.len();
     let endings: Vec<String> = futures_util::stream::iter(cases)
         .map(|(n, name, fault)| async move {
@@ -111,7 +111,15 @@ pub async fn suite<S: Scene>(scene: S) {
     for ending in endings {
         *table.entry(ending).or_default() += 1;
     }
-    println!("{scene:?}: {} calls, {} faults, {total} cases: {table:?}", score.len(), faults.len());
+    let possible = fits(false).count() + fits(true).count();
+    println!("{scene:?}: {} calls, {} faults, {total} of {possible} cases: {table:?}", score.len(), faults.len());
+}
+
+/// About so many of these cases of so many calls, and one for each call at least; all if all are asked for. Neighbouring
+/// calls meet different faults, by turns.
+fn by_turns<T>(all: Vec<(u32, T)>, calls: usize, most: usize) -> Vec<T> {
+    let turns = if is_whole() { 1 } else { all.len().div_ceil(most).min(all.len() / calls.max(1)).max(1) };
+    all.into_iter().filter(|(turn, _)| (*turn as usize).is_multiple_of(turns)).map(|(_, case)| case).collect()
 }
 
 /// Whether nothing is left out.

@@ -1,8 +1,5 @@
 //! The crash suite over DCImanager, where nothing is made but taken, everything happens later than it is answered, and a
 //! machine that is taken twice is two customers' machine.
-//!
-//! Every hook looks at the panel before each of its changes, a create fifty times. So each look meets a part of the faults,
-//! by turns, and all of them together meet all; with `BILLHOOK_CRASH_ALL` each meets all. Changes always do.
 
 use super::*;
 use crate::crash::drive::{self, suite};
@@ -147,13 +144,6 @@ impl drive::Scene for Scene {
         }
         let is_variant = matches!(self, Self::CreateWithoutWaiting | Self::TerminateInstalling);
         drive::is_whole() || !is_variant
-    }
-
-    fn turns(self) -> usize {
-        match self {
-            Self::Create | Self::Terminate => 12,
-            _ => 5,
-        }
     }
 
     fn assert_at_most_one(self, rig: &Rig<DciManager>, what: &str) {

@@ -39,7 +39,6 @@ struct Shared<W: World> {
     released: watch::Sender<u64>,
 }
 
-#[derive(Clone)]
 struct Inner<W: World> {
     world: W,
     ledger: Ledger<W::Effect>,
@@ -111,12 +110,21 @@ impl<W: World> Panel<W> {
     }
 
     /// A panel in the same state, fault plans and effects to come included; what happens to one is unknown to the other.
-    /// Calls that are held stay with this one.
+    /// Calls that are held stay with this one, and so does whoever meddles.
     pub fn twin(&self) -> Self {
+        let now = self.look();
+        let inner = Inner {
+            world: now.world.clone(),
+            ledger: now.ledger.clone(),
+            plans: now.plans.clone(),
+            late: now.late.clone(),
+            meddler: None,
+            violations: now.violations.clone(),
+        };
         let shared = Shared {
             clock: self.shared.clock.clone(),
             has_side_door: self.shared.has_side_door,
-            inner: Mutex::new(self.look().clone()),
+            inner: Mutex::new(inner),
             stalled: watch::Sender::new(0),
             released: watch::Sender::new(0),
         };

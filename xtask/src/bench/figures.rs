@@ -22,6 +22,8 @@ pub(super) struct Figure {
     pub(super) p99_us: f64,
     /// In the program under measurement, for each hook; of the raw call nothing.
     pub(super) cpu_us: Option<f64>,
+    /// Of it on the threads that run plugins: building requests, reading answers, and the calls of the ABI around them.
+    pub(super) plugins_us: Option<f64>,
     pub(super) syncs: Option<f64>,
 }
 
@@ -116,7 +118,7 @@ impl Results {
             json!({
                 "medium": figure.medium.name(), "variant": figure.variant, "callers": figure.callers,
                 "round": figure.round, "rate": figure.rate, "p50_us": figure.p50_us, "p99_us": figure.p99_us,
-                "cpu_us": figure.cpu_us, "syncs": figure.syncs,
+                "cpu_us": figure.cpu_us, "plugins_us": figure.plugins_us, "syncs": figure.syncs,
             })
         });
         let memory = self
@@ -180,6 +182,7 @@ impl Load<'_> {
             p50_us: number("p50_us")?,
             p99_us: number("p99_us")?,
             cpu_us: each(|used| used.cpu_us),
+            plugins_us: each(|used| used.plugins_us).filter(|us| *us > 0.0),
             syncs: each(|used| used.syncs),
         })
     }
@@ -220,7 +223,9 @@ mod tests {
     fn figure(variant: &str, round: usize, rate: f64) -> Figure {
         let variant = variant.to_owned();
         let medium = Medium::Tmpfs;
-        Figure { medium, variant, callers: 1, round, rate, p50_us: 1.0, p99_us: 1.0, cpu_us: None, syncs: None }
+        let none = None;
+        let (p50_us, p99_us) = (1.0, 1.0);
+        Figure { medium, variant, callers: 1, round, rate, p50_us, p99_us, cpu_us: none, plugins_us: none, syncs: none }
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::process::Process;
 /// Until a program that was just started answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// The name of the daemon's threads on which plugins run.
+const PLUGINS: &str = "plugins";
+
 /// Linux counts processor time for programs in hundredths of a second, whatever its own clock.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -29,6 +32,8 @@ pub(super) struct Program {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Used {
     pub(super) cpu_us: u64,
+    /// Of it on the threads that run plugins; nothing where a program has none.
+    pub(super) plugins_us: u64,
     pub(super) syncs: u64,
 }
 
@@ -77,11 +82,27 @@ impl Program {
         let path = format!("/proc/{}/stat", self.process.pid());
         let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let cpu_us = ticks(&stat).with_context(|| format!("{path} is not as expected"))? * 1_000_000 / TICKS_PER_SECOND;
+        let plugins_us = self.threads_us(PLUGINS)?;
         let mut count = [0; 8];
         fs::File::open(&self.syncs)
             .and_then(|file| file.read_exact_at(&mut count, 0))
             .with_context(|| format!("cannot read {}", self.syncs.display()))?;
-        Ok(Used { cpu_us, syncs: u64::from_ne_bytes(count) })
+        Ok(Used { cpu_us, plugins_us, syncs: u64::from_ne_bytes(count) })
+    }
+
+    /// Processor time of the threads of this name, by the scheduler's own account.
+    fn threads_us(&self, name: &str) -> Result<u64> {
+        let folder = format!("/proc/{}/task", self.process.pid());
+        let mut sum_ns = 0;
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {folder}"))? {
+            let task = entry.with_context(|| format!("cannot list {folder}"))?.path();
+            // A thread may end in between.
+            let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+            if read("comm").trim_end() == name {
+                sum_ns += read("schedstat").split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+            }
+        }
+        Ok(sum_ns / 1_000)
     }
 
     /// Kilobytes in memory: `VmRSS` now, `VmHWM` at most so far.

@@ -71,6 +71,35 @@ pub(super) const PROVIDERS: &[Provider] = &[
         server: "login = \"reseller\"\npassword = { file = \"{folder}/token\" }\nmachine_domain = \"vm.example.test\"",
         product: "plans = [11]\ncpu_cores = 2\nmemory_mb = 4096\ndisk_gb = 60\nos_template = \"win2022.vhdx\"",
     },
+    Provider {
+        package: "billhook-dcimanager",
+        library: "libdcimanager.so",
+        name: "dcimanager",
+        panel: "fake-dcimanager",
+        panel_args: &[
+            "--listen",
+            "127.0.0.1:0",
+            "--install-ms",
+            "0",
+            "--step-ms",
+            "0",
+            "--machines",
+            "200",
+            "--password-file",
+            "{folder}/token",
+        ],
+        server: "login = \"whmcs\"\npassword = { file = \"{folder}/token\" }",
+        product: "package = \"E3-1230v6-16-2x1000SATA\"\nos = \"ISPsystem__Debian-11-x86_64\"\ndont_wait = true",
+    },
+    Provider {
+        package: "billhook-apiscp",
+        library: "libapiscp.so",
+        name: "apiscp",
+        panel: "fake-apiscp",
+        panel_args: &["--listen", "127.0.0.1:0", "--key-file", "{folder}/token"],
+        server: "api_key = { file = \"{folder}/token\" }",
+        product: "plan = \"basic\"",
+    },
 ];
 
 /// Creates with one caller and with eight: so many that a fake panel has room for all of them.

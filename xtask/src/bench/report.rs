@@ -30,8 +30,8 @@ pub(super) fn text(results: &Results, judgement: &Judgement) -> String {
 }
 
 const HEAD: &str = "\
-| variant | callers | hooks/s (range) | p50 ms | p99 ms | of floor, sqlx | CPU us a hook | syncs a hook |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
+| variant | callers | hooks/s (range) | p50 ms | p99 ms | of floor, sqlx | CPU us a hook | of it plugin | syncs a hook |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
 
 fn line(results: &Results, medium: Medium, variant: &str, callers: usize) -> Option<String> {
     let spread = |value: fn(&Figure) -> Option<f64>| results.spread(medium, variant, callers, value);
@@ -45,7 +45,7 @@ fn line(results: &Results, medium: Medium, variant: &str, callers: usize) -> Opt
         None
     };
     Some(format!(
-        "| {variant} | {callers} | {:.0} ({:.0} to {:.0}) | {} | {} | {} | {} | {} |",
+        "| {variant} | {callers} | {:.0} ({:.0} to {:.0}) | {} | {} | {} | {} | {} | {} |",
         rate.median,
         rate.least,
         rate.most,
@@ -53,6 +53,7 @@ fn line(results: &Results, medium: Medium, variant: &str, callers: usize) -> Opt
         millis(spread(|figure| Some(figure.p99_us))),
         plain(share, 2),
         plain(spread(|figure| figure.cpu_us), 0),
+        plain(spread(|figure| figure.plugins_us), 0),
         plain(spread(|figure| figure.syncs), 3),
     ))
 }

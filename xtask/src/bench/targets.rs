@@ -242,6 +242,7 @@ mod tests {
             p50_us: 1e6 / rate,
             p99_us: 0.0,
             cpu_us: None,
+            plugins_us: None,
             syncs: Some(2.0),
         }
     }
