@@ -170,6 +170,7 @@ impl<P: Provider> House<P> {
             self.call(&admin, &format!("POST /v1/servers/panel/{line}"), b"").await;
         }
         self.call(&admin, "GET /v1/servers/panel/options/package_id", b"").await;
+        self.call(&admin, "GET /v1/servers/panel/capacity/vps", b"").await;
         assert_eq!(self.made, Description::checked_in().calls(), "every call is made");
 
         let service = format!("shop/{SERVICE}");
