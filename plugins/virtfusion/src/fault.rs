@@ -314,7 +314,12 @@ mod tests {
             (r#"{"errors":[],"message":"n"}"#, "n"),
         ] {
             let fault = of(&reply(422, "application/json", body)).unwrap();
-            assert_eq!(fault.staff, format!("the panel refused the input or has no room (422): {text}"));
+            assert_eq!(
+                fault.staff,
+                format!(
+                    "the panel refused the input or has no room: correct the product's settings, or free some (422): {text}"
+                )
+            );
         }
         assert!(of(&reply(422, "application/json", "[]")).unwrap().staff.ends_with("(422)"));
     }
