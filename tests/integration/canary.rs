@@ -3,6 +3,8 @@
 
 use crate::secrets::{contains, forms, left_behind};
 use aho_corasick::AhoCorasick;
+use billhook::engine::Decision;
+use billhook::operation::State;
 use billhook::server::Server;
 use billhook::store::OperationId;
 use billhook_plugin_api::Hook;
@@ -114,7 +116,13 @@ impl<P: Provider> House<P> {
         let mut answer = self.call(&socket, &format!("POST /v1/hooks/{hook}"), body.to_string().as_bytes()).await;
         self.entries.extend(answer.body["log_ref"].as_str().map(str::to_owned));
         if let Some(id) = answer.body["operation"]["id"].as_str().map(str::to_owned) {
-            self.host.drive(&OperationId(id.clone())).await;
+            let known = OperationId(id.clone());
+            if self.host.drive(&known).await.state == State::Attention {
+                // The next one would wait behind it.
+                let given_up = Decision::GiveUp { reason: "nobody can say".to_owned() };
+                self.host.engine.decide(&known, &given_up, "uid 0").await.unwrap();
+                self.host.drive(&known).await;
+            }
             answer = self.call(&socket, &format!("GET /v1/operations/{id}"), b"").await;
             self.operations.push(id);
         }

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     const JSON: &str = r#"{"data":{"id":7,"tags":["a"],"owner":null}}"#;
-    const PHP: &str = r#"a:2:{s:2:"id";i:7;s:4:"rows";a:2:{i:0;s:3:"é";i:1;b:1;}}"#;
+    const PHP: &str = r#"a:2:{s:2:"id";i:7;s:4:"rows";a:2:{i:0;s:2:"é";i:1;b:1;}}"#;
     const XML: &str = "<doc a=\"1\"><row><id>7</id><on/></row><row><id>8 &lt;</id></row><n>1</n></doc>";
     const RPC: &str = "<E:Envelope xmlns:E=\"e\" xmlns:xsi=\"i\"><E:Body><r:fResponse xmlns:r=\"r\"><return xsi:type=\"m:Map\">\
                        <item><key xsi:type=\"xsd:string\">id</key><value xsi:type=\"xsd:int\">7</value></item>\

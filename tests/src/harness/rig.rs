@@ -30,6 +30,9 @@ use tokio::sync::watch;
 /// Saturday, 1 January 2028: a date that no code can mistake for now.
 const START_MS: u64 = 1_830_297_600_000;
 
+/// How often time is moved for one operation: what waits longer waits for something that does not come.
+const MOST_MOVES: usize = 5_000;
+
 /// The platform that the rig sends as.
 pub const PLATFORM: &str = "shop";
 
@@ -427,6 +430,7 @@ impl Host {
         let mut stalled = self.stalled.clone();
         let patience_from_now = || billhook::clock::Clock::monotonic(&self.clock) + EXCHANGE_TIMEOUT;
         let mut patience = patience_from_now();
+        let mut moves = 0;
         loop {
             let mut activity = self.engine.activity();
             if stalled.has_changed().unwrap_or(false) {
@@ -443,6 +447,8 @@ impl Host {
                 let Some(at) = self.engine.next_due() else {
                     panic!("{id} is {}, and nothing is left to wait for", operation.state);
                 };
+                moves += 1;
+                assert!(moves < MOST_MOVES, "{id} is {} and does not end: {operation:#?}", operation.state);
                 self.advance_to(at);
             } else if is_stalled && self.clock.next_deadline().is_some_and(|at| at <= patience) {
                 // No further than the time that whoever is held has: the panel hears late that it was left, and by then
