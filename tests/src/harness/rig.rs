@@ -433,6 +433,7 @@ impl Host {
         let mut moves = 0;
         loop {
             let mut activity = self.engine.activity();
+            let mut sleepers = self.clock.version();
             if stalled.has_changed().unwrap_or(false) {
                 patience = patience_from_now();
             }
@@ -460,6 +461,8 @@ impl Host {
             } else {
                 tokio::select! {
                     _ = activity.changed() => {}
+                    // The panel may hold a call before the host has begun to wait for its answer.
+                    _ = sleepers.changed(), if is_stalled => {}
                     _ = stalled.changed() => patience = patience_from_now(),
                 }
             }
