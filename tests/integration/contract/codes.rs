@@ -5,6 +5,7 @@ use billhook::operation::State;
 use billhook_plugin_api::{Fault, FaultClass};
 use billhook_tests::panel::{Answer, Meddler, Passing};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A code, where a panel may say it.
 pub struct Coded {
@@ -114,8 +115,8 @@ pub async fn claim<P: Entry>() {
 /// The first fault of a change, which is then made, and unmade if it is a suspend.
 async fn change<P: Entry>(house: &House<P>, name: &str, key: &str) -> Option<Fault> {
     let find = |name: &str| P::changes().into_iter().find(|change| change.name == name).expect("an event of that name");
-    // What an earlier event has begun is over by then.
-    house.settled();
+    // What an earlier event has begun is over by then, and a machine is up for longer than it will be after a restart.
+    house.host.advance(Duration::from_secs(3_600));
     let event: Event = find(name);
     let id = house.host.send_with(event.hook, event.body.clone(), Some(key)).await.unwrap();
     house.host.rest().await;

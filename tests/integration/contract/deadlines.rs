@@ -2,7 +2,7 @@
 //! an end or with a person. All time is a clock's that is moved by hand.
 
 use super::entry::{Entry, Event, House};
-use billhook::clock::Clock;
+use billhook::clock::{Clock, ManualClock};
 use billhook::operation::State;
 use billhook_plugin_api::{FaultClass, Hook};
 use billhook_tests::harness::front::EXCHANGE_TIMEOUT;
@@ -67,9 +67,17 @@ async fn of_looks<P: Entry>() {
             let began = house.rig.clock.monotonic();
             let found = house.look(&look);
             tokio::pin!(found);
+            let held = async {
+                house.rig.panel().wait_stalled().await;
+                // The panel may hold the call before the host has begun to wait for its answer.
+                let is_waited_for = |clock: &ManualClock| {
+                    clock.next_deadline().is_some_and(|at| at <= clock.monotonic() + EXCHANGE_TIMEOUT)
+                };
+                house.rig.clock.until(is_waited_for).await;
+            };
             let found = tokio::select! {
                 found = &mut found => panic!("{what}: {found:?} before its time"),
-                () = house.rig.panel().wait_stalled() => {
+                () = held => {
                     house.host.advance(EXCHANGE_TIMEOUT);
                     found.await
                 }
@@ -82,6 +90,8 @@ async fn of_looks<P: Entry>() {
                 Ok(told) => assert!(look.hook == Hook::Test || call > 0, "{what}: {told}"),
             }
             assert_eq!(house.rig.panel().unfired(), 0, "{what}: it never came to it");
+            // It may hear late that its call was left.
+            house.rig.panel().stalled().wait_for(|held| *held == 0).await.unwrap();
             house.rig.panel().disarm();
         }
     }
