@@ -1,6 +1,7 @@
 //! Every code by which a panel says no is one class of fault, with a text that tells an operator what to do.
 
 use super::entry::{Entry, Event, House};
+use billhook::engine::Decision;
 use billhook::operation::State;
 use billhook_plugin_api::{Fault, FaultClass};
 use billhook_tests::panel::{Answer, Meddler, Passing};
@@ -122,6 +123,12 @@ async fn change<P: Entry>(house: &House<P>, name: &str, key: &str) -> Option<Fau
     house.host.rest().await;
     let fault = house.host.operation(&id).await.fault;
     let mut ended = house.host.drive(&id).await;
+    if ended.state == State::Attention {
+        // The code does not prove that nothing was done, and the panel does not tell.
+        let given_up = Decision::GiveUp { reason: "it was not done".to_owned() };
+        house.host.engine.decide(&id, &given_up, "uid 0").await.unwrap();
+        ended = house.host.drive(&id).await;
+    }
     if ended.state == State::Failed {
         ended = house.send(&event, key).await;
     }

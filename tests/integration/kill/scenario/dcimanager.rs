@@ -13,7 +13,7 @@ const MACHINE: Scenario<DciManager> = Scenario {
     panel: |panel| panel.knobs.install_ms = 65_000,
     ends: State::Succeeded,
     effects: &[],
-    repeatable: &[],
+    repeatable: &["SignedIn", "Named"],
     holds: |_| false,
     attention: &[],
 };
@@ -22,20 +22,32 @@ pub const DCIMANAGER: &[Scenario<DciManager>] = &[
     Scenario {
         name: "dcimanager: create",
         before: &[],
-        effects: &["AccountCreated", "Claimed", "Named", "AddressAdded", "AddressAdded", "Installed", "HandedOver"],
+        effects: &[
+            "SignedIn",
+            "AccountCreated",
+            "Claimed",
+            "PoweredOn",
+            "Named",
+            "AddressAdded",
+            "AddressAdded",
+            "Installed",
+            "HandedOver",
+        ],
         holds: |panel| matches!(&panel.held()[..], [one] if one.system.is_some()),
         ..MACHINE
     },
     Scenario {
         name: "dcimanager: renew",
         hook: Hook::Renew,
+        effects: &["SignedIn"],
         holds: |panel| matches!(&panel.held()[..], [one] if !one.is_disabled),
         ..MACHINE
     },
     Scenario {
         name: "dcimanager: terminate",
         hook: Hook::Terminate,
-        effects: &["Released"],
+        // It is handed to the administrator before anything is taken away.
+        effects: &["SignedIn", "HandedOver", "PoweredOff", "AddressDeleted", "AddressDeleted", "Named", "Released"],
         holds: |panel| panel.held().is_empty() && panel.free_addresses() == 28,
         ..MACHINE
     },

@@ -22,7 +22,8 @@ pub const SOLIDCP: &[Scenario<SolidCp>] = &[
     Scenario {
         name: "solidcp: create",
         before: &[],
-        effects: &["UserAdded", "SpaceAdded", "MachineCreated"],
+        effects: &["UserAdded", "SpaceAdded", "SpaceChanged", "MachineCreated"],
+        repeatable: &["SpaceChanged"],
         holds: |panel| matches!(&panel.machines()[..], [one] if one.provisioning == "OK" && one.is_running),
         ..SPACE
     },
@@ -30,7 +31,8 @@ pub const SOLIDCP: &[Scenario<SolidCp>] = &[
         name: "solidcp: create, addresses asked for",
         before: &[],
         panel: |panel| panel.knobs.assigns_addresses = false,
-        effects: &["UserAdded", "SpaceAdded", "AddressesAllocated", "MachineCreated"],
+        effects: &["UserAdded", "SpaceAdded", "SpaceChanged", "AddressesAllocated", "MachineCreated"],
+        repeatable: &["SpaceChanged"],
         holds: |panel| matches!(&panel.machines()[..], [one] if one.addresses.len() == 1),
         ..SPACE
     },
