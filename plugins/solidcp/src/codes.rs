@@ -313,7 +313,7 @@ pub fn of_fault(operation: &str, text: &str) -> Fault {
         return Fault::new(
             InDoubt,
             format!(
-                "the panel failed inside at {operation}: its audit log and the exchange in the module log say more"
+                "the panel failed inside at {operation}: see its audit log, and the exchange in the module log"
             ),
         )
         .with_code("soap_fault");
