@@ -177,8 +177,11 @@ pub fn values(node: Node<'_>) -> Result<BTreeMap<String, String>, ReadError> {
     Ok(all)
 }
 
-/// The figures of each thing, `thing.figure`; what is null is not measured. Unlike [`values`], nothing in another shape is
-/// left out: a figure that is not told would read as none.
+/// The members of the panel's figures that are read.
+pub const MEASURED: [&str; 8] = ["qused", "qhard", "qsoft", "fused", "fhard", "fsoft", "sum", "threshold"];
+
+/// The figures of each thing that are read, `thing.figure`; what is null is not measured. Unlike [`values`], none of them is
+/// left out in another shape: a figure that is not told would read as none.
 pub fn figures(node: Node<'_>) -> Result<BTreeMap<String, String>, ReadError> {
     let mut all = BTreeMap::new();
     for (key, row) in entries(node)? {
@@ -187,7 +190,7 @@ pub fn figures(node: Node<'_>) -> Result<BTreeMap<String, String>, ReadError> {
             continue;
         }
         for (name, value) in entries(row)? {
-            if !value.is_nil() {
+            if MEASURED.contains(&name) && !value.is_nil() {
                 all.insert(format!("{key}.{name}"), text(value)?);
             }
         }

@@ -114,9 +114,6 @@ pub async fn usage(cx: &Cx, owned: Owned<'_>) -> Result<UsageReport, Fault> {
     Ok(UsageReport { measures })
 }
 
-/// The members of the panel's figures that are read.
-const MEASURED: [&str; 8] = ["qused", "qhard", "qsoft", "fused", "fhard", "fsoft", "sum", "threshold"];
-
 /// What the panel measured, in whole units; what is below zero is 0.
 type Numbers = BTreeMap<String, u64>;
 
@@ -134,7 +131,7 @@ fn numbers<'f>(cx: &'f Cx, owned: Owned<'f>, site: &'f Site, field: &'static str
         };
         let mut found = Numbers::new();
         for (key, text) in &all {
-            let Some(name) = of_site(key).filter(|name| MEASURED.contains(&name.as_str())) else { continue };
+            let Some(name) = of_site(key) else { continue };
             // Nothing is measured where nothing is said; a word is no measure.
             if text.is_empty() {
                 continue;

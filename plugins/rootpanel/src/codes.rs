@@ -150,7 +150,7 @@ const TABLE: &[Row] = {
 pub fn fault(code: Option<i64>, words: Option<&str>, effect: Effect) -> Fault {
     let found = code.and_then(|code| TABLE.iter().find(|row| row.code == code));
     let what = found.map_or(
-        "the panel refused with a code that its documentation does not have: ask the provider what it means",
+        "the panel refused with a code that its documentation does not have: ask the provider what its `errorCode` means",
         |row| row.staff,
     );
     let shown = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
