@@ -114,6 +114,8 @@ pub async fn claim<P: Entry>() {
 /// The first fault of a change, which is then made, and unmade if it is a suspend.
 async fn change<P: Entry>(house: &House<P>, name: &str, key: &str) -> Option<Fault> {
     let find = |name: &str| P::changes().into_iter().find(|change| change.name == name).expect("an event of that name");
+    // What an earlier event has begun is over by then.
+    house.settled();
     let event: Event = find(name);
     let id = house.host.send_with(event.hook, event.body.clone(), Some(key)).await.unwrap();
     house.host.rest().await;

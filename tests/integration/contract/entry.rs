@@ -167,6 +167,12 @@ impl<P: Entry> House<P> {
         self.host.service(SERVICE).await
     }
 
+    /// The panel's state once what it has begun has come to its end.
+    pub fn settled(&self) -> Value {
+        self.host.advance(Duration::from_secs(60));
+        P::state(&self.rig)
+    }
+
     /// What was changed on the panel, in order; that somebody has signed in changes nothing for anybody.
     pub fn effects(&self) -> Vec<String> {
         let nothing = <P::World as World>::Effect::default();

@@ -151,7 +151,7 @@ pub async fn claim<P: Entry>() {
         let ledger = house.rig.panel().ledger().split_off(calls);
         assert_eq!(ledger.len(), front.lines().len() - lines, "every call has a connection");
         let changing = ledger.iter().position(|call| call.effect != Default::default()).expect("a change");
-        states.push((event.name, P::state(&house.rig), changing));
+        states.push((event.name, house.settled(), changing));
     }
     for (n, (name, conduct)) in rows(&kind, &text).into_iter().enumerate() {
         let event = if n % 2 == 0 { &suspend } else { &unsuspend };
@@ -174,7 +174,7 @@ pub async fn claim<P: Entry>() {
             ended = house.send(event, &format!("event-{n}")).await;
         }
         assert_eq!(ended.state, State::Succeeded, "{} {name}: {ended:#?}", P::NAME);
-        assert_eq!(P::state(&house.rig), *wanted, "{} {name}", P::NAME);
+        assert_eq!(house.settled(), *wanted, "{} {name}", P::NAME);
     }
     assert!(wrong.is_empty(), "{} changes: {wrong:#?}", P::NAME);
     house.assert_sound("hostile bodies");

@@ -216,7 +216,7 @@ pub async fn of_changes<P: Entry>() {
         let count = Count::default();
         house.rig.panel().meddle(Some(Box::new(count.clone())));
         house.succeed(&change, "healthy").await;
-        let healthy = P::state(&house.rig);
+        let healthy = house.settled();
         house.host.stop().await;
         let all: Vec<(usize, usize)> = count
             .take()
@@ -259,7 +259,7 @@ async fn case<P: Entry>(change: &Event, skip: usize, place: usize, twist: Twist,
     let met = met.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
     let what = format!("{}: {} {} {twist:?}", change.name, met.call, met.place.path.join("."));
     house.assert_sound(&what);
-    let found = P::state(&house.rig);
+    let found = house.settled();
     house.host.stop().await;
     if let Some((_, text)) = complaint {
         return Some(format!("{what}: {text}"));
