@@ -11,7 +11,7 @@ use billhook_tests::solidcp::{Call, Effect, Fault, Power, SolidCp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than the panel takes for a user to go, which nobody waits for.
+/// Longer than the panel takes for what nobody waits for: a user to go, a machine to be up after it was let go on.
 const UNDER_WAY: Duration = Duration::from_secs(10);
 
 /// A hook in a situation.
@@ -155,9 +155,9 @@ impl drive::Scene for Scene {
 
     fn assert_done(self, rig: &Rig<SolidCp>, service: &Service, what: &str) {
         let panel = rig.panel();
+        rig.panel_clock.advance(UNDER_WAY);
         match self {
             Self::Terminate | Self::TerminateSuspended => {
-                rig.panel_clock.advance(UNDER_WAY);
                 assert!(panel.machines().is_empty() && panel.spaces().is_empty(), "{what}");
                 assert!(panel.made_users().is_empty(), "{what}");
                 assert_eq!(panel.free_addresses(5), 8, "{what}");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -13,6 +14,9 @@ use crate::needs;
 
 /// The variable by which the end-to-end suites find the programs and plugins to test.
 const ARTIFACTS: &str = "BILLHOOK_TEST_ARTIFACTS";
+
+/// The variable by which the test runner is told how many tests run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 const FORMAT: &[&str] = &["fmt", "--all", "--check"];
 // With private items, so that the links inside the host are checked as well.
@@ -62,7 +66,9 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
         CLOSELY
     };
     let list = build(how)?;
-    let env: Vec<(&str, &str)> = how.iter().copied().chain([(ARTIFACTS, list.as_str())]).collect();
+    let threads = threads();
+    let more = [(ARTIFACTS, list.as_str()), (THREADS, threads.as_str())];
+    let env: Vec<(&str, &str)> = how.iter().copied().chain(more).collect();
     stage("test", TEST, &env)?;
     if needs::succeeds(&mut cargo(&["deny", "--version"])) {
         stage("dependencies", DENY, &[])?;
@@ -83,6 +89,12 @@ pub(crate) fn crash(options: &CrashOptions) -> Result<()> {
         env.push((CRASH_ALL, "1"));
     }
     stage("crash", CRASH, &env)
+}
+
+/// One more than there are processors, since a suite waits for its panels now and then; or as many as its caller says.
+fn threads() -> String {
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    std::env::var(THREADS).unwrap_or_else(|_| (processors() + 1).to_string())
 }
 
 /// Builds everything, and says where the list of it is.

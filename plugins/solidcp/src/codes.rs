@@ -312,9 +312,7 @@ pub fn of_fault(operation: &str, text: &str) -> Fault {
     let Some(row) = TEXTS.iter().find(|row| text.contains(row.part)) else {
         return Fault::new(
             InDoubt,
-            format!(
-                "the panel failed inside at {operation}: see its audit log, and the exchange in the module log"
-            ),
+            format!("the panel failed inside at {operation}: see its audit log, and the exchange in the module log"),
         )
         .with_code("soap_fault");
     };

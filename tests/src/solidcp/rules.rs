@@ -138,7 +138,10 @@ impl Inspector<'_> {
         };
         let operation = self.operation(action.as_deref(), service).map_err(|text| {
             // What another version has may be tried: nothing else tells them apart.
-            if !SCHEMA.operations(Some(service)).any(|known| text == format!("{NAMESPACE}/{}", known.name)) {
+            if !SCHEMA
+                .operations(Some(service))
+                .any(|known| text.trim_matches('"') == format!("{NAMESPACE}/{}", known.name))
+            {
                 self.bug(&text);
             }
             style.fault(&format!("Server did not recognize the value of HTTP Header SOAPAction: {text}."))
