@@ -13,6 +13,7 @@ pub mod document;
 pub mod harness;
 pub mod outside;
 pub mod panel;
+pub mod program;
 pub mod rootpanel;
 pub mod solidcp;
 pub mod virtfusion;

@@ -12,6 +12,7 @@ mod http;
 mod ledger;
 mod meddler;
 mod running;
+pub(crate) mod special;
 
 #[cfg(test)]
 pub(crate) mod client;

@@ -4,32 +4,13 @@
 use super::rules::{self, name_of, xml};
 use super::soap;
 use super::value::Value;
+use crate::panel::special::{self, Special};
 use crate::panel::{self, Answer, Body, EffectTiming, Fault, Request};
 
 /// Every kind of fault of this panel.
 pub(super) const ALL: &[Fault] = &FAULTS;
 
-const FAULTS: [Fault; COMMON + SPECIAL.len()] = {
-    let mut all = [Fault::Garbage; COMMON + SPECIAL.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < COMMON { Fault::ALL[index] } else { fault(&SPECIAL[index - COMMON]) };
-        index += 1;
-    }
-    all
-};
-
-const COMMON: usize = Fault::ALL.len();
-
-const fn fault(special: &Special) -> Fault {
-    Fault::Special { name: special.name, effect: special.effect }
-}
-
-struct Special {
-    name: &'static str,
-    effect: EffectTiming,
-    words: Words,
-}
+const FAULTS: [Fault; special::COMMON + SPECIAL.len()] = Special::after_common(&SPECIAL);
 
 #[derive(Clone, Copy)]
 enum Words {
@@ -53,25 +34,21 @@ enum Words {
     OtherPrefixes,
 }
 
-const fn special(name: &'static str, effect: EffectTiming, words: Words) -> Special {
-    Special { name, effect, words }
-}
-
-const SPECIAL: [Special; 14] = [
-    special("null_before_effect", EffectTiming::Never, Words::Null),
-    special("null_after_effect", EffectTiming::Done, Words::Null),
-    special("false_before_effect", EffectTiming::Never, Words::False),
-    special("false_after_effect", EffectTiming::Done, Words::False),
-    special("busy_before_effect", EffectTiming::Never, Words::Fault("unable to gain exclusive lock on account")),
-    special("fault_before_effect", EffectTiming::Never, Words::Fault("hook `letsencrypt' failed")),
-    special("fault_after_effect", EffectTiming::Done, Words::Fault("hook `letsencrypt' failed")),
-    special("unread_after_effect", EffectTiming::Done, Words::Fault("failed to read response")),
-    special("unauthorized_before_effect", EffectTiming::Never, Words::Unauthorized),
-    special("other_operation", EffectTiming::Done, Words::OtherOperation),
-    special("entities", EffectTiming::Done, Words::Entities),
-    special("deep_nesting", EffectTiming::Done, Words::DeepNesting),
-    special("other_charset", EffectTiming::Done, Words::OtherCharset),
-    special("other_prefixes", EffectTiming::Done, Words::OtherPrefixes),
+const SPECIAL: [Special<Words>; 14] = [
+    Special::new("null_before_effect", EffectTiming::Never, Words::Null),
+    Special::new("null_after_effect", EffectTiming::Done, Words::Null),
+    Special::new("false_before_effect", EffectTiming::Never, Words::False),
+    Special::new("false_after_effect", EffectTiming::Done, Words::False),
+    Special::new("busy_before_effect", EffectTiming::Never, Words::Fault("unable to gain exclusive lock on account")),
+    Special::new("fault_before_effect", EffectTiming::Never, Words::Fault("hook `letsencrypt' failed")),
+    Special::new("fault_after_effect", EffectTiming::Done, Words::Fault("hook `letsencrypt' failed")),
+    Special::new("unread_after_effect", EffectTiming::Done, Words::Fault("failed to read response")),
+    Special::new("unauthorized_before_effect", EffectTiming::Never, Words::Unauthorized),
+    Special::new("other_operation", EffectTiming::Done, Words::OtherOperation),
+    Special::new("entities", EffectTiming::Done, Words::Entities),
+    Special::new("deep_nesting", EffectTiming::Done, Words::DeepNesting),
+    Special::new("other_charset", EffectTiming::Done, Words::OtherCharset),
+    Special::new("other_prefixes", EffectTiming::Done, Words::OtherPrefixes),
 ];
 
 /// Deeper than any reader that calls itself for every level has room for.
@@ -79,7 +56,7 @@ const LEVELS: usize = 100_000;
 
 /// What is sent for a fault.
 pub(super) fn broken(fault: Fault, request: &Request, answer: &Answer) -> Answer {
-    let Some(special) = SPECIAL.iter().find(|special| self::fault(special) == fault) else {
+    let Some(special) = SPECIAL.iter().find(|special| special.fault() == fault) else {
         return usual(fault, request, answer);
     };
     let name = name_of(request);

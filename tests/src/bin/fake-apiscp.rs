@@ -1,12 +1,12 @@
 //! An ApisCP panel to try the daemon on: state in memory, real time, broken on request.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use billhook_tests::apiscp::{ApiKey, ApisCp, Config};
 use billhook_tests::clock::PanelClock;
+use billhook_tests::program;
 use clap::Parser;
 
 /// Serves a fake ApisCP panel until it is killed.
@@ -31,38 +31,15 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("fake-apiscp: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main("fake-apiscp", run(Args::parse())).await
 }
 
 async fn run(args: Args) -> Result<(), String> {
-    let admin = ApiKey { key: key(&args)?, owner: "admin".into(), site: None };
-    let config = Config { keys: vec![admin], clock: PanelClock::Real, control: true, ..Config::default() };
-    let runtime = tokio::runtime::Handle::current();
-    let running = ApisCp::start_on(&runtime, config, args.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", running.base_url())
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))?;
-    std::future::pending().await
-}
-
-fn key(args: &Args) -> Result<String, String> {
-    let text = match (&args.key_file, &args.key_env) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-        }
-        (None, Some(name)) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
-        (None, None) => return Err("no key given".into()),
+    let admin = ApiKey {
+        key: program::secret("key", args.key_file.as_deref(), args.key_env.as_deref())?,
+        owner: "admin".into(),
+        site: None,
     };
-    match text.trim() {
-        "" => Err("the key is empty".into()),
-        key => Ok(key.to_owned()),
-    }
+    let config = Config { keys: vec![admin], clock: PanelClock::Real, control: true, ..Config::default() };
+    program::serve::<ApisCp>(config, args.listen).await
 }

@@ -1,12 +1,12 @@
 //! A DCImanager panel to try the daemon on: state in memory, real time, broken on request.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use billhook_tests::clock::PanelClock;
 use billhook_tests::dcimanager::{Config, DciManager, InstallOutcome, Knobs, ServerSeed, Version};
+use billhook_tests::program;
 use clap::Parser;
 
 /// Serves a fake DCImanager panel until it is killed.
@@ -48,13 +48,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("fake-dcimanager: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main("fake-dcimanager", run(Args::parse())).await
 }
 
 async fn run(args: Args) -> Result<(), String> {
@@ -71,29 +65,9 @@ async fn run(args: Args) -> Result<(), String> {
     };
     let version = if args.version_6 { Version::Six } else { Version::Five };
     let mut config = Config { version, clock: PanelClock::Real, knobs, control: true, ..Config::default() };
-    config.accounts[0].password = password(&args)?;
+    config.accounts[0].password =
+        program::secret("password", args.password_file.as_deref(), args.password_env.as_deref())?;
     config.accounts[0].name.clone_from(&args.login);
     config.servers.extend((0..args.machines).map(|number| ServerSeed::free(1_000 + number)));
-    let runtime = tokio::runtime::Handle::current();
-    let running = DciManager::start_on(&runtime, config, args.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", running.base_url())
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))?;
-    std::future::pending().await
-}
-
-fn password(args: &Args) -> Result<String, String> {
-    let text = match (&args.password_file, &args.password_env) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-        }
-        (None, Some(name)) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
-        (None, None) => return Err("no password given".into()),
-    };
-    match text.trim() {
-        "" => Err("the password is empty".into()),
-        password => Ok(password.to_owned()),
-    }
+    program::serve::<DciManager>(config, args.listen).await
 }

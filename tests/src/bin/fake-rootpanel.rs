@@ -1,11 +1,11 @@
 //! A ROOTPANEL panel to try the daemon on: state in memory, real time, broken on request.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use billhook_tests::clock::PanelClock;
+use billhook_tests::program;
 use billhook_tests::rootpanel::{Config, Knobs, Money, RootPanel, User};
 use clap::Parser;
 
@@ -43,40 +43,17 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("fake-rootpanel: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main("fake-rootpanel", run(Args::parse())).await
 }
 
 async fn run(args: Args) -> Result<(), String> {
-    let user = User { apikey: apikey(&args)?, balance: args.balance, ..User::named(&args.login) };
+    let user = User {
+        apikey: program::secret("key", args.apikey_file.as_deref(), args.apikey_env.as_deref())?,
+        balance: args.balance,
+        ..User::named(&args.login)
+    };
     let install_ms = args.install_ms;
     let knobs = Knobs { install_ms, reinstall_ms: install_ms, by_hand: args.by_hand, ..Knobs::default() };
     let config = Config { users: vec![user], clock: PanelClock::Real, knobs, control: true, ..Config::default() };
-    let runtime = tokio::runtime::Handle::current();
-    let running = RootPanel::start_on(&runtime, config, args.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", running.base_url())
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))?;
-    std::future::pending().await
-}
-
-fn apikey(args: &Args) -> Result<String, String> {
-    let text = match (&args.apikey_file, &args.apikey_env) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-        }
-        (None, Some(name)) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
-        (None, None) => return Err("no key given".into()),
-    };
-    match text.trim() {
-        "" => Err("the key is empty".into()),
-        key => Ok(key.to_owned()),
-    }
+    program::serve::<RootPanel>(config, args.listen).await
 }

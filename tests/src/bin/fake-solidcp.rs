@@ -1,11 +1,11 @@
 //! A SolidCP Enterprise Server to try the daemon on: state in memory, real time, broken on request.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use billhook_tests::clock::PanelClock;
+use billhook_tests::program;
 use billhook_tests::solidcp::{Account, Config, Knobs, SolidCp, Version};
 use clap::{Parser, ValueEnum};
 
@@ -59,13 +59,7 @@ enum Speaks {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("fake-solidcp: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main("fake-solidcp", run(Args::parse())).await
 }
 
 async fn run(args: Args) -> Result<(), String> {
@@ -77,7 +71,10 @@ async fn run(args: Args) -> Result<(), String> {
         Speaks::V2_0 => Version::V2_0,
     };
     let mut config = Config { version, clock: PanelClock::Real, control: true, ..Config::default() };
-    config.accounts[1] = Account { password: password(&args)?, ..Account::reseller(2, &args.username) };
+    config.accounts[1] = Account {
+        password: program::secret("password", args.password_file.as_deref(), args.password_env.as_deref())?,
+        ..Account::reseller(2, &args.username)
+    };
     let step_ms = args.provision_ms / 4;
     config.knobs = Knobs {
         provision_ms: args.provision_ms,
@@ -89,26 +86,5 @@ async fn run(args: Args) -> Result<(), String> {
         ..Knobs::default()
     };
     config.add_addresses(args.addresses);
-    let runtime = tokio::runtime::Handle::current();
-    let running = SolidCp::start_on(&runtime, config, args.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", running.base_url())
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))?;
-    std::future::pending().await
-}
-
-fn password(args: &Args) -> Result<String, String> {
-    let text = match (&args.password_file, &args.password_env) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-        }
-        (None, Some(name)) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
-        (None, None) => return Err("no password given".into()),
-    };
-    match text.trim() {
-        "" => Err("the password is empty".into()),
-        password => Ok(password.to_owned()),
-    }
+    program::serve::<SolidCp>(config, args.listen).await
 }

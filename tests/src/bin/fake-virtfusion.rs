@@ -1,11 +1,11 @@
 //! A VirtFusion panel to try the daemon on: state in memory, real time, broken on request.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use billhook_tests::clock::PanelClock;
+use billhook_tests::program;
 use billhook_tests::virtfusion::{Config, Knobs, VirtFusion};
 use clap::Parser;
 
@@ -32,17 +32,11 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("fake-virtfusion: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main("fake-virtfusion", run(Args::parse())).await
 }
 
 async fn run(args: Args) -> Result<(), String> {
-    let token = token(&args)?;
+    let token = program::secret("token", args.token_file.as_deref(), args.token_env.as_deref())?;
     let knobs = Knobs {
         build_start_ms: args.build_ms / 4,
         build_ms: args.build_ms,
@@ -50,26 +44,5 @@ async fn run(args: Args) -> Result<(), String> {
         ..Knobs::default()
     };
     let config = Config { token, clock: PanelClock::Real, knobs, control: true, ..Config::default() };
-    let runtime = tokio::runtime::Handle::current();
-    let running = VirtFusion::start_on(&runtime, config, args.listen)
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", running.base_url())
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))?;
-    std::future::pending().await
-}
-
-fn token(args: &Args) -> Result<String, String> {
-    let text = match (&args.token_file, &args.token_env) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-        }
-        (None, Some(name)) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
-        (None, None) => return Err("no token given".into()),
-    };
-    match text.trim() {
-        "" => Err("the token is empty".into()),
-        token => Ok(token.to_owned()),
-    }
+    program::serve::<VirtFusion>(config, args.listen).await
 }

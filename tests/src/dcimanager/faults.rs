@@ -6,32 +6,13 @@ use super::rules::{self, Parameters};
 use super::state::World;
 use super::view;
 use super::xml::Element;
+use crate::panel::special::{self, Special};
 use crate::panel::{self, Answer, Body, EffectTiming, Fault, Request};
 
 /// Every kind of fault of this panel.
 pub(super) const ALL: &[Fault] = &FAULTS;
 
-const FAULTS: [Fault; COMMON + SPECIAL.len()] = {
-    let mut all = [Fault::Garbage; COMMON + SPECIAL.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < COMMON { Fault::ALL[index] } else { fault(&SPECIAL[index - COMMON]) };
-        index += 1;
-    }
-    all
-};
-
-const COMMON: usize = Fault::ALL.len();
-
-const fn fault(special: &Special) -> Fault {
-    Fault::Special { name: special.name, effect: special.effect }
-}
-
-struct Special {
-    name: &'static str,
-    effect: EffectTiming,
-    words: Words,
-}
+const FAULTS: [Fault; special::COMMON + SPECIAL.len()] = Special::after_common(&SPECIAL);
 
 #[derive(Clone, Copy)]
 enum Words {
@@ -51,28 +32,24 @@ enum Words {
     Charset,
 }
 
-const fn special(name: &'static str, effect: EffectTiming, words: Words) -> Special {
-    Special { name, effect, words }
-}
-
 /// What the panel says of itself when it is in trouble can come before the work or after it; what it says of the caller
 /// comes before.
-const SPECIAL: [Special; 15] = [
-    special("auth_before_effect", EffectTiming::Never, Words::Error("auth", "badpassword")),
-    special("badip_before_effect", EffectTiming::Never, Words::Error("auth", "badip")),
-    special("license_before_effect", EffectTiming::Never, Words::Error("license", "")),
-    special("db_before_effect", EffectTiming::Never, Words::Error("db", "query")),
-    special("db_after_effect", EffectTiming::Done, Words::Error("db", "query")),
-    special("xml_after_effect", EffectTiming::Done, Words::Error("xml", "")),
-    special("unknown_error_before_effect", EffectTiming::Never, Words::Error("moon_phase", "waning")),
-    special("unknown_error_after_effect", EffectTiming::Done, Words::Error("moon_phase", "waning")),
-    special("neither_before_effect", EffectTiming::Never, Words::Neither),
-    special("neither_after_effect", EffectTiming::Done, Words::Neither),
-    special("old_error_before_effect", EffectTiming::Never, Words::OldError),
-    special("rows_twice", EffectTiming::Done, Words::RowsTwice),
-    special("deep_nesting", EffectTiming::Done, Words::Deep),
-    special("entity_bomb", EffectTiming::Done, Words::Bomb),
-    special("wrong_charset", EffectTiming::Done, Words::Charset),
+const SPECIAL: [Special<Words>; 15] = [
+    Special::new("auth_before_effect", EffectTiming::Never, Words::Error("auth", "badpassword")),
+    Special::new("badip_before_effect", EffectTiming::Never, Words::Error("auth", "badip")),
+    Special::new("license_before_effect", EffectTiming::Never, Words::Error("license", "")),
+    Special::new("db_before_effect", EffectTiming::Never, Words::Error("db", "query")),
+    Special::new("db_after_effect", EffectTiming::Done, Words::Error("db", "query")),
+    Special::new("xml_after_effect", EffectTiming::Done, Words::Error("xml", "")),
+    Special::new("unknown_error_before_effect", EffectTiming::Never, Words::Error("moon_phase", "waning")),
+    Special::new("unknown_error_after_effect", EffectTiming::Done, Words::Error("moon_phase", "waning")),
+    Special::new("neither_before_effect", EffectTiming::Never, Words::Neither),
+    Special::new("neither_after_effect", EffectTiming::Done, Words::Neither),
+    Special::new("old_error_before_effect", EffectTiming::Never, Words::OldError),
+    Special::new("rows_twice", EffectTiming::Done, Words::RowsTwice),
+    Special::new("deep_nesting", EffectTiming::Done, Words::Deep),
+    Special::new("entity_bomb", EffectTiming::Done, Words::Bomb),
+    Special::new("wrong_charset", EffectTiming::Done, Words::Charset),
 ];
 
 /// Deeper than any reader that calls itself for every level has room for.
@@ -84,7 +61,7 @@ pub(super) fn broken(world: &World, fault: Fault, request: &Request, answer: &An
     let place = rules::place(request);
     let function = place.as_ref().map_or("", |place| place.path.split('/').next().unwrap_or_default());
     let refused = |kind, object| view::refusal(world, &Refusal::other(kind, object), given.lang(), "", function);
-    let found = SPECIAL.iter().find(|special| self::fault(special) == fault);
+    let found = SPECIAL.iter().find(|special| special.fault() == fault);
     let Some(special) = found else { return usual(fault, answer) };
     match special.words {
         Words::Error(kind, object) => refused(kind, object),

@@ -7,32 +7,13 @@ use super::rules::{self, Parameters};
 use super::state::World;
 use super::tree::Node;
 use super::view;
+use crate::panel::special::{self, Special};
 use crate::panel::{self, Answer, Body, EffectTiming, Fault, Request};
 
 /// Every kind of fault of this panel.
 pub(super) const ALL: &[Fault] = &FAULTS;
 
-const FAULTS: [Fault; COMMON + SPECIAL.len()] = {
-    let mut all = [Fault::Garbage; COMMON + SPECIAL.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < COMMON { Fault::ALL[index] } else { fault(&SPECIAL[index - COMMON]) };
-        index += 1;
-    }
-    all
-};
-
-const COMMON: usize = Fault::ALL.len();
-
-const fn fault(special: &Special) -> Fault {
-    Fault::Special { name: special.name, effect: special.effect }
-}
-
-struct Special {
-    name: &'static str,
-    effect: EffectTiming,
-    words: Words,
-}
+const FAULTS: [Fault; special::COMMON + SPECIAL.len()] = Special::after_common(&SPECIAL);
 
 #[derive(Clone, Copy)]
 enum Words {
@@ -52,29 +33,25 @@ enum Words {
     Object,
 }
 
-const fn special(name: &'static str, effect: EffectTiming, words: Words) -> Special {
-    Special { name, effect, words }
-}
-
 /// The codes are those of which the contract says that they come when nobody is to blame. 2, 45 and 55 are said of calls
 /// that did their work as well.
-const SPECIAL: [Special; 16] = [
-    special("code_1_before_effect", EffectTiming::Never, Words::Error(Code::DATABASE.0)),
-    special("code_2_before_effect", EffectTiming::Never, Words::Error(Code::NOT_SAVED.0)),
-    special("code_2_after_effect", EffectTiming::Done, Words::Error(Code::NOT_SAVED.0)),
-    special("code_45_before_effect", EffectTiming::Never, Words::Error(Code::NOT_QUEUED.0)),
-    special("code_45_after_effect", EffectTiming::Done, Words::Error(Code::NOT_QUEUED.0)),
-    special("code_50_before_effect", EffectTiming::Never, Words::Error(Code::LOCATION_CLOSED.0)),
-    special("code_55_before_effect", EffectTiming::Never, Words::Error(Code::FAILED.0)),
-    special("code_55_after_effect", EffectTiming::Done, Words::Error(Code::FAILED.0)),
-    special("unknown_code_before_effect", EffectTiming::Never, Words::Error(99)),
-    special("unknown_code_after_effect", EffectTiming::Done, Words::Success(Some(99))),
-    special("bare_success", EffectTiming::Done, Words::Success(None)),
-    special("no_status", EffectTiming::Done, Words::NoStatus),
-    special("bom_and_line_break", EffectTiming::Done, Words::Wrapped),
-    special("huge_length", EffectTiming::Done, Words::HugeLength),
-    special("deep_nesting", EffectTiming::Done, Words::DeepNesting),
-    special("object", EffectTiming::Done, Words::Object),
+const SPECIAL: [Special<Words>; 16] = [
+    Special::new("code_1_before_effect", EffectTiming::Never, Words::Error(Code::DATABASE.0)),
+    Special::new("code_2_before_effect", EffectTiming::Never, Words::Error(Code::NOT_SAVED.0)),
+    Special::new("code_2_after_effect", EffectTiming::Done, Words::Error(Code::NOT_SAVED.0)),
+    Special::new("code_45_before_effect", EffectTiming::Never, Words::Error(Code::NOT_QUEUED.0)),
+    Special::new("code_45_after_effect", EffectTiming::Done, Words::Error(Code::NOT_QUEUED.0)),
+    Special::new("code_50_before_effect", EffectTiming::Never, Words::Error(Code::LOCATION_CLOSED.0)),
+    Special::new("code_55_before_effect", EffectTiming::Never, Words::Error(Code::FAILED.0)),
+    Special::new("code_55_after_effect", EffectTiming::Done, Words::Error(Code::FAILED.0)),
+    Special::new("unknown_code_before_effect", EffectTiming::Never, Words::Error(99)),
+    Special::new("unknown_code_after_effect", EffectTiming::Done, Words::Success(Some(99))),
+    Special::new("bare_success", EffectTiming::Done, Words::Success(None)),
+    Special::new("no_status", EffectTiming::Done, Words::NoStatus),
+    Special::new("bom_and_line_break", EffectTiming::Done, Words::Wrapped),
+    Special::new("huge_length", EffectTiming::Done, Words::HugeLength),
+    Special::new("deep_nesting", EffectTiming::Done, Words::DeepNesting),
+    Special::new("object", EffectTiming::Done, Words::Object),
 ];
 
 /// Deeper than any reader that calls itself for every level has room for.
@@ -85,7 +62,7 @@ pub(super) fn broken(world: &World, fault: Fault, request: &Request, answer: &An
     let manners = &world.knobs.manners;
     let php = Parameters::of(request).wants_php();
     let written = |tree: &Node| view::answer(tree, manners, php);
-    let found = SPECIAL.iter().find(|special| self::fault(special) == fault);
+    let found = SPECIAL.iter().find(|special| special.fault() == fault);
     let Some(special) = found else { return usual(manners, fault, answer, php) };
     match special.words {
         Words::Error(code) => rules::refusal(world, Code(code), php),

@@ -6,32 +6,13 @@ use super::schema::{Kind, NAMESPACE, SCHEMA};
 use super::state::World;
 use super::value::Data;
 use super::write::{Style, raw};
+use crate::panel::special::{self, Special};
 use crate::panel::{self, Answer, EffectTiming, Fault, Request};
 
 /// Every kind of fault of this panel.
 pub(super) const ALL: &[Fault] = &FAULTS;
 
-const FAULTS: [Fault; COMMON + SPECIAL.len()] = {
-    let mut all = [Fault::Garbage; COMMON + SPECIAL.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < COMMON { Fault::ALL[index] } else { fault(&SPECIAL[index - COMMON]) };
-        index += 1;
-    }
-    all
-};
-
-const COMMON: usize = Fault::ALL.len();
-
-const fn fault(special: &Special) -> Fault {
-    Fault::Special { name: special.name, effect: special.effect }
-}
-
-struct Special {
-    name: &'static str,
-    effect: EffectTiming,
-    words: Words,
-}
+const FAULTS: [Fault; special::COMMON + SPECIAL.len()] = Special::after_common(&SPECIAL);
 
 #[derive(Clone, Copy)]
 enum Words {
@@ -53,25 +34,21 @@ enum Words {
     NotUtf8,
 }
 
-const fn special(name: &'static str, effect: EffectTiming, words: Words) -> Special {
-    Special { name, effect, words }
-}
-
-const SPECIAL: [Special; 14] = [
-    special("deadlock_before_effect", EffectTiming::Never, Words::Exception(DEADLOCK)),
-    special("sql_timeout_before_effect", EffectTiming::Never, Words::Exception(TIMEOUT)),
-    special("sql_timeout_after_effect", EffectTiming::Done, Words::Exception(TIMEOUT)),
-    special("exception_before_effect", EffectTiming::Never, Words::Exception(EXCEPTION)),
-    special("exception_after_effect", EffectTiming::Done, Words::Exception(EXCEPTION)),
-    special("not_allowed_before_effect", EffectTiming::Never, Words::Exception(super::rights::NO_PACKAGE)),
-    special("refusal_before_effect", EffectTiming::Never, Words::Refusal),
-    special("refusal_after_effect", EffectTiming::Done, Words::Refusal),
-    special("denied_before_effect", EffectTiming::Never, Words::Denied),
-    special("empty_body", EffectTiming::Done, Words::EmptyBody),
-    special("other_envelope", EffectTiming::Done, Words::OtherEnvelope),
-    special("deep_nesting", EffectTiming::Done, Words::DeepNesting),
-    special("entity_bomb", EffectTiming::Done, Words::EntityBomb),
-    special("not_utf8", EffectTiming::Done, Words::NotUtf8),
+const SPECIAL: [Special<Words>; 14] = [
+    Special::new("deadlock_before_effect", EffectTiming::Never, Words::Exception(DEADLOCK)),
+    Special::new("sql_timeout_before_effect", EffectTiming::Never, Words::Exception(TIMEOUT)),
+    Special::new("sql_timeout_after_effect", EffectTiming::Done, Words::Exception(TIMEOUT)),
+    Special::new("exception_before_effect", EffectTiming::Never, Words::Exception(EXCEPTION)),
+    Special::new("exception_after_effect", EffectTiming::Done, Words::Exception(EXCEPTION)),
+    Special::new("not_allowed_before_effect", EffectTiming::Never, Words::Exception(super::rights::NO_PACKAGE)),
+    Special::new("refusal_before_effect", EffectTiming::Never, Words::Refusal),
+    Special::new("refusal_after_effect", EffectTiming::Done, Words::Refusal),
+    Special::new("denied_before_effect", EffectTiming::Never, Words::Denied),
+    Special::new("empty_body", EffectTiming::Done, Words::EmptyBody),
+    Special::new("other_envelope", EffectTiming::Done, Words::OtherEnvelope),
+    Special::new("deep_nesting", EffectTiming::Done, Words::DeepNesting),
+    Special::new("entity_bomb", EffectTiming::Done, Words::EntityBomb),
+    Special::new("not_utf8", EffectTiming::Done, Words::NotUtf8),
 ];
 
 const DEADLOCK: &str = "Transaction (Process ID 61) was deadlocked on lock resources with another process";
@@ -90,7 +67,7 @@ pub(super) fn broken(world: &World, fault: Fault, request: &Request, answer: &An
     });
     let is_1_2 = asked.as_ref().is_some_and(|asked| asked.is_1_2);
     let style = Style { manners: &world.knobs.manners, version: world.version, is_1_2 };
-    let found = SPECIAL.iter().find(|special| self::fault(special) == fault);
+    let found = SPECIAL.iter().find(|special| special.fault() == fault);
     let Some(special) = found else { return usual(&style, fault, answer) };
     match special.words {
         Words::Exception(text) => style.fault(text),
