@@ -6,10 +6,10 @@
 mod accept;
 mod again;
 mod backlog;
-mod batch;
 mod begin;
 mod change;
 mod claim;
+mod command;
 mod depth;
 mod error;
 mod evidence;
@@ -47,7 +47,7 @@ pub use self::news::Follower;
 pub use self::traffic::{Parked, Traveller};
 pub use self::words::Sought;
 
-use self::batch::Command;
+use self::command::Command;
 use self::file::Lock;
 use self::writer::Writer;
 use crate::seal::Sealer;

@@ -59,9 +59,6 @@ use reply::{BodyFault, Incoming};
 /// connection in the moment in which it is taken again.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Idle connections kept to one panel; more than a lane usually has at once.
-const MOST_IDLE: usize = 8;
-
 /// The way to one panel. Cheap to keep, made once per server.
 pub struct Wire {
     target: Target,
@@ -240,7 +237,7 @@ fn client(target: &Target) -> Result<reqwest::Client, String> {
         .http1_only()
         .tcp_nodelay(true)
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MOST_IDLE);
+        .pool_max_idle_per_host(target.idle_connections);
     let tls = match (&target.ca_file, target.pin_sha256) {
         (Some(path), _) => Some(tls::with_ca_file(path)),
         (None, Some(sha256)) => Some(tls::with_pin(sha256)),

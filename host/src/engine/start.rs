@@ -283,6 +283,7 @@ pub(super) fn make_panel(
         pin_sha256: server.pin_sha256,
         connect_timeout: server.connect_timeout,
         max_reply_bytes: server.max_reply,
+        idle_connections: server.lane.concurrency as usize,
         user_agent: format!("Billhook/{}", env!("CARGO_PKG_VERSION")),
     };
     let wire = Wire::new(target, Arc::clone(clock)).map_err(|error| format!("servers.{name}: {}", chain(&error)))?;

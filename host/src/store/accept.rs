@@ -1,6 +1,6 @@
 //! A hook becomes an operation.
 
-use super::batch::{Command, Guard};
+use super::command::Command;
 use super::kind::Kind;
 use super::model::{Accepted, NewOperation, Operation, OperationId, SecretsState, Service, ServiceStatus, Taken};
 use super::writer::Fate;
@@ -14,85 +14,76 @@ use serde_json::json;
 /// is claimed, `detail` lists what is cancelled.
 pub const DECIDE: &str = "
 {fate}
-WITH {r}, judged AS MATERIALIZED (
-    SELECT v, s.version,
-        CASE WHEN s.version IS NOT v ->> 'version' THEN 'moved'
-             WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = v ->> 'platform' AND k.key = v ->> 'key') THEN 'moved'
-             WHEN v ->> 'most' IS NOT NULL AND {load} >= v ->> 'most' THEN 'moved'
-             ELSE 'yes' END AS word
-    FROM r LEFT JOIN service s ON s.platform = v ->> 'platform' AND s.service_id = v ->> 'service_id')
-SELECT {kind}, v ->> 'n', word, coalesce(version, 0) + 1,
-    word = 'yes' AND v ->> 'claimed' AND NOT EXISTS (
+WITH judged (version, word) AS MATERIALIZED (
+    SELECT s.version,
+        CASE WHEN s.version IS NOT :version THEN 'moved'
+             WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = :platform AND k.key = :key) THEN 'moved'
+             WHEN :most IS NOT NULL AND {load} >= :most THEN 'moved'
+             ELSE 'yes' END
+    FROM (SELECT 1) LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id)
+SELECT word, coalesce(version, 0) + 1,
+    word = 'yes' AND :claimed AND NOT EXISTS (
         SELECT 1 FROM operation o
-        WHERE o.platform = v ->> 'platform' AND o.service_id = v ->> 'service_id'
+        WHERE o.platform = :platform AND o.service_id = :service_id
           AND o.state IN ('queued', 'running', 'waiting', 'attention')
-          AND NOT (o.touched = 0 AND o.state <> 'running' AND o.id IN (SELECT value FROM json_each(v, '$.cancels')))
-          AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT value FROM json_each(v, '$.passes')))),
-    (SELECT json_group_array(o.id) FROM json_each(v, '$.cancels') AS c CROSS JOIN operation o ON o.id = c.value
-     WHERE o.platform = v ->> 'platform' AND o.service_id = v ->> 'service_id'
+          AND NOT (o.touched = 0 AND o.state <> 'running' AND o.id IN (SELECT value FROM json_each(:cancels)))
+          AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT value FROM json_each(:passes)))),
+    (SELECT json_group_array(o.id) FROM json_each(:cancels) AS c CROSS JOIN operation o ON o.id = c.value
+     WHERE o.platform = :platform AND o.service_id = :service_id
        AND o.touched = 0 AND o.state IN ('queued', 'waiting', 'attention'))
-FROM judged
-WHERE true
-{answer}";
+FROM judged";
 
 /// Cancels what has begun nothing; what runs is asked to stop at its next step.
 pub const CANCEL: &[&str] = &[
-    "WITH {won}
-     UPDATE operation SET cancel_asked = 1, updated_at = v ->> 'now'
-     FROM won, json_each(v, '$.ids') AS c
-     WHERE operation.id = c.value AND +operation.platform = v ->> 'platform' AND +operation.service_id = v ->> 'service_id'
+    "{won}
+     UPDATE operation SET cancel_asked = 1, updated_at = :now
+     FROM json_each(:ids) AS c
+     WHERE operation.id = c.value AND +operation.platform = :platform AND +operation.service_id = :service_id
        AND touched = 0 AND state = 'running'",
-    "WITH {won}
+    "{won}
      UPDATE operation
-     SET state = 'cancelled', active = 0, next_at = NULL, finished_at = v ->> 'now', updated_at = v ->> 'now'
-     FROM won, json_each(v, '$.ids') AS c
-     WHERE operation.id = c.value AND +operation.platform = v ->> 'platform' AND +operation.service_id = v ->> 'service_id'
+     SET state = 'cancelled', active = 0, next_at = NULL, finished_at = :now, updated_at = :now
+     FROM json_each(:ids) AS c
+     WHERE operation.id = c.value AND +operation.platform = :platform AND +operation.service_id = :service_id
        AND touched = 0 AND state IN ('queued', 'waiting', 'attention')",
 ];
 
 /// The operation, its request, its service, its log row.
 pub const STORE: &[&str] = &[
-    "INSERT INTO operation (
+    "{won}
+     INSERT INTO operation (
          id, platform, service_id, epoch, seq, hook, action, key, fingerprint, state, touched, doubted, convergent, active,
          provider, server, panel, product, renew_to, library, journal_version, host, attempts, run, cancel_asked,
          expires_at, secrets_state, placement, created_at, updated_at)
-     WITH {won}
-     SELECT v ->> 'id', v ->> 'platform', v ->> 'service_id', v ->> 'epoch', a, v ->> 'hook', v ->> 'action', v ->> 'key',
-         v ->> 'fingerprint', iif(b, 'running', 'queued'), b AND v ->> 'touches', 0, b AND v ->> 'touches', b,
-         v ->> 'provider', v ->> 'server', v ->> 'panel', v ->> 'product', v ->> 'renew_to', iif(b, v ->> 'library', NULL),
-         iif(b, v ->> 'journal_version', 0), iif(b, $2, NULL), b, b, 0, v ->> 'expires_at', 'none',
-         v ->> 'placement', v ->> 'now', v ->> 'now'
-     FROM won",
-    "INSERT INTO request (operation_id, shown, call)
-     WITH {won}
-     SELECT v ->> 'id', CAST(substr($1, (v ->> 'b') + (v ->> '$.shown[0]') + 1, v ->> '$.shown[1]') AS TEXT),
-         substr($1, (v ->> 'b') + (v ->> '$.call[0]') + 1, v ->> '$.call[1]') FROM won",
-    "INSERT INTO service (
+     VALUES (
+         :id, :platform, :service_id, :epoch, :a, :hook, :action, :key, :fingerprint, iif(:b, 'running', 'queued'),
+         :b AND :touches, 0, :b AND :touches, :b, :provider, :server, :panel, :product, :renew_to, iif(:b, :library, NULL),
+         iif(:b, :journal_version, 0), iif(:b, :host, NULL), :b, :b, 0, :expires_at, 'none', :placement, :now, :now)",
+    "{won}
+     INSERT INTO request (operation_id, shown, call) VALUES (:id, CAST(@shown AS TEXT), @call)",
+    "{won}
+     INSERT INTO service (
          platform, service_id, epoch, version, status, provider, server, panel, product, client_id, username, domain,
          properties, unsettled_ms, created_at, updated_at)
-     WITH {won}
-     SELECT v ->> 'platform', v ->> 'service_id', v ->> 'epoch', a, 'empty', v ->> 'provider', v ->> 'server', v ->> 'panel',
-         v ->> 'product', v ->> 'client_id', v ->> 'username', v ->> 'domain', '{}', 0, v ->> 'now', v ->> 'now'
-     FROM won WHERE a = 1
+     SELECT :platform, :service_id, :epoch, :a, 'empty', :provider, :server, :panel, :product, :client_id, :username,
+         :domain, '{}', 0, :now, :now
+     WHERE :a = 1
      ON CONFLICT DO NOTHING",
     // A create decides anew where the service lives; every other hook goes where it is.
-    "WITH {won}
+    "{won}
      UPDATE service
-     SET version = a, updated_at = v ->> 'now',
-         client_id = coalesce(v ->> 'client_id', client_id),
-         username = coalesce(v ->> 'username', username),
-         domain = coalesce(v ->> 'domain', domain),
-         provider = iif(v ->> 'hook' = 'create', v ->> 'provider', provider),
-         server = iif(v ->> 'hook' = 'create', v ->> 'server', server),
-         panel = iif(v ->> 'hook' = 'create' AND remote_id IS NULL, v ->> 'panel', panel),
-         product = iif(v ->> 'hook' = 'create', v ->> 'product', product)
-     FROM won
-     WHERE a > 1 AND service.platform = v ->> 'platform' AND service.service_id = v ->> 'service_id'",
-    "INSERT INTO log (place, platform, service_id, hook, provider, server, state, summary, attempts, started_at)
-     WITH {won}
-     SELECT {place id}, v ->> 'platform', v ->> 'service_id', v ->> 'hook', v ->> 'provider', v ->> 'server',
-         iif(b, 'running', 'queued'), v ->> 'summary', b, v ->> 'now'
-     FROM won",
+     SET version = :a, updated_at = :now,
+         client_id = coalesce(:client_id, client_id),
+         username = coalesce(:username, username),
+         domain = coalesce(:domain, domain),
+         provider = iif(:hook = 'create', :provider, provider),
+         server = iif(:hook = 'create', :server, server),
+         panel = iif(:hook = 'create' AND remote_id IS NULL, :panel, panel),
+         product = iif(:hook = 'create', :product, product)
+     WHERE :a > 1 AND service.platform = :platform AND service.service_id = :service_id",
+    "{won}
+     INSERT INTO log (place, platform, service_id, hook, provider, server, state, summary, attempts, started_at)
+     VALUES ({place id}, :platform, :service_id, :hook, :provider, :server, iif(:b, 'running', 'queued'), :summary, :b, :now)",
     words::GATHER,
 ];
 
@@ -111,13 +102,6 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     }
     let mut command = Command::default();
     let key = &new.service;
-    command.guard(Guard::Service(key.platform.clone(), key.service_id.clone()));
-    if new.most.is_some() {
-        command.guard(Guard::Load(new.server.clone()));
-    }
-    if let Some(event) = &new.key {
-        command.guard(Guard::Key(key.platform.clone(), event.clone()));
-    }
     let passes: &[OperationId] = new.claim.as_ref().map_or(&[], |claim| &claim.passes);
     let call = command.bytes(&seals::call(sealer, &new.id, &new.call)?);
     // Large, and only stored: beside the row, which is read many times.
@@ -138,16 +122,16 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     let said = [&new.summary, &key.service_id, &new.product].into_iter();
     let known = [&new.action, &new.key, &new.client_id, &new.username, &new.domain].into_iter().flatten();
     words::add(&mut command, &mut row, &new.id.0, said.chain(known).map(String::as_str));
-    command.row(Kind::Accept, &row);
+    command.row(Kind::Accept, row);
     command.makes(&new.id.0);
     if !new.cancels.is_empty() {
         let row = json!({
             "ids": new.cancels, "platform": key.platform, "service_id": key.service_id, "now": new.now,
         });
-        command.row(Kind::AcceptCancels, &row);
+        command.row(Kind::AcceptCancels, row);
     }
     if !passes.is_empty() {
-        command.row(Kind::AcceptPasses, &json!({ "id": new.id, "ids": passes, "now": new.now }));
+        command.row(Kind::AcceptPasses, json!({ "id": new.id, "ids": passes, "now": new.now }));
     }
     for id in new.cancels.iter().chain(passes) {
         command.moves(&id.0);

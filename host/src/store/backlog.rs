@@ -1,6 +1,6 @@
 //! A log that is older than its index is indexed beside the work, newest first, in parts that nobody has to wait for.
 
-use super::batch::Command;
+use super::command::Command;
 use super::kind::Kind;
 use super::reader::{Cells, unavailable};
 use super::{Inner, Store, StoreError, words};
@@ -56,7 +56,7 @@ async fn part(store: &Store) -> Result<bool, StoreError> {
         reached = Some(place);
     }
     let mut command = Command::default();
-    command.row(Kind::Backlog, &json!({ "lines": lines, "reached": reached }));
+    command.row(Kind::Backlog, json!({ "lines": lines, "reached": reached }));
     for _ in &lines {
         command.has_words();
     }

@@ -1,7 +1,7 @@
 //! Before a change is sent: the one commit that decides whether it may be.
 
 use super::StoreError;
-use super::batch::{Command, Guard};
+use super::command::Command;
 use super::kind::Kind;
 use super::model::{Begin, Begun};
 use super::step;
@@ -12,38 +12,33 @@ use serde_json::json;
 /// The statements. A scope that is said to be held must be held by this very step.
 pub const SQL: &[&str] = &[
     "{fate}
-     WITH {r}
-     SELECT {kind}, v ->> 'n',
-         CASE WHEN o.run IS NOT v ->> 'run' OR o.state <> 'running' THEN 'lease_lost'
+     SELECT CASE WHEN o.run IS NOT :run OR o.state <> 'running' THEN 'lease_lost'
               WHEN o.cancel_asked = 1 AND o.touched = 0 THEN 'cancel_asked'
-              WHEN v ->> 'scope' IS NULL THEN 'yes'
-              WHEN s.operation_id IS NOT NULL AND NOT (s.operation_id = o.id AND s.step = v ->> 'name') THEN 'scope_busy'
-              WHEN v ->> 'count' IS NULL AND s.operation_id IS NULL THEN 'scope_moved'
-              WHEN v ->> 'count' IS NOT NULL AND coalesce(s.count, 0) <> v ->> 'count' THEN 'scope_moved'
+              WHEN :scope IS NULL THEN 'yes'
+              WHEN s.operation_id IS NOT NULL AND NOT (s.operation_id = o.id AND s.step = :name) THEN 'scope_busy'
+              WHEN :count IS NULL AND s.operation_id IS NULL THEN 'scope_moved'
+              WHEN :count IS NOT NULL AND coalesce(s.count, 0) <> :count THEN 'scope_moved'
               ELSE 'yes' END, 0, 0, NULL
-     FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
-            LEFT JOIN scope s ON s.key = v ->> 'scope'
-     WHERE true
-     {answer}",
+     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id
+            LEFT JOIN scope s ON s.key = :scope",
     step::WRITE_ENTRY,
-    "WITH {won}
-     UPDATE operation SET touched = 1, doubted = 1, updated_at = v ->> 'now'
-     FROM won WHERE operation.id = v ->> 'id' AND v ->> 'effect'",
+    "{won}
+     UPDATE operation SET touched = 1, doubted = 1, updated_at = :now
+     WHERE operation.id = :id AND :effect",
 ];
 
 /// The scope is taken.
 pub const TAKE: &str = "
+{won}
 INSERT INTO scope (key, count, operation_id, step)
-WITH {won}
-SELECT v ->> 'scope', (v ->> 'count') + 1, v ->> 'id', v ->> 'step' FROM won
-WHERE true
+VALUES (:scope, :count + 1, :id, :step)
 ON CONFLICT (key) DO UPDATE
 SET count = excluded.count, operation_id = excluded.operation_id, step = excluded.step";
 
 /// The command.
 pub fn command(begin: &Begin, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    command.guard(Guard::Operation(begin.id.0.clone()));
+    command.tells_of(&begin.id.0);
     let mut row = step::entry_row(&mut command, sealer, &begin.id, begin.position, &begin.entry)?;
     let scope = begin.take.as_ref().map(|take| &take.key).or(begin.entry.scope.as_ref());
     row["run"] = json!(begin.run);
@@ -51,13 +46,10 @@ pub fn command(begin: &Begin, sealer: &Sealer) -> Result<Command, StoreError> {
     row["count"] = json!(begin.take.as_ref().map(|take| take.count));
     row["effect"] = json!(begin.entry.is_effect());
     row["now"] = json!(begin.now);
-    command.row(Kind::Begin, &row);
-    if let Some(scope) = scope {
-        command.guard(Guard::Scope(scope.clone()));
-    }
+    command.row(Kind::Begin, row);
     if let Some(take) = &begin.take {
         let row = json!({ "id": begin.id, "scope": take.key, "count": take.count, "step": begin.entry.name });
-        command.row(Kind::BeginTake, &row);
+        command.row(Kind::BeginTake, row);
     }
     Ok(command)
 }

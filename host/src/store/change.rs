@@ -1,7 +1,7 @@
 //! What becomes of a service, at the end of an operation or of a poll.
 
 use super::StoreError;
-use super::batch::{Command, Guard};
+use super::command::Command;
 use super::kind::Kind;
 use super::model::{ServiceChange, ServiceKey};
 use super::seals;
@@ -11,18 +11,15 @@ use serde_json::{Value, json};
 /// Guarded by the epoch that the poll was about.
 pub const DECIDE: &str = "
 {fate}
-WITH {r}
-SELECT {kind}, v ->> 'n', iif(s.epoch IS v ->> 'epoch', 'yes', 'moved'), 0, 0, NULL
-FROM r LEFT JOIN service s ON s.platform = v ->> 'platform' AND s.service_id = v ->> 'service_id'
-WHERE true
-{answer}";
+SELECT iif(s.epoch IS :epoch, 'yes', 'moved'), 0, 0, NULL
+FROM (SELECT 1) LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id";
 
-/// The service of each row: named, or that of the operation.
+/// The service: named, or that of the operation.
 macro_rules! aim {
     () => {
-        "WITH {won}, aim (v, platform, service_id) AS MATERIALIZED (
-             SELECT v, coalesce(o.platform, v ->> 'platform'), coalesce(o.service_id, v ->> 'service_id')
-             FROM won LEFT JOIN operation o ON o.id = v ->> 'id')
+        "WITH aim (platform, service_id) AS MATERIALIZED (
+             SELECT coalesce(o.platform, :platform), coalesce(o.service_id, :service_id)
+             FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id)
          "
     };
 }
@@ -30,65 +27,62 @@ macro_rules! aim {
 /// What an epoch leaves behind when it ends.
 pub const GONE: &[&str] = &[
     concat!(
-        "INSERT INTO former_remote (platform, service_id, epoch, panel, remote_id, gone_at)
+        "{won}
+         INSERT INTO former_remote (platform, service_id, epoch, panel, remote_id, gone_at)
          ",
         aim!(),
-        "SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, v ->> 'now'
+        "SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, :now
          FROM aim JOIN service s ON s.platform = aim.platform AND s.service_id = aim.service_id
-         WHERE v ->> 'gone' AND s.remote_id IS NOT NULL
+         WHERE :gone AND s.remote_id IS NOT NULL
          ON CONFLICT DO NOTHING"
     ),
     concat!(
+        "{won} ",
         aim!(),
         "DELETE FROM service_secret
-         WHERE (platform, service_id) IN (SELECT platform, service_id FROM aim WHERE v ->> 'gone')"
+         WHERE (platform, service_id) IN (SELECT platform, service_id FROM aim WHERE :gone)"
     ),
 ];
 
 /// The change. Properties are laid over member by member; a remote id of another live service is left to it.
 pub const STORE: &str = concat!(
+    "{won} ",
     aim!(),
     "UPDATE service
      SET version = version + 1,
-         epoch = epoch + (v ->> 'gone'),
-         status = coalesce(v ->> 'status', iif(v ->> 'gone', 'terminated', status)),
-         remote_id = CASE WHEN v ->> 'gone' THEN NULL
+         epoch = epoch + :gone,
+         status = coalesce(:status, iif(:gone, 'terminated', status)),
+         remote_id = CASE WHEN :gone THEN NULL
                           WHEN EXISTS (SELECT 1 FROM service other
-                                       WHERE other.panel = service.panel AND other.remote_id = v ->> 'remote_id'
+                                       WHERE other.panel = service.panel AND other.remote_id = :remote_id
                                          AND other.rowid <> service.rowid) THEN remote_id
-                          ELSE coalesce(v ->> 'remote_id', remote_id) END,
-         username = coalesce(v ->> 'username', username),
-         product = coalesce(v ->> 'product', product),
+                          ELSE coalesce(:remote_id, remote_id) END,
+         username = coalesce(:username, username),
+         product = coalesce(:product, product),
          properties = (
              SELECT json_group_object(e.key, json(layer.document -> e.fullkey))
-             FROM (SELECT iif(v ->> 'gone', '{}', service.properties) AS document, 0 AS upper
-                   UNION ALL SELECT v ->> 'properties', 1) AS layer, json_each(layer.document) AS e
+             FROM (SELECT iif(:gone, '{}', service.properties) AS document, 0 AS upper
+                   UNION ALL SELECT :properties, 1) AS layer, json_each(layer.document) AS e
              WHERE NOT (upper AND e.type = 'null')
-               AND (upper OR NOT EXISTS (SELECT 1 FROM json_each(v ->> 'properties') AS p WHERE p.key = e.key))),
-         paid_until = coalesce(v ->> 'paid_until', iif(v ->> 'gone', NULL, paid_until)),
-         ends_at = coalesce(v ->> 'ends_at', iif(v ->> 'gone', NULL, ends_at)),
-         poll_at = iif(v ->> 'sets_poll' OR v ->> 'gone', v ->> 'poll_at', poll_at),
-         pending = iif(v ->> 'sets_pending' OR v ->> 'gone', v ->> 'pending', pending),
-         unsettled_ms = coalesce(v ->> 'unsettled_ms', unsettled_ms),
-         updated_at = v ->> 'now'
+               AND (upper OR NOT EXISTS (SELECT 1 FROM json_each(:properties) AS p WHERE p.key = e.key))),
+         paid_until = coalesce(:paid_until, iif(:gone, NULL, paid_until)),
+         ends_at = coalesce(:ends_at, iif(:gone, NULL, ends_at)),
+         poll_at = iif(:sets_poll OR :gone, :poll_at, poll_at),
+         pending = iif(:sets_pending OR :gone, :pending, pending),
+         unsettled_ms = coalesce(:unsettled_ms, unsettled_ms),
+         updated_at = :now
      FROM aim WHERE service.platform = aim.platform AND service.service_id = aim.service_id"
 );
 
 /// A secret of the service, new or another.
 pub const SECRET: &str = "
+{won}
 INSERT INTO service_secret (platform, service_id, name, sealed)
-WITH {won}
-SELECT v ->> 'platform', v ->> 'service_id', v ->> 'name',
-    substr($1, (v ->> 'b') + (v ->> '$.sealed[0]') + 1, v ->> '$.sealed[1]')
-FROM won
-WHERE true
+VALUES (:platform, :service_id, :name, @sealed)
 ON CONFLICT (platform, service_id, name) DO UPDATE SET sealed = excluded.sealed";
 
 /// The members of a row that are the change's.
-pub fn row(command: &mut Command, change: &ServiceChange, now: u64) -> Value {
-    if let Some(remote) = &change.remote_id {
-        command.guard(Guard::Remote(remote.clone()));
-    }
+pub fn row(change: &ServiceChange, now: u64) -> Value {
     json!({
         "gone": change.gone, "status": change.status, "remote_id": change.remote_id, "username": change.username,
         "product": change.product,
@@ -111,7 +105,7 @@ pub fn secrets(
     for (name, secret) in &change.secrets {
         let sealed = command.bytes(&seals::service(sealer, key, name, secret)?);
         let row = json!({ "platform": key.platform, "service_id": key.service_id, "name": name, "sealed": sealed });
-        command.row(kind, &row);
+        command.row(kind, row);
     }
     Ok(())
 }
@@ -125,12 +119,11 @@ pub fn command(
     sealer: &Sealer,
 ) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    command.guard(Guard::Service(key.platform.clone(), key.service_id.clone()));
-    let mut row = row(&mut command, change, now);
+    let mut row = row(change, now);
     row["platform"] = json!(key.platform);
     row["service_id"] = json!(key.service_id);
     row["epoch"] = json!(epoch);
-    command.row(Kind::Change, &row);
+    command.row(Kind::Change, row);
     secrets(&mut command, Kind::ChangeSecrets, key, change, sealer)?;
     Ok(command)
 }

@@ -1,6 +1,6 @@
 //! The end of an attempt.
 
-use super::batch::{Command, Guard};
+use super::command::Command;
 use super::kind::Kind;
 use super::model::Evidence;
 use super::model::{Finish, Finished, Operation, SecretsState, ServiceKey};
@@ -12,48 +12,45 @@ use serde_json::json;
 /// The statements. What is not final keeps its place among the service's operations. `a` says whether others are unfinished.
 pub const SQL: &[&str] = &[
     "{fate}
-     WITH {r}
-     SELECT {kind}, v ->> 'n', iif(o.run IS v ->> 'run' AND o.state = 'running', 'yes', 'lease_lost'),
+     SELECT iif(o.run IS :run AND o.state = 'running', 'yes', 'lease_lost'),
          EXISTS (SELECT 1 FROM operation other
                  WHERE other.platform = o.platform AND other.service_id = o.service_id
                    AND other.state IN ('queued', 'running', 'waiting', 'attention') AND other.id <> o.id),
          0, NULL
-     FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
-     WHERE true
-     {answer}",
-    "WITH {won}
+     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id",
+    "{won}
      UPDATE operation
-     SET state = v ->> 'state', next_at = v ->> 'next_at', attempts = v ->> 'attempts', touched = v ->> 'touched',
-         doubted = v ->> 'doubted', convergent = convergent AND v ->> 'touched', fault = v ->> 'fault',
-         reason = v ->> 'reason', outcome = v ->> 'outcome', placement = coalesce(v ->> 'placement', placement),
-         secrets_state = iif(v ->> 'has_secrets', 'kept', secrets_state),
-         active = active AND NOT v ->> 'final', cancel_asked = cancel_asked AND NOT v ->> 'final',
-         finished_at = iif(v ->> 'final', v ->> 'now', NULL), updated_at = v ->> 'now'
-     FROM won WHERE operation.id = v ->> 'id'",
-    "WITH {won}
-     UPDATE log SET summary = v ->> 'summary' FROM won WHERE place = {place id}",
+     SET state = :state, next_at = :next_at, attempts = :attempts, touched = :touched,
+         doubted = :doubted, convergent = convergent AND :touched, fault = :fault,
+         reason = :reason, outcome = :outcome, placement = coalesce(:placement, placement),
+         secrets_state = iif(:has_secrets, 'kept', secrets_state),
+         active = active AND NOT :final, cancel_asked = cancel_asked AND NOT :final,
+         finished_at = iif(:final, :now, NULL), updated_at = :now
+     WHERE operation.id = :id",
+    "{won}
+     UPDATE log SET summary = :summary WHERE place = {place id}",
     words::GATHER,
 ];
 
 /// What it passed ends with it; the scopes that this held are free again.
 pub const END_PASSED: &[&str] = &[
-    "WITH {won}
+    "{won}
      UPDATE scope SET count = count + 1, operation_id = NULL, step = NULL
-     FROM won JOIN operation o ON o.passed_by = v ->> 'id' AND o.state IN ('waiting', 'attention')
-     WHERE scope.operation_id = o.id",
-    "WITH {won}
+     FROM operation o
+     WHERE o.passed_by = :id AND o.state IN ('waiting', 'attention') AND scope.operation_id = o.id",
+    "{won}
      UPDATE entry SET secret = NULL
-     FROM won JOIN operation o ON o.passed_by = v ->> 'id' AND o.state IN ('waiting', 'attention')
-     WHERE entry.operation_id = o.id AND secret IS NOT NULL",
-    "WITH {won}
+     FROM operation o
+     WHERE o.passed_by = :id AND o.state IN ('waiting', 'attention') AND entry.operation_id = o.id AND secret IS NOT NULL",
+    "{won}
      UPDATE operation
-     SET state = 'failed', active = 0, next_at = NULL, fault = v ->> 'fault', finished_at = v ->> 'now',
-         updated_at = v ->> 'now'
-     FROM won WHERE passed_by = v ->> 'id' AND state IN ('waiting', 'attention')",
-    "WITH {won}
+     SET state = 'failed', active = 0, next_at = NULL, fault = :fault, finished_at = :now,
+         updated_at = :now
+     WHERE passed_by = :id AND state IN ('waiting', 'attention')",
+    "{won}
      UPDATE log SET state = o.state, fault = o.fault ->> 'class', ended_at = o.finished_at
-     FROM won JOIN operation o ON o.passed_by = v ->> 'id' AND o.state = 'failed'
-     WHERE place = {place passed}",
+     FROM operation o
+     WHERE o.passed_by = :id AND o.state = 'failed' AND place = {place passed}",
 ];
 
 /// The command. `service` is the operation's, needed only to seal secrets of the service.
@@ -77,33 +74,30 @@ pub fn command(
     let fault = finish.fault.iter().flat_map(words::of_fault);
     let said = [Some(finish.summary.as_str()), finish.reason.as_deref()].into_iter().flatten();
     words::add(&mut command, &mut row, &finish.id.0, said.chain(fault));
-    command.row(Kind::Finish, &row);
+    command.row(Kind::Finish, row);
     command.moves(&finish.id.0);
     if !finish.secrets.is_empty() {
         let sealed = command.bytes(&seals::result(sealer, &finish.id, &finish.secrets)?);
-        command.row(Kind::FinishSecrets, &json!({ "id": finish.id, "sealed": sealed }));
+        command.row(Kind::FinishSecrets, json!({ "id": finish.id, "sealed": sealed }));
     }
     if let Some(change) = &finish.service {
-        let mut row = change::row(&mut command, change, finish.now);
+        let mut row = change::row(change, finish.now);
         row["id"] = json!(finish.id);
-        command.row(Kind::FinishService, &row);
+        command.row(Kind::FinishService, row);
         if let Some(key) = service {
             change::secrets(&mut command, Kind::FinishServiceSecrets, key, change, sealer)?;
         }
     }
     if let Some(to) = &finish.moves {
-        if to.most.is_some() {
-            command.guard(Guard::Load(to.server.clone()));
-        }
         let row = json!({
             "id": finish.id, "server": to.server, "panel": to.panel, "most": to.most, "placement": placement,
             "now": finish.now,
         });
-        command.row(Kind::FinishMove, &row);
+        command.row(Kind::FinishMove, row);
     }
     if let Some(fault) = &finish.end_passed {
         let fault = json!(fault).to_string();
-        command.row(Kind::FinishPassed, &json!({ "id": finish.id, "fault": fault, "now": finish.now }));
+        command.row(Kind::FinishPassed, json!({ "id": finish.id, "fault": fault, "now": finish.now }));
     }
     evidence::rows(&mut command, evidence, body_cap);
     Ok(command)

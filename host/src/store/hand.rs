@@ -1,15 +1,19 @@
 //! The hand that writes: a thread with the one connection that can.
 //!
-//! A transaction is some dozens of prepared statements. Here they run one after the other without anyone being told of each:
-//! a connection behind a channel would wake its caller for every one of them.
+//! A command is some dozens of prepared statements. Here they run one after the other without anyone being told of each:
+//! a connection behind a channel would wake its caller for every one of them. Commands that share a transaction run one after
+//! the other as well, so that each is judged by what those before it have written.
 
 use super::StoreError;
-use super::batch::Batch;
+use super::command::{Command, Part, Slice};
 use super::file::Lock;
-use super::kind::{self, Statement};
+use super::kind::{self, Kind, Role};
 use super::writer::Fate;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, ToSql};
-use std::collections::HashMap;
+use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -25,19 +29,14 @@ const PRAGMAS: [(&str, &str); 7] = [
     ("mmap_size", "0"),
 ];
 
-/// Where deciding statements leave what they decided, for those that follow.
-pub const FATES: &str = "CREATE TEMP TABLE IF NOT EXISTS fate (
-    kind INTEGER NOT NULL, n INTEGER NOT NULL, word TEXT NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, detail TEXT,
-    PRIMARY KEY (kind, n)) STRICT, WITHOUT ROWID";
+/// What each command of a transaction became, in their order; none for those that nothing decides about.
+pub type Fates = Vec<Option<Fate>>;
 
-/// Statements kept prepared: all that there are.
-const PREPARED: usize = 96;
-
-/// What commands became of, by their number in the batch.
-pub type Fates = HashMap<usize, Fate>;
+/// The commands come back with what became of them.
+pub type Transacted = (Vec<Command>, rusqlite::Result<Fates>);
 
 enum Job {
-    Transact(Box<Batch>, oneshot::Sender<rusqlite::Result<Fates>>),
+    Transact(Vec<Command>, oneshot::Sender<Transacted>),
     Run(&'static str, oneshot::Sender<rusqlite::Result<()>>),
     Close(oneshot::Sender<()>),
 }
@@ -56,8 +55,6 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     for (name, value) in PRAGMAS {
         db.pragma_update(None, name, value)?;
     }
-    db.set_prepared_statement_cache_capacity(PREPARED);
-    db.execute_batch(FATES)?;
     Ok(db)
 }
 
@@ -77,9 +74,9 @@ impl Hand {
         Ok(Self { jobs })
     }
 
-    /// Carries the batch out, all of it or nothing.
-    pub async fn transact(&self, batch: Batch) -> rusqlite::Result<Fates> {
-        self.ask(|reply| Job::Transact(Box::new(batch), reply)).await.unwrap_or_else(gone)
+    /// Carries the commands out, one after the other, all of them or none.
+    pub async fn transact(&self, commands: Vec<Command>) -> Transacted {
+        self.ask(|reply| Job::Transact(commands, reply)).await.unwrap_or_else(|| (Vec::new(), gone()))
     }
 
     /// Runs statements that answer nothing.
@@ -109,92 +106,273 @@ struct Worker {
     host: String,
 }
 
+/// Why a worker stops with its connection.
+enum Stop {
+    /// Nobody asks any more.
+    Left,
+    /// It is to close.
+    Asked(oneshot::Sender<()>),
+    /// The connection is of no use any more.
+    Broken,
+}
+
 impl Worker {
     fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
-        while let Some(job) = jobs.blocking_recv() {
-            match job {
-                Job::Transact(batch, reply) => {
-                    let result = self.transact(*batch);
-                    self.settle(&result);
-                    let _ = reply.send(result);
-                }
-                Job::Run(statements, reply) => {
-                    let result = self.db.execute_batch(statements);
-                    self.settle(&result);
-                    let _ = reply.send(result);
-                }
-                Job::Close(reply) => {
+        loop {
+            match self.serve(&mut jobs) {
+                Stop::Left => return,
+                Stop::Asked(reply) => {
                     let _ = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
                     drop(self);
                     let _ = reply.send(());
                     return;
                 }
+                Stop::Broken => match open(&self.path) {
+                    Ok(db) => self.db = db,
+                    Err(error) => tracing::error!(%error, "the store cannot be opened again"),
+                },
             }
         }
     }
 
-    fn transact(&self, batch: Batch) -> rusqlite::Result<Fates> {
-        let mask = batch.mask();
-        let (bytes, moved, rows) = batch.values();
-        let mut fates = HashMap::new();
-        let mut execute = |text: &str| -> rusqlite::Result<()> {
-            let mut statement = self.db.prepare_cached(text)?;
-            for index in 1..=statement.parameter_count() {
-                let number = statement.parameter_name(index).and_then(|name| name[1..].parse::<usize>().ok());
-                let value: &dyn ToSql = match number.unwrap_or_default() {
-                    1 => &bytes,
-                    2 => &self.host,
-                    3 => &moved,
-                    number => match rows.get(number.wrapping_sub(kind::FIRST_ROWS)) {
-                        Some(rows) => rows,
-                        None => return Err(rusqlite::Error::InvalidParameterCount(index, number)),
-                    },
-                };
-                statement.raw_bind_parameter(index, value)?;
-            }
-            let mut answers = statement.raw_query();
-            while let Some(row) = answers.next()? {
-                let (number, fate) = read(row)?;
-                fates.insert(number, fate);
-            }
-            Ok(())
-        };
-        execute("DELETE FROM fate")?;
-        execute("BEGIN IMMEDIATE")?;
-        for Statement { needs, text } in kind::statements() {
-            if mask & needs != 0 {
-                execute(text)?;
+    fn serve(&self, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Stop {
+        let mut prepared = Prepared::new(&self.db, &self.host);
+        while let Some(job) = jobs.blocking_recv() {
+            let is_broken = match job {
+                Job::Transact(commands, reply) => {
+                    let result = prepared.transact(&commands);
+                    let is_broken = self.settle(&result);
+                    let _ = reply.send((commands, result));
+                    is_broken
+                }
+                Job::Run(statements, reply) => {
+                    let result = self.db.execute_batch(statements);
+                    let is_broken = self.settle(&result);
+                    let _ = reply.send(result);
+                    is_broken
+                }
+                Job::Close(reply) => return Stop::Asked(reply),
+            };
+            if is_broken {
+                return Stop::Broken;
             }
         }
-        execute("COMMIT")?;
-        Ok(fates)
+        Stop::Left
     }
 
-    /// After a failure: leaves the connection without a transaction, or with a new connection.
-    fn settle<T>(&mut self, result: &rusqlite::Result<T>) {
-        let Err(failure) = result else { return };
+    /// After a failure: leaves the connection without a transaction. `true` when another one is needed.
+    fn settle<T>(&self, result: &rusqlite::Result<T>) -> bool {
+        let Err(failure) = result else { return false };
         // The failure may have rolled it back already; that there is nothing to roll back is no news.
         let _ = self.db.execute_batch("ROLLBACK");
-        if !matches!(failure, rusqlite::Error::SqliteFailure(..)) {
-            match open(&self.path) {
-                Ok(db) => self.db = db,
-                Err(error) => tracing::error!(%error, "the store cannot be opened again"),
-            }
+        !matches!(failure, rusqlite::Error::SqliteFailure(..))
+    }
+}
+
+/// All statements, each prepared when it is first needed, for as long as the connection lives.
+struct Prepared<'c> {
+    db: &'c Connection,
+    host: &'c str,
+    statements: Vec<Option<Ready<'c>>>,
+}
+
+/// A prepared statement, and what is bound to it in the order of its parameters.
+struct Ready<'c> {
+    statement: rusqlite::Statement<'c>,
+    bound: Vec<Bound>,
+}
+
+/// What a parameter stands for; see [`kind`].
+enum Bound {
+    Member(String),
+    Bytes(String),
+    Host,
+    Ended,
+    Word,
+    A,
+    B,
+    Detail,
+}
+
+impl Bound {
+    fn of(name: &str) -> Self {
+        match name {
+            ":host" => Self::Host,
+            ":ended" => Self::Ended,
+            ":word" => Self::Word,
+            ":a" => Self::A,
+            ":b" => Self::B,
+            ":detail" => Self::Detail,
+            name => match name.strip_prefix('@') {
+                Some(bytes) => Self::Bytes(bytes.to_owned()),
+                None => Self::Member(name.trim_start_matches(':').to_owned()),
+            },
         }
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<(usize, Fate)> {
-    let number: i64 = row.get(0)?;
-    let (a, b): (i64, i64) = (row.get(2)?, row.get(3)?);
-    let fate = Fate { word: row.get(1)?, a: a.unsigned_abs(), b: b.unsigned_abs(), detail: row.get(4)? };
-    Ok((usize::try_from(number).unwrap_or(usize::MAX), fate))
+/// Whose rows a statement is run for.
+enum Line<'r> {
+    Part(&'r Part),
+    Moved(&'r str),
+}
+
+impl<'c> Prepared<'c> {
+    fn new(db: &'c Connection, host: &'c str) -> Self {
+        Self { db, host, statements: kind::statements().iter().map(|_| None).collect() }
+    }
+
+    fn transact(&mut self, commands: &[Command]) -> rusqlite::Result<Fates> {
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let fates = commands.iter().map(|command| self.carry_out(command)).collect::<rusqlite::Result<_>>()?;
+        self.db.execute_batch("COMMIT")?;
+        Ok(fates)
+    }
+
+    /// One command. It sees what those before it have written.
+    fn carry_out(&mut self, command: &Command) -> rusqlite::Result<Option<Fate>> {
+        let kinds = command.parts().iter().fold(0_u64, |kinds, part| kinds | 1 << part.kind as u32);
+        let mut fates: Vec<(Kind, Fate)> = Vec::new();
+        let mut answer = None;
+        for (number, statement) in kind::statements().iter().enumerate() {
+            let Some(kind) = statement.kind else {
+                for id in command.moved() {
+                    self.execute(number, command, &Line::Moved(id), None, None)?;
+                }
+                continue;
+            };
+            if kinds & 1 << kind as u32 == 0 {
+                continue;
+            }
+            let fate_of = |decider: Kind| fates.iter().find(|(kind, _)| *kind == decider).map(|(_, fate)| fate);
+            let decider = match statement.role {
+                Role::Follows(decider) => match fate_of(decider) {
+                    Some(fate) if matches!(fate.word.as_str(), "yes" | "taken") => Some(fate),
+                    _ => continue,
+                },
+                Role::Decides { .. } | Role::Writes => None,
+            };
+            let ended = fate_of(Kind::Finish).map(|fate| fate.word.as_str());
+            let mut decided = None;
+            for part in command.parts().iter().filter(|part| part.kind == kind) {
+                decided = self.execute(number, command, &Line::Part(part), decider, ended)?;
+            }
+            if let (Role::Decides { answers }, Some(fate)) = (statement.role, decided) {
+                if answers {
+                    answer = Some(fate.clone());
+                }
+                fates.push((kind, fate));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Runs a statement for one line. The fate is that of its first row.
+    fn execute(
+        &mut self,
+        number: usize,
+        command: &Command,
+        line: &Line<'_>,
+        fate: Option<&Fate>,
+        ended: Option<&str>,
+    ) -> rusqlite::Result<Option<Fate>> {
+        let (db, host) = (self.db, self.host);
+        let kind::Statement { text, role, .. } = &kind::statements()[number];
+        let ready = match &mut self.statements[number] {
+            Some(ready) => ready,
+            empty => {
+                let statement = db.prepare(text)?;
+                let names = (1..=statement.parameter_count()).map(|index| statement.parameter_name(index));
+                let bound = names.map(|name| Bound::of(name.unwrap_or_default())).collect();
+                empty.insert(Ready { statement, bound })
+            }
+        };
+        for (index, bound) in (1..).zip(&ready.bound) {
+            let cell = match bound {
+                Bound::Member(name) => match line {
+                    Line::Part(part) => member(part.row.get(name)),
+                    Line::Moved(id) => Cell::Text(Cow::Borrowed(id)),
+                },
+                Bound::Bytes(name) => match line {
+                    Line::Part(part) => bytes(command, part.row.get(name)),
+                    Line::Moved(_) => Cell::Null,
+                },
+                Bound::Host => Cell::text(host),
+                Bound::Ended => ended.map_or(Cell::Null, Cell::text),
+                Bound::Word => fate.map_or(Cell::Null, |fate| Cell::text(&fate.word)),
+                Bound::A => fate.map_or(Cell::Null, |fate| Cell::Number(fate.a.cast_signed())),
+                Bound::B => fate.map_or(Cell::Null, |fate| Cell::Number(fate.b.cast_signed())),
+                Bound::Detail => fate.and_then(|fate| fate.detail.as_deref()).map_or(Cell::Null, Cell::text),
+            };
+            ready.statement.raw_bind_parameter(index, cell)?;
+        }
+        if matches!(role, Role::Writes | Role::Follows(_)) {
+            ready.statement.raw_execute()?;
+            return Ok(None);
+        }
+        ready.statement.raw_query().next()?.map(read).transpose()
+    }
+}
+
+/// A value on its way into a parameter.
+enum Cell<'v> {
+    Null,
+    Number(i64),
+    Real(f64),
+    Text(Cow<'v, str>),
+    Bytes(&'v [u8]),
+}
+
+impl<'v> Cell<'v> {
+    /// SQLite's functions end a text at NUL: something visible takes its place.
+    fn text(text: &'v str) -> Self {
+        match text.contains('\0') {
+            true => Self::Text(Cow::Owned(text.replace('\0', "\u{fffd}"))),
+            false => Self::Text(Cow::Borrowed(text)),
+        }
+    }
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Number(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn member(value: Option<&Value>) -> Cell<'_> {
+    match value {
+        None | Some(Value::Null) => Cell::Null,
+        Some(Value::Bool(yes)) => Cell::Number(i64::from(*yes)),
+        Some(Value::Number(number)) => match number.as_i64() {
+            Some(number) => Cell::Number(number),
+            None => number.as_f64().map_or(Cell::Null, Cell::Real),
+        },
+        Some(Value::String(text)) => Cell::text(text),
+        Some(list @ (Value::Array(_) | Value::Object(_))) => Cell::Text(Cow::Owned(list.to_string())),
+    }
+}
+
+fn bytes<'c>(command: &'c Command, place: Option<&Value>) -> Cell<'c> {
+    place.and_then(|place| Slice::deserialize(place).ok()).map_or(Cell::Null, |slice| Cell::Bytes(command.at(slice)))
+}
+
+/// A word, two numbers and a text.
+fn read(row: &Row<'_>) -> rusqlite::Result<Fate> {
+    let (a, b): (i64, i64) = (row.get(1)?, row.get(2)?);
+    Ok(Fate { word: row.get(0)?, a: a.unsigned_abs(), b: b.unsigned_abs(), detail: row.get(3)? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{file, schema, writer};
+    use serde_json::json;
 
     #[tokio::test]
     async fn the_engine_is_set_up_as_measured() {
@@ -224,7 +402,25 @@ mod tests {
     }
 
     #[test]
-    fn all_statements_stay_prepared() {
-        assert!(kind::statements().len() + 3 <= PREPARED);
+    fn a_value_becomes_what_a_column_of_its_type_takes() {
+        use rusqlite::types::Value as Stored;
+        let db = Connection::open_in_memory().unwrap();
+        let text = |text: &str| Stored::Text(text.to_owned());
+        for (value, expected) in [
+            (json!(null), Stored::Null),
+            (json!(true), Stored::Integer(1)),
+            (json!(-7), Stored::Integer(-7)),
+            (json!(0.5), Stored::Real(0.5)),
+            (json!(["a", 1]), text(r#"["a",1]"#)),
+            (json!("plain"), text("plain")),
+            (json!("a\u{0}b"), text("a\u{fffd}b")),
+        ] {
+            let stored: Stored = db.query_row("SELECT ?1", [member(Some(&value))], |row| row.get(0)).unwrap();
+            assert_eq!(stored, expected, "{value}");
+        }
+        let mut command = Command::default();
+        let place = json!(command.bytes(b"x"));
+        let stored: Stored = db.query_row("SELECT ?1", [bytes(&command, Some(&place))], |row| row.get(0)).unwrap();
+        assert_eq!(stored, Stored::Blob(b"x".to_vec()));
     }
 }

@@ -1,9 +1,12 @@
 //! The statements of a transaction, and their order.
 //!
-//! Each kind of row has its statements; those run whose rows are there. Deciding statements write a *fate* for
-//! each command into a table of the connection, and the statements after them work on the rows that won.
-//! In the constants, `{r}` is the table of the rows, `{won}` that of the rows that won, `{fate}` the head of a
-//! deciding statement and `{answer}` its end.
+//! Each kind of row has its statements; those run whose rows a command has. A *deciding* statement answers with a fate: a word,
+//! two numbers and a text. The statements after it run if that was `yes` (or `taken`, which keeps what is known and not what
+//! was asked for). In the constants, the first word says which is which: `{fate}` decides, `{aside}` decides and is nobody's
+//! answer, `{won}` runs if it was decided so; the others run always.
+//!
+//! What is bound is named: `:member` and `@member` of the row (a value, and bytes of the command), and of the fate `:word`, `:a`,
+//! `:b` and `:detail`; `:host` is this opening of the store, `:ended` the word of the end of the same command's attempt.
 
 use super::{
     accept, again, begin, change, claim, evidence, finish, pauses, placing, rescue, secrets, steer, step, words,
@@ -47,15 +50,7 @@ pub enum Kind {
     Backlog,
 }
 
-/// The bit of a mask that asks for the statements about moved operations.
-pub const MOVED: u64 = 1 << 63;
-
 impl Kind {
-    /// The last one.
-    pub const LAST: Self = Self::Backlog;
-    /// How many there are.
-    pub const COUNT: usize = Self::LAST as usize + 1;
-
     /// Whether its statements are decided by what is stored.
     pub fn is_guarded(self) -> bool {
         self < Self::Reading
@@ -109,7 +104,7 @@ const ORDER: [(Kind, &[&str]); 37] = [
     (Kind::ChangeSecrets, &[change::SECRET]),
     (Kind::Acknowledge, secrets::ACKNOWLEDGE),
     (Kind::Expire, secrets::EXPIRE),
-    (Kind::Reading, &[evidence::READING, words::GATHER_ALL]),
+    (Kind::Reading, &[evidence::READING, words::GATHER]),
     (Kind::Attempt, &[evidence::ATTEMPT]),
     (Kind::Exchange, &[evidence::EXCHANGE]),
     (Kind::Body, &[evidence::BODY]),
@@ -121,69 +116,71 @@ const ORDER: [(Kind, &[&str]); 37] = [
 /// The place of a log row, from the id in the expression that takes the place of `{id}`.
 pub const PLACE: &str = "(substr({id}, instr({id}, '_') + 1) || '_' || substr({id}, 1, instr({id}, '_') - 1))";
 
-/// What follows the moves of operations: the log's row, and what goes with the end.
+/// What follows the move of an operation: the log's row, and what goes with the end.
 // A failed operation may be asked for again and then needs the secrets of its steps; `secrets::EXPIRE` ends that.
 const MOVES: [&str; 3] = [
-    "WITH moved (id, place) AS MATERIALIZED (SELECT value, {place value} FROM json_each($3))
-     UPDATE log SET state = o.state, attempts = o.attempts, fault = o.fault ->> 'class', ended_at = o.finished_at
-     FROM moved JOIN operation o ON o.id = moved.id WHERE log.place = moved.place",
-    "UPDATE entry SET secret = NULL WHERE secret IS NOT NULL AND operation_id IN (
-         SELECT o.id FROM json_each($3) m JOIN operation o ON o.id = m.value
-         WHERE o.state IN ('succeeded', 'cancelled'))",
+    "UPDATE log SET state = o.state, attempts = o.attempts, fault = o.fault ->> 'class', ended_at = o.finished_at
+     FROM operation o WHERE o.id = :id AND log.place = {place id}",
+    "UPDATE entry SET secret = NULL
+     WHERE operation_id = :id AND secret IS NOT NULL
+       AND (SELECT state FROM operation o WHERE o.id = :id) IN ('succeeded', 'cancelled')",
     "UPDATE operation SET passed_by = NULL
-     WHERE state IN ('queued', 'running', 'waiting', 'attention') AND passed_by IN (
-         SELECT o.id FROM json_each($3) m JOIN operation o ON o.id = m.value
-         WHERE o.state IN ('succeeded', 'failed', 'cancelled'))",
+     WHERE passed_by = :id AND state IN ('queued', 'running', 'waiting', 'attention')
+       AND (SELECT o.state FROM operation o WHERE o.id = :id) IN ('succeeded', 'failed', 'cancelled')",
 ];
 
-/// The first parameter of rows. Before it: `$1` the blob, `$2` this opening of the store, `$3` the moved operations.
-pub const FIRST_ROWS: usize = 4;
+/// When a statement runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Always; its fate is the command's answer if it is set.
+    Decides {
+        /// See there.
+        answers: bool,
+    },
+    /// If the rows of this kind were decided so.
+    Follows(Kind),
+    /// Always.
+    Writes,
+}
 
 /// A statement of a transaction.
+#[derive(Debug)]
 pub struct Statement {
-    /// It runs when the batch has one of these; see [`Batch::mask`](super::batch::Batch::mask).
-    pub needs: u64,
-    /// What is bound is named by number, see [`FIRST_ROWS`].
+    /// For which rows. None: for each moved operation, as `:id`.
+    pub kind: Option<Kind>,
+    /// When it runs.
+    pub role: Role,
+    /// What is bound is named, see above.
     pub text: String,
 }
 
-/// All of them, in the order in which they run.
+/// All of them, in the order in which they run for a command.
 pub fn statements() -> &'static [Statement] {
     static STATEMENTS: LazyLock<Vec<Statement>> = LazyLock::new(|| {
-        let ordered = ORDER.iter().flat_map(|(kind, texts)| {
-            texts.iter().map(|text| Statement { needs: 1 << *kind as usize, text: filled(*kind, text) })
-        });
-        let moves = MOVES.iter().map(|text| {
-            let text = text.replace("{place value}", &PLACE.replace("{id}", "value"));
-            Statement { needs: MOVED, text }
-        });
-        ordered.chain(moves).collect()
+        let of_rows = ORDER.iter().flat_map(|(kind, texts)| texts.iter().map(|text| (Some(*kind), *text)));
+        of_rows.chain(MOVES.map(|text| (None, text))).map(|(kind, text)| statement(kind, text)).collect()
     });
     &STATEMENTS
 }
 
-fn filled(kind: Kind, statement: &str) -> String {
-    let rows = FIRST_ROWS + kind as usize;
-    let of = kind.decided_by() as usize;
-    // In SQLite's own form of JSON, so that a row's members are found without reading its text again for each of them.
-    statement
-        .replace("{r}", &format!("r (v) AS MATERIALIZED (SELECT value FROM jsonb_each(${rows}))"))
-        // A cross join keeps its order in SQLite: for each row its fate, never for each fate all rows.
-        .replace(
-            "{won}",
-            &format!(
-                "won (v, a, b) AS MATERIALIZED (SELECT value, a, b FROM jsonb_each(${rows}) CROSS JOIN fate
-                 ON fate.kind = {of} AND fate.n = value ->> 'n' WHERE word IN ('yes', 'taken'))"
-            ),
-        )
-        .replace("{fate}", "INSERT INTO fate (kind, n, word, a, b, detail)")
-        .replace("{kind}", &(kind as usize).to_string())
-        .replace("{answer}", "RETURNING n, word, a, b, detail")
-        .replace("{of}", &of.to_string())
-        .replace("{finish}", &(Kind::Finish as usize).to_string())
+fn statement(kind: Option<Kind>, text: &str) -> Statement {
+    let text = text.trim_start();
+    let marked = |mark: &str| text.strip_prefix(mark).map(str::trim_start);
+    let decider = kind.filter(|kind| kind.is_guarded()).map(Kind::decided_by);
+    let (role, text) = if let Some(rest) = marked("{fate}") {
+        (Role::Decides { answers: true }, rest)
+    } else if let Some(rest) = marked("{aside}") {
+        (Role::Decides { answers: false }, rest)
+    } else if let Some(rest) = marked("{won}") {
+        (decider.map_or(Role::Writes, Role::Follows), rest)
+    } else {
+        (Role::Writes, text)
+    };
+    let text = text
         .replace("{load}", placing::LOAD)
-        .replace("{place id}", &PLACE.replace("{id}", "(v ->> 'id')"))
-        .replace("{place passed}", &PLACE.replace("{id}", "o.id"))
+        .replace("{place id}", &PLACE.replace("{id}", ":id"))
+        .replace("{place passed}", &PLACE.replace("{id}", "o.id"));
+    Statement { kind, role, text }
 }
 
 /// Whether a step of a plan reads all operations that a service ever had.
@@ -195,41 +192,24 @@ pub fn reads_a_history(step: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{file, schema, writer};
-    use sqlx::{AssertSqlSafe, Row};
+    use crate::store::{file, hand, schema, writer};
 
-    /// Rows of a command and what is derived from them, and a table of one row; everything else is a table that grows.
-    const SMALL: [&str; 16] = [
-        "r",
-        "won",
-        "judged",
-        "fate",
-        "aim",
-        "moved",
-        "m",
-        "p",
-        "c",
-        "e",
-        "saved",
-        "line",
-        "layer",
-        "json_each",
-        "jsonb_each",
-        "backlog",
-    ];
+    /// Lists of a command and what is derived from its row, and a table of one row; everything else is a table that grows.
+    const SMALL: [&str; 11] =
+        ["judged", "aim", "moved", "p", "c", "e", "saved", "line", "layer", "json_each", "backlog"];
 
     #[tokio::test]
     async fn no_statement_reads_a_whole_table() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("db");
         file::prepare(&path).unwrap();
-        let mut db = writer::connect(&path).await.unwrap();
-        schema::migrate(&mut db).await.unwrap();
+        schema::migrate(&mut writer::connect(&path).await.unwrap()).await.unwrap();
+        let db = hand::open(&path).unwrap();
         for Statement { text, .. } in statements() {
-            let plan =
-                sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
-            for row in plan {
-                let step: String = row.get("detail");
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+            let mut plan = explain.raw_query();
+            while let Some(row) = plan.next().unwrap() {
+                let step: String = row.get("detail").unwrap();
                 let scanned = step.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap_or(rest));
                 let grows = scanned
                     .is_some_and(|table| !SMALL.contains(&table) && table != "CONSTANT" && !table.starts_with('('));
@@ -239,6 +219,9 @@ mod tests {
         }
     }
 
+    /// The last one.
+    const LAST: Kind = Kind::Backlog;
+
     #[test]
     fn each_kind_has_statements_and_the_order_is_that_of_the_kinds() {
         let mut deciding = 0;
@@ -247,7 +230,12 @@ mod tests {
             deciding = deciding.max(kind as usize);
             assert!(kind.decided_by() <= kind, "{kind:?} is decided before it is written");
         }
-        assert_eq!(deciding, Kind::COUNT - 1);
-        const { assert!(Kind::COUNT < 63, "a mask has a bit for each, and one for moves") };
+        assert_eq!(deciding, LAST as usize);
+        const { assert!((LAST as usize) < 64, "a command's kinds are the bits of a number") };
+        for Statement { kind, role, text } in statements() {
+            let is_open = text.split('{').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+            assert!(!is_open, "nothing is left to be filled in: {text}");
+            assert!(matches!(role, Role::Writes) || kind.is_some_and(Kind::is_guarded), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing is promised beyond a hint: whoever is told reads what stands in the store now. So nobody can be too slow to be
 //! told the truth, and nothing is kept for those who are.
 
-use super::batch::Command;
+use super::command::Command;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};

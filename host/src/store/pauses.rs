@@ -1,6 +1,6 @@
 //! Servers whose operations somebody holds back.
 
-use super::batch::Command;
+use super::command::Command;
 use super::kind::Kind;
 use super::reader::{Cells, unavailable};
 use super::{Store, StoreError};
@@ -9,11 +9,9 @@ use serde_json::json;
 
 /// A pause begins, or ends where nobody is named.
 pub const SQL: &[&str] = &[
-    "WITH {r} DELETE FROM pause WHERE server IN (SELECT v ->> 'server' FROM r)",
+    "DELETE FROM pause WHERE server = :server",
     "INSERT INTO pause (server, paused_by, paused_at)
-     WITH {r}
-     SELECT v ->> 'server', v ->> 'by', v ->> 'at' FROM r
-     WHERE v ->> 'by' IS NOT NULL
+     SELECT :server, :by, :at WHERE :by IS NOT NULL
      ON CONFLICT (server) DO UPDATE SET paused_by = excluded.paused_by, paused_at = excluded.paused_at",
 ];
 
@@ -44,7 +42,7 @@ impl Store {
             "server": server, "by": pause.map(|pause| &pause.by), "at": pause.map(|pause| pause.at),
         });
         let mut command = Command::default();
-        command.row(Kind::Pause, &row);
+        command.row(Kind::Pause, row);
         self.inner.writer.write(command).await.map(drop)
     }
 }

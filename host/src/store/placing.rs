@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 /// Live services and creates under way on the server of a row. A service that is being made counts once.
 pub const LOAD: &str = "(
     (SELECT count(*) FROM service live INDEXED BY service_placed
-     WHERE live.server = v ->> 'server' AND live.remote_id IS NOT NULL)
+     WHERE live.server = :server AND live.remote_id IS NOT NULL)
   + (SELECT count(*) FROM operation made INDEXED BY operation_placing
          JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
-     WHERE made.server = v ->> 'server' AND made.hook = 'create'
+     WHERE made.server = :server AND made.hook = 'create'
        AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL))";
 
 /// The same as a read, for a list of servers.
@@ -29,41 +29,37 @@ FROM json_each($1) AS wanted";
 /// The move. Decided after the end of the attempt, in the same transaction, and only if that counted: nothing of the
 /// operation has touched a panel, and the other server still has room. Its fate is nobody's answer.
 pub const MOVE: &[&str] = &[
-    "{fate}
-     WITH {r}
-     SELECT {kind}, v ->> 'n',
-         CASE WHEN f.word IS NOT 'yes' OR o.state <> 'waiting' OR o.touched <> 0 OR s.remote_id IS NOT NULL THEN 'no'
+    "{aside}
+     SELECT CASE WHEN :ended IS NOT 'yes' OR o.state <> 'waiting' OR o.touched <> 0 OR s.remote_id IS NOT NULL THEN 'no'
               WHEN EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = o.id
                            AND NOT (e.kind = 'record' OR (e.stage = 'cleared' AND e.doubt IS NULL AND e.evidence = '[]')))
               THEN 'no'
-              WHEN v ->> 'most' IS NOT NULL AND {load} >= v ->> 'most' THEN 'no'
+              WHEN :most IS NOT NULL AND {load} >= :most THEN 'no'
               ELSE 'yes' END, 0, 0, NULL
-     FROM r JOIN operation o ON o.id = v ->> 'id'
-         JOIN service s ON s.platform = o.platform AND s.service_id = o.service_id
-         LEFT JOIN fate f ON f.kind = {finish} AND f.n = v ->> 'n'",
-    "WITH {won}
-     DELETE FROM entry WHERE operation_id IN (SELECT v ->> 'id' FROM won)",
-    "WITH {won}
+     FROM operation o JOIN service s ON s.platform = o.platform AND s.service_id = o.service_id
+     WHERE o.id = :id",
+    "{won} DELETE FROM entry WHERE operation_id = :id",
+    "{won}
      UPDATE operation
-     SET server = v ->> 'server', panel = v ->> 'panel', placement = v ->> 'placement', library = NULL, journal_version = 0
-     FROM won WHERE operation.id = v ->> 'id'",
-    "WITH {won}
+     SET server = :server, panel = :panel, placement = :placement, library = NULL, journal_version = 0
+     WHERE operation.id = :id",
+    "{won}
      UPDATE service
-     SET version = version + 1, server = v ->> 'server', panel = v ->> 'panel', updated_at = v ->> 'now'
-     FROM won JOIN operation o ON o.id = v ->> 'id'
-     WHERE service.platform = o.platform AND service.service_id = o.service_id AND service.remote_id IS NULL",
+     SET version = version + 1, server = :server, panel = :panel, updated_at = :now
+     FROM operation o
+     WHERE o.id = :id AND service.platform = o.platform AND service.service_id = o.service_id AND service.remote_id IS NULL",
     // What came in behind it was meant for the service, wherever that is made.
-    "WITH {won}, moved (id, server, panel, now) AS MATERIALIZED (
-         SELECT behind.id, v ->> 'server', v ->> 'panel', v ->> 'now'
-         FROM won CROSS JOIN operation o ON o.id = v ->> 'id'
-             CROSS JOIN operation behind INDEXED BY operation_open
-                 ON behind.platform = o.platform AND behind.service_id = o.service_id
-         WHERE behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
+    "{won}
+     WITH moved (id) AS MATERIALIZED (
+         SELECT behind.id
+         FROM operation o CROSS JOIN operation behind INDEXED BY operation_open
+             ON behind.platform = o.platform AND behind.service_id = o.service_id
+         WHERE o.id = :id AND behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
            AND behind.epoch = o.epoch AND behind.touched = 0)
-     UPDATE operation SET server = moved.server, panel = moved.panel, updated_at = moved.now
+     UPDATE operation SET server = :server, panel = :panel, updated_at = :now
      FROM moved WHERE operation.id = moved.id",
-    "WITH {won}
-     UPDATE log SET server = v ->> 'server' FROM won WHERE place = {place id}",
+    "{won}
+     UPDATE log SET server = :server WHERE place = {place id}",
 ];
 
 impl Store {

@@ -1,6 +1,6 @@
 //! What a dead host was running is taken up again.
 
-use super::batch::Command;
+use super::command::Command;
 use super::kind::Kind;
 use super::model::OperationId;
 use crate::journal::{Doubt, DoubtCause};
@@ -12,35 +12,31 @@ pub const LINES: u32 = 200;
 /// The statements. A row is one command's; its lines are the operations. The claims of this opening are left alone.
 pub const SQL: &[&str] = &[
     "{fate}
-     WITH {r}
-     SELECT {kind}, v ->> 'n', 'yes', 0, 0, (
-         SELECT json_group_array(json_array(o.id, line.value ->> 1)) FROM json_each(v, '$.lines') AS line
-         CROSS JOIN operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS NOT $2)
-     FROM r
-     WHERE true
-     {answer}",
-    "WITH {r}
-     UPDATE entry SET stage = 'doubted', doubt = coalesce(doubt, v ->> 'doubt')
-     FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
+     SELECT 'yes', 0, 0, (
+         SELECT json_group_array(json_array(o.id, line.value ->> 1)) FROM json_each(:lines) AS line
+         CROSS JOIN operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS NOT :host)",
+    "{won}
+     UPDATE entry SET stage = 'doubted', doubt = coalesce(doubt, :doubt)
+     FROM json_each(:detail) AS saved
      WHERE entry.operation_id = saved.value ->> 0 AND stage = 'begun' AND entry.kind IN ('ensure', 'differ', 'once', 'converge')",
     // It may have changed something that no step tells of: the service's next change waits out the settle time.
-    "WITH {r}
-     UPDATE service SET unsettled_ms = max(unsettled_ms, saved.value ->> 1), updated_at = v ->> 'now'
-     FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
+    "{won}
+     UPDATE service SET unsettled_ms = max(unsettled_ms, saved.value ->> 1), updated_at = :now
+     FROM json_each(:detail) AS saved
          JOIN operation o ON o.id = saved.value ->> 0
      WHERE o.touched = 1
        AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = o.id AND e.kind IN ('ensure', 'differ', 'once')
                        AND e.stage <> 'cleared')
        AND service.platform = o.platform AND service.service_id = o.service_id",
-    "WITH {r}
-     UPDATE attempt SET end = 'lost', ended_at = v ->> 'now'
-     FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
+    "{won}
+     UPDATE attempt SET end = 'lost', ended_at = :now
+     FROM json_each(:detail) AS saved
      WHERE attempt.owner = saved.value ->> 0 AND attempt.ended_at IS NULL",
-    "WITH {r}
-     UPDATE operation SET state = 'queued', next_at = NULL, updated_at = v ->> 'now',
+    "{won}
+     UPDATE operation SET state = 'queued', next_at = NULL, updated_at = :now,
          doubted = EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = operation.id AND e.stage IN ('begun', 'doubted')
                            AND e.kind IN ('ensure', 'differ', 'once', 'converge'))
-     FROM r JOIN fate ON fate.kind = {kind} AND fate.n = v ->> 'n', json_each(fate.detail) AS saved
+     FROM json_each(:detail) AS saved
      WHERE operation.id = saved.value ->> 0",
 ];
 
@@ -48,7 +44,7 @@ pub const SQL: &[&str] = &[
 pub fn command(lines: &[(OperationId, u64)], now: u64) -> Command {
     let doubt = Doubt { why: DoubtCause::HostEnded, ..Doubt::default() };
     let mut command = Command::default();
-    command.row(Kind::Rescue, &json!({ "lines": lines, "doubt": json!(doubt).to_string(), "now": now }));
+    command.row(Kind::Rescue, json!({ "lines": lines, "doubt": json!(doubt).to_string(), "now": now }));
     for (id, _) in lines {
         command.moves(&id.0);
     }

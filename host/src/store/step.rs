@@ -1,6 +1,6 @@
 //! A step moves on: its entry, its scope, the remote id that it gave.
 
-use super::batch::{Command, Guard, Slice};
+use super::command::{Command, Slice};
 use super::kind::Kind;
 use super::model::{OperationId, ServiceKey, StepWrite, Written};
 use super::writer::Fate;
@@ -11,14 +11,12 @@ use serde_json::{Value, json};
 
 /// One journal entry, new or as it stands now. The rows of three kinds share its members.
 pub const WRITE_ENTRY: &str = "
+{won}
 INSERT INTO entry (operation_id, position, name, kind, stage, scope, given, result, sealed, secret, remote_id, doubt,
     adopt, evidence, runs)
-WITH {won}
-SELECT v ->> 'id', v ->> 'position', v ->> 'name', v ->> 'kind', v ->> 'stage', v ->> 'scope', v ->> 'given',
-    v ->> 'result', v ->> 'sealed', substr($1, (v ->> 'b') + (v ->> '$.secret[0]') + 1, v ->> '$.secret[1]'),
-    v ->> 'remote_id', v ->> 'doubt', v ->> 'adopt', v ->> 'evidence', v ->> 'runs'
-FROM won
-WHERE true
+VALUES (:id, :position, :name, :kind, :stage, :scope, :given,
+    :result, :sealed, @secret,
+    :remote_id, :doubt, :adopt, :evidence, :runs)
 ON CONFLICT (operation_id, position) DO UPDATE
 SET name = excluded.name, kind = excluded.kind, stage = excluded.stage, scope = excluded.scope, given = excluded.given,
     result = excluded.result, sealed = excluded.sealed, secret = excluded.secret, remote_id = excluded.remote_id,
@@ -26,40 +24,34 @@ SET name = excluded.name, kind = excluded.kind, stage = excluded.stage, scope = 
 
 /// A scope is given back, if the operation holds it (for `step`, where one is named).
 pub const RELEASE: &str = "
-WITH {won}
+{won}
 UPDATE scope SET count = count + 1, operation_id = NULL, step = NULL
-FROM won
-WHERE scope.key = v ->> 'scope' AND scope.operation_id = v ->> 'id'
-  AND (v ->> 'step' IS NULL OR scope.step = v ->> 'step')";
+WHERE scope.key = :scope AND scope.operation_id = :id
+  AND (:step IS NULL OR scope.step = :step)";
 
 /// The statements before those two.
 pub const SQL: &[&str] = &[
     "{fate}
-     WITH {r}
-     SELECT {kind}, v ->> 'n',
-         CASE WHEN o.run IS NOT v ->> 'run' OR o.state <> 'running' THEN 'lease_lost'
+     SELECT CASE WHEN o.run IS NOT :run OR o.state <> 'running' THEN 'lease_lost'
               WHEN owner.service_id IS NOT NULL THEN 'taken'
               ELSE 'yes' END,
          0, 0, iif(owner.service_id IS NULL, NULL, json_array(owner.platform, owner.service_id))
-     FROM r LEFT JOIN operation o ON o.id = v ->> 'id'
-            LEFT JOIN service owner ON owner.panel = o.panel AND owner.remote_id = v ->> 'owned'
-                AND NOT (owner.platform = o.platform AND owner.service_id = o.service_id)
-     WHERE true
-     {answer}",
+     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id
+            LEFT JOIN service owner ON owner.panel = o.panel AND owner.remote_id = :owned
+                AND NOT (owner.platform = o.platform AND owner.service_id = o.service_id)",
     WRITE_ENTRY,
-    "WITH {won}
+    "{won}
      UPDATE operation
-     SET touched = convergent OR v ->> 'touched', doubted = v ->> 'doubted', updated_at = v ->> 'now'
-     FROM won WHERE operation.id = v ->> 'id'",
+     SET touched = convergent OR :touched, doubted = :doubted, updated_at = :now
+     WHERE operation.id = :id",
 ];
 
 /// The remote id on the service, unless it is another one's.
 pub const REMOTE: &str = "
-WITH {won}
-UPDATE service SET remote_id = v ->> 'owned', updated_at = v ->> 'now'
-FROM won JOIN fate ON fate.kind = {of} AND fate.n = v ->> 'n' AND fate.word = 'yes'
-    JOIN operation o ON o.id = v ->> 'id'
-WHERE service.platform = o.platform AND service.service_id = o.service_id";
+{won}
+UPDATE service SET remote_id = :owned, updated_at = :now
+FROM operation o
+WHERE :word = 'yes' AND o.id = :id AND service.platform = o.platform AND service.service_id = o.service_id";
 
 /// The members of a row that are the entry's.
 pub fn entry_row(
@@ -87,21 +79,19 @@ pub fn entry_row(
 /// The command.
 pub fn command(write: &StepWrite, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    command.guard(Guard::Operation(write.id.0.clone()));
+    command.tells_of(&write.id.0);
     let mut row = entry_row(&mut command, sealer, &write.id, write.position, &write.entry)?;
     row["run"] = json!(write.run);
     row["touched"] = json!(write.effects.touched);
     row["doubted"] = json!(write.effects.doubted);
     row["owned"] = json!(write.remote_id);
     row["now"] = json!(write.now);
-    command.row(Kind::Step, &row);
+    command.row(Kind::Step, row);
     if let Some(scope) = write.entry.scope.as_ref().filter(|_| write.release) {
-        command.guard(Guard::Scope(scope.clone()));
-        command.row(Kind::StepRelease, &json!({ "id": write.id, "scope": scope, "step": write.entry.name }));
+        command.row(Kind::StepRelease, json!({ "id": write.id, "scope": scope, "step": write.entry.name }));
     }
     if let Some(remote) = &write.remote_id {
-        command.guard(Guard::Remote(remote.clone()));
-        command.row(Kind::StepRemote, &json!({ "id": write.id, "owned": remote, "now": write.now }));
+        command.row(Kind::StepRemote, json!({ "id": write.id, "owned": remote, "now": write.now }));
     }
     Ok(command)
 }

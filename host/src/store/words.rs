@@ -8,7 +8,7 @@
 //! column or index of its own for that. The number holds the time of the id and a part of its random digits: two entries of
 //! the same millisecond may share one (one pair in 32,768), and are then found by each other's words.
 
-use super::batch::Command;
+use super::command::Command;
 use billhook_plugin_api::Fault;
 use serde_json::{Value, json};
 
@@ -34,28 +34,20 @@ const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// three of the random rest.
 const HELD: usize = 12;
 
-/// Writes the words of rows that won.
+/// Writes the words of a row that won.
 pub const GATHER: &str = "
-INSERT INTO unindexed (number, words)
-WITH {won} SELECT v ->> 'number', v ->> 'words' FROM won
-WHERE v ->> 'words' IS NOT NULL
-ON CONFLICT (number) DO UPDATE SET words = words || ' ' || excluded.words";
-
-/// Writes the words of rows that nothing decides about.
-pub const GATHER_ALL: &str = "
-INSERT INTO unindexed (number, words)
-WITH {r} SELECT v ->> 'number', v ->> 'words' FROM r
-WHERE v ->> 'words' IS NOT NULL
+{won}
+INSERT INTO unindexed (number, words) SELECT :number, :words WHERE :words IS NOT NULL
 ON CONFLICT (number) DO UPDATE SET words = words || ' ' || excluded.words";
 
 /// A part of the log that is older than its index.
 pub const BACKLOG: &[&str] = &[
     "INSERT INTO unindexed (number, words)
-     WITH {r} SELECT line.value ->> 0, line.value ->> 1 FROM r, json_each(v, '$.lines') AS line
+     SELECT line.value ->> 0, line.value ->> 1 FROM json_each(:lines) AS line
      WHERE true
      ON CONFLICT (number) DO UPDATE SET words = words || ' ' || excluded.words",
-    "WITH {r} UPDATE backlog SET place = v ->> 'reached' FROM r WHERE v ->> 'reached' IS NOT NULL",
-    "WITH {r} DELETE FROM backlog WHERE EXISTS (SELECT 1 FROM r WHERE v ->> 'reached' IS NULL)",
+    "UPDATE backlog SET place = :reached WHERE :reached IS NOT NULL",
+    "DELETE FROM backlog WHERE :reached IS NULL",
 ];
 
 /// Moves what waits into the index. In the order of the numbers, which the index takes in one go.

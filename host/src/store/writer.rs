@@ -1,8 +1,8 @@
 //! The one task that writes. It takes whatever waits into one transaction; there is no timer.
 
-use super::batch::{Batch, Command, MAX_COMMANDS, Pass};
+use super::command::{Command, MAX_COMMANDS, Pass};
 use super::file::Lock;
-use super::hand::{FATES, Fates, Hand};
+use super::hand::{Fates, Hand, Transacted};
 use super::model::Evidence;
 use super::news::News;
 use super::traffic::Traffic;
@@ -84,9 +84,7 @@ pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
         .pragma("temp_store", "MEMORY")
         .pragma("mmap_size", "0")
         .disable_statement_logging();
-    let mut db = options.connect().await?;
-    sqlx::query(FATES).execute(&mut db).await?;
-    Ok(db)
+    options.connect().await
 }
 
 impl Writer {
@@ -202,7 +200,7 @@ pub fn closed() -> StoreError {
 
 struct Pending {
     command: Command,
-    reply: Option<Reply>,
+    reply: Reply,
 }
 
 struct Task {
@@ -277,87 +275,77 @@ impl Task {
 
     fn take(&mut self, message: Message, leaving: &mut Option<oneshot::Sender<()>>) {
         match message {
-            Message::Write(command, reply) => self.queue.push_back(Pending { command, reply: Some(reply) }),
+            Message::Write(command, reply) => self.queue.push_back(Pending { command, reply }),
             // Of two that close, the later one learns by its dropped sender.
             Message::Close(done) => *leaving = Some(done),
         }
     }
 
-    /// One transaction with what may share it.
+    /// One transaction with what fits into it, in the order in which it came.
     async fn pass(&mut self) {
-        let (mut chosen, mut kept) = (Vec::new(), VecDeque::new());
+        let (mut commands, mut replies) = (Vec::new(), Vec::new());
         let mut pass = Pass::default();
-        while let Some(pending) = self.queue.pop_front() {
-            if !pass.is_full() && pass.admits(&pending.command) {
-                chosen.push(pending);
-            } else {
-                kept.push_back(pending);
-            }
+        while let Some(pending) = self.queue.pop_front_if(|pending| pass.admits(&pending.command)) {
+            commands.push(pending.command);
+            replies.push(Some(pending.reply));
         }
-        self.queue = kept;
-        let riders = {
+        {
             let mut riders = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
             riders.size = 0;
-            std::mem::take(&mut riders.commands)
-        };
-        chosen.extend(riders.into_iter().map(|command| Pending { command, reply: None }));
-        match self.commit(&chosen).await {
-            Ok(fates) => self.deliver(chosen, fates),
-            Err(failure) if error::is_local(&failure) && chosen.len() > 1 => self.each_alone(chosen).await,
-            Err(failure) => {
-                let (asked, riders): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|pending| pending.reply.is_some());
-                for pending in asked {
-                    answer(pending, Err(StoreError::of_write(&failure)));
+            commands.append(&mut riders.commands);
+        }
+        replies.resize_with(commands.len(), || None);
+        match self.commit(commands).await {
+            (commands, Ok(fates)) => self.deliver(&commands, replies, fates),
+            (commands, Err(failure)) if error::is_local(&failure) && commands.len() > 1 => {
+                self.each_alone(commands, replies).await;
+            }
+            (commands, Err(failure)) => {
+                let is_local = error::is_local(&failure);
+                let mut riders = Vec::new();
+                for (command, reply) in commands.into_iter().zip(replies) {
+                    match reply {
+                        None if !is_local => riders.push(command),
+                        reply => answer(reply, Err(StoreError::of_write(&failure))),
+                    }
                 }
-                if !error::is_local(&failure) {
-                    self.ride_later(riders);
-                }
+                self.ride_later(riders);
             }
         }
     }
 
-    fn ride_later(&self, riders: Vec<Pending>) {
+    fn ride_later(&self, riders: Vec<Command>) {
+        if riders.is_empty() {
+            return;
+        }
         let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = std::mem::take(&mut waiting.commands);
-        waiting.commands = riders.into_iter().map(|pending| pending.command).chain(since).collect();
+        let since = std::mem::replace(&mut waiting.commands, riders);
+        waiting.commands.extend(since);
         waiting.size = waiting.commands.iter().map(Command::size).sum();
     }
 
     /// One of them cannot be stored: it shall not hurt the others.
-    async fn each_alone(&mut self, chosen: Vec<Pending>) {
-        for pending in chosen {
-            let alone = [pending];
-            let result = self.commit(&alone).await;
-            let [pending] = alone;
-            match result {
-                Ok(fates) => self.deliver(vec![pending], fates),
-                Err(failure) => answer(pending, Err(StoreError::of_write(&failure))),
+    async fn each_alone(&mut self, commands: Vec<Command>, replies: Vec<Option<Reply>>) {
+        for (command, reply) in commands.into_iter().zip(replies) {
+            match self.commit(vec![command]).await {
+                (commands, Ok(fates)) => self.deliver(&commands, vec![reply], fates),
+                (_, Err(failure)) => answer(reply, Err(StoreError::of_write(&failure))),
             }
         }
     }
 
-    fn deliver(&mut self, chosen: Vec<Pending>, mut fates: Fates) {
-        self.worded += chosen.iter().map(|pending| pending.command.worded()).sum::<usize>();
-        self.news.tell(chosen.iter().map(|pending| &pending.command));
-        let mut again = Vec::new();
-        for (number, pending) in chosen.into_iter().enumerate() {
-            match fates.remove(&number) {
-                Some(fate) if fate.word == "later" => again.push(pending),
-                fate => answer(pending, Ok(fate)),
-            }
-        }
-        for pending in again.into_iter().rev() {
-            self.queue.push_front(pending);
+    fn deliver(&mut self, commands: &[Command], replies: Vec<Option<Reply>>, fates: Fates) {
+        self.worded += commands.iter().map(Command::worded).sum::<usize>();
+        self.news.tell(commands.iter());
+        for (reply, fate) in replies.into_iter().zip(fates) {
+            answer(reply, Ok(fate));
         }
     }
 
-    async fn commit(&mut self, chosen: &[Pending]) -> rusqlite::Result<Fates> {
-        let mut batch = Batch::default();
-        for (number, pending) in chosen.iter().enumerate() {
-            batch.add(number, &pending.command);
-        }
-        if batch.is_empty() {
-            return Ok(Fates::new());
+    async fn commit(&mut self, commands: Vec<Command>) -> Transacted {
+        if commands.iter().all(Command::is_empty) {
+            let fates = commands.iter().map(|_| None).collect();
+            return (commands, Ok(fates));
         }
         let number = self.commits.load(Ordering::Acquire) + 1;
         self.tap(Moment::Before, number).await;
@@ -366,13 +354,13 @@ impl Task {
             reason = "the disk does not follow a test's clock; nothing is decided by it"
         )]
         let began = Instant::now();
-        let result = self.hand.transact(batch).await;
+        let (commands, result) = self.hand.transact(commands).await;
         if result.is_ok() {
             self.times.observe(began.elapsed().as_secs_f64());
             self.commits.store(number, Ordering::Release);
             self.tap(Moment::After, number).await;
         }
-        result
+        (commands, result)
     }
 
     async fn tap(&self, moment: Moment, number: u64) {
@@ -382,8 +370,9 @@ impl Task {
     }
 }
 
-fn answer(pending: Pending, result: Result<Option<Fate>, StoreError>) {
-    match (pending.reply, result) {
+/// Who left evidence to ride along waits for no answer.
+fn answer(reply: Option<Reply>, result: Result<Option<Fate>, StoreError>) {
+    match (reply, result) {
         // Whoever asked may be gone; what is written is written.
         (Some(reply), result) => drop(reply.send(result)),
         (None, Ok(_)) => {}

@@ -24,6 +24,9 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// Bound on a reply's body, counted before and after decompression.
     pub max_reply_bytes: usize,
+    /// Connections kept while nothing is sent over them: as many as are in use at once, so that none is made anew for each
+    /// exchange.
+    pub idle_connections: usize,
     /// The `User-Agent` header.
     pub user_agent: String,
 }
@@ -129,6 +132,7 @@ mod tests {
             pin_sha256: None,
             connect_timeout: Duration::from_secs(10),
             max_reply_bytes: 1024,
+            idle_connections: 8,
             user_agent: "billhook".to_owned(),
         }
     }

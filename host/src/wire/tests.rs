@@ -49,6 +49,7 @@ impl Server {
             pin_sha256: None,
             connect_timeout: TIMEOUT,
             max_reply_bytes: LIMIT,
+            idle_connections: 8,
             user_agent: "billhook-test".to_owned(),
         }
     }

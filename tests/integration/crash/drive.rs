@@ -76,6 +76,9 @@ pub trait Scene: Copy + Debug + Send + Sync + 'static {
     fn assert_done(self, rig: &Rig<Self::Provider>, service: &Service, what: &str);
 }
 
+/// The last of the words for a case whose hook was over before the call that was to be broken.
+const OVER_BEFORE: &str = "over before the call";
+
 /// Walks through all cases of a scene, and prints how many there were and what each ended as.
 pub async fn suite<S: Scene>(scene: S) {
     let mut first = Stage::set(scene).await;
@@ -111,6 +114,9 @@ pub async fn suite<S: Scene>(scene: S) {
     for ending in endings {
         *table.entry(ending).or_default() += 1;
     }
+    let never_met: usize =
+        table.iter().filter(|(ending, _)| ending.ends_with(OVER_BEFORE)).map(|(_, count)| count).sum();
+    assert!(never_met <= total.div_ceil(20), "{scene:?}: {never_met} of {total} faults were never met: {table:?}");
     let possible = fits(false).count() + fits(true).count();
     println!("{scene:?}: {} calls, {} faults, {total} of {possible} cases: {table:?}", score.len(), faults.len());
 }
@@ -179,6 +185,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn case<S: Scene>(scene: S, stage: &mut Stage<S>, n: u32, name: String, fault: Fault) -> String {
     let what = format!("{scene:?}, call {n} {name}, {}", fault.name());
     let (rig, host) = stage.open().await;
+    let before = rig.panel().ledger().len();
     rig.panel().arm(Plan::nth_call(n, fault));
     let hook = scene.hook();
     let mut states = Vec::new();
@@ -208,7 +215,13 @@ async fn case<S: Scene>(scene: S, stage: &mut Stage<S>, n: u32, name: String, fa
         }
     }
     assert_eq!(states.last(), Some(&"succeeded"), "{what}: {states:?}\n{}", trace(rig));
-    assert_eq!(rig.panel().unfired(), 0, "{what}: the fault was never met");
+    // How often a panel is looked at until it is done is a matter of milliseconds: a hook may need one look less than the
+    // healthy one did, and then its last call is not made.
+    if rig.panel().unfired() > 0 {
+        let made = rig.panel().ledger().len() - before;
+        assert!(made < n as usize, "{what}: the fault was never met, in {made} calls\n{}", trace(rig));
+        states.push(OVER_BEFORE);
+    }
     host.stop().await;
     states.join(", then ")
 }

@@ -19,13 +19,16 @@ use crate::plugin::{Flaw, open};
 /// What a library may spend on being opened: far more than a good one needs. Nothing is written, and no core is left.
 ///
 /// The processor's time has a second number, at which the system stops asking.
-const LIMITS: [(Resource, u64, u64); 5] = [
+const LIMITS: [(Resource, u64, u64); 4] = [
     (Resource::Core, 0, 0),
     (Resource::Fsize, 0, 0),
     (Resource::Nofile, 64, 64),
     (Resource::Cpu, 5, 6),
-    (Resource::As, 1 << 30, 1 << 30),
 ];
+
+/// Memory that a library may take, bytes. It comes on top of the addresses that the program has already: its allocator
+/// reserves more of them than it ever uses.
+const MEMORY: u64 = 1 << 30;
 
 /// The last of the three standard descriptors, which are the probe's own.
 const STANDARD_ERROR: RawFd = 2;
@@ -64,7 +67,8 @@ fn look(staged: &Path) -> Result<(), Flaw> {
 fn confine() -> io::Result<()> {
     // A library that waits for ever must not outlive a host that was killed.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    for (resource, soft, hard) in LIMITS {
+    let addresses = reserved()?.saturating_add(MEMORY);
+    for (resource, soft, hard) in LIMITS.into_iter().chain([(Resource::As, addresses, addresses)]) {
         // A limit that is lower already stays.
         let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
@@ -72,6 +76,14 @@ fn confine() -> io::Result<()> {
             .map_err(|error| io::Error::other(format!("the limit {resource:?} cannot be set: {error}")))?;
     }
     Ok(())
+}
+
+/// The addresses that this process has, bytes.
+fn reserved() -> io::Result<u64> {
+    let pages = fs::read_to_string("/proc/self/statm")?;
+    let pages = pages.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    let size = u64::try_from(rustix::param::page_size()).unwrap_or(u64::MAX);
+    pages.map(|pages| pages.saturating_mul(size)).ok_or_else(|| io::Error::other("/proc/self/statm is not understood"))
 }
 
 /// Closes whatever was open in a process further up and not marked to be closed: a key, a database, a listening socket.

@@ -1,0 +1,186 @@
+//! What is asked of the writer.
+//!
+//! A command is prepared by whoever sends it: rows whose members the statements name, large or sealed values as bytes beside
+//! them. Whoever carries it out has nothing left to compute.
+
+use super::kind::Kind;
+use serde_json::{Map, Value};
+
+/// The most commands in one transaction: beyond that the wait of the first costs more than the shared sync saves.
+pub const MAX_COMMANDS: usize = 256;
+
+/// The most bytes of rows and bytes beside them in one transaction, for the same reason; one longer command goes alone.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A row of one kind.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Which statements it is for.
+    pub kind: Kind,
+    /// What they name as `:member`. Lists and objects are bound as JSON text; what is not there is NULL.
+    pub row: Map<String, Value>,
+}
+
+/// What is asked of the writer, prepared.
+#[derive(Debug, Clone, Default)]
+pub struct Command {
+    parts: Vec<Part>,
+    bytes: Vec<u8>,
+    weight: usize,
+    moved: Vec<String>,
+    /// Entries of the log that it makes.
+    made: Vec<String>,
+    /// Operations, and reading hooks, that it is about.
+    subjects: Vec<String>,
+    /// How many rows of it have words to be indexed.
+    worded: usize,
+}
+
+/// A place in the bytes of a command; a row's member that holds it is named as `@member` by the statements.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct Slice(usize, usize);
+
+impl Command {
+    /// Adds a row, a JSON object. Of anything else nothing is kept.
+    pub fn row(&mut self, kind: Kind, row: Value) {
+        if let Value::Object(row) = row {
+            self.weight += row.values().map(weight).sum::<usize>();
+            self.parts.push(Part { kind, row });
+        }
+    }
+
+    /// Adds bytes, for a row to name.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Slice {
+        let slice = Slice(self.bytes.len(), bytes.len());
+        self.bytes.extend_from_slice(bytes);
+        slice
+    }
+
+    /// The bytes at a place.
+    pub fn at(&self, Slice(from, length): Slice) -> &[u8] {
+        self.bytes.get(from..from.saturating_add(length)).unwrap_or_default()
+    }
+
+    /// The operation may change its state: its log row follows, and what must not outlive its end goes.
+    pub fn moves(&mut self, operation: &str) {
+        self.moved.push(operation.to_owned());
+    }
+
+    /// It makes an entry of the log.
+    pub fn makes(&mut self, entry: &str) {
+        self.made.push(entry.to_owned());
+    }
+
+    /// It is about this operation or reading hook.
+    pub fn tells_of(&mut self, owner: &str) {
+        if self.subjects.last().is_none_or(|last| last != owner) {
+            self.subjects.push(owner.to_owned());
+        }
+    }
+
+    /// A row of it has words to be indexed.
+    pub fn has_words(&mut self) {
+        self.worded += 1;
+    }
+
+    /// How many rows have.
+    pub const fn worded(&self) -> usize {
+        self.worded
+    }
+
+    /// The rows, as they were added.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The operations whose state may have changed.
+    pub fn moved(&self) -> &[String] {
+        &self.moved
+    }
+
+    /// The entries of the log whose rows it makes or changes.
+    pub fn rows_of_log(&self) -> impl Iterator<Item = &str> {
+        self.made.iter().chain(&self.moved).map(String::as_str)
+    }
+
+    /// The operations that it is about in any way; some more than once.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.moved.iter().chain(&self.subjects).map(String::as_str)
+    }
+
+    /// About how much of a transaction it takes, bytes.
+    pub const fn size(&self) -> usize {
+        self.bytes.len() + self.weight
+    }
+
+    /// Whether there is anything to write.
+    pub const fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+}
+
+/// About how many bytes a member takes.
+fn weight(value: &Value) -> usize {
+    const SMALL: usize = 16;
+    match value {
+        Value::String(text) => SMALL + text.len(),
+        Value::Array(values) => SMALL + values.iter().map(weight).sum::<usize>(),
+        Value::Object(members) => SMALL + members.values().map(weight).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => SMALL,
+    }
+}
+
+/// How much one transaction holds.
+#[derive(Debug, Default)]
+pub struct Pass {
+    commands: usize,
+    size: usize,
+}
+
+impl Pass {
+    /// Whether `command` goes along with those before it; the first always does.
+    pub const fn admits(&mut self, command: &Command) -> bool {
+        let size = self.size.saturating_add(command.size());
+        let fits = self.commands == 0 || (self.commands < MAX_COMMANDS && size <= MAX_BYTES);
+        if fits {
+            self.commands += 1;
+            self.size = size;
+        }
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pass_is_bounded_and_a_command_beyond_the_bound_goes_alone() {
+        let mut long = Command::default();
+        long.bytes(&vec![0; MAX_BYTES + 1]);
+        let mut pass = Pass::default();
+        assert!(pass.admits(&long) && !pass.admits(&Command::default()));
+
+        let mut pass = Pass::default();
+        assert_eq!((0..2 * MAX_COMMANDS).filter(|_| pass.admits(&Command::default())).count(), MAX_COMMANDS);
+    }
+
+    #[test]
+    fn what_a_row_holds_counts_wherever_it_stands() {
+        let long = "x".repeat(1_000);
+        for row in [json!({ "a": long }), json!({ "a": [1, long] }), json!({ "a": { "b": long } })] {
+            let mut command = Command::default();
+            command.row(Kind::Note, row);
+            assert!((1_000..1_100).contains(&command.size()), "{}", command.size());
+        }
+    }
+
+    #[test]
+    fn bytes_are_found_where_they_were_put() {
+        let mut command = Command::default();
+        let (first, second) = (command.bytes(b"12345"), command.bytes(b"678"));
+        assert_eq!((command.at(first), command.at(second)), (&b"12345"[..], &b"678"[..]));
+        assert_eq!(command.at(Slice(6, 9)), b"", "a place that is none");
+    }
+}
