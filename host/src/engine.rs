@@ -1,6 +1,7 @@
 //! The engine: takes hooks in, runs their operations in order, and lets people steer what cannot go on by itself.
 
 mod agenda;
+mod ids;
 mod in_force;
 mod intake;
 mod lanes;
@@ -57,6 +58,7 @@ pub struct Engine {
     blocked: Mutex<HashMap<String, Vec<ServiceKey>>>,
     /// Operations that may run before their time, once.
     early: Mutex<HashSet<OperationId>>,
+    ids: Mutex<ids::Ids>,
     /// Monotonic time until which a service is left alone.
     unsettled: Mutex<HashMap<ServiceKey, Duration>>,
     tasks: TaskTracker,
@@ -147,7 +149,7 @@ impl Engine {
         if getrandom::fill(&mut random).is_err() {
             tracing::error!("the system gives no randomness");
         }
-        ulid::Ulid::from_parts(self.env.clock.unix_ms(), u128::from_ne_bytes(random) >> 48).to_string()
+        lock(&self.ids).next(self.env.clock.unix_ms(), u128::from_ne_bytes(random)).to_string()
     }
 
     fn forget_watch(&self, id: &OperationId) {

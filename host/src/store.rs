@@ -1,7 +1,7 @@
 //! The store: operations, their journals, services, scopes and the module log, on SQLite.
 //!
 //! One task writes, and takes whatever waits into one transaction. Every guard is judged inside that transaction, by the
-//! database. Reads have connections of their own that cannot write.
+//! database. Reads have connections of their own that cannot write: a thread for what every hook asks, a pool for the rest.
 
 mod accept;
 mod again;
@@ -19,6 +19,7 @@ mod hand;
 mod journals;
 mod kind;
 mod logs;
+mod look;
 pub mod model;
 mod news;
 mod operations;
@@ -47,8 +48,12 @@ pub use self::news::Follower;
 pub use self::traffic::{Parked, Traveller};
 pub use self::words::Sought;
 
+#[cfg(test)]
+pub(crate) use self::words::number as words_number;
+
 use self::command::Command;
 use self::file::Lock;
+use self::look::Looker;
 use self::writer::Writer;
 use crate::seal::Sealer;
 use prometheus_client::metrics::histogram::Histogram;
@@ -111,7 +116,8 @@ pub struct Store {
 struct Inner {
     writer: Writer,
     reader: SqlitePool,
-    sealer: Sealer,
+    looker: Looker,
+    sealer: Arc<Sealer>,
     body_cap: usize,
     facts: StoreFacts,
     host: String,
@@ -134,9 +140,11 @@ impl Store {
         db.close().await.map_err(failed)?;
         let db = hand::open(&path).map_err(|error| StoreError::Open { path: path.clone(), why: error.to_string() })?;
         let reader = reader::connect(&path, options.readers).await.map_err(failed)?;
+        let sealer = Arc::new(sealer);
+        let looker = Looker::start(&path, Arc::clone(&sealer))?;
         let host = schema::new_id()?;
         let writer = Writer::start(db, &path, host.clone(), options.tap, lock)?;
-        let inner = Arc::new(Inner { writer, reader, sealer, body_cap: options.body_cap, facts, host });
+        let inner = Arc::new(Inner { writer, reader, looker, sealer, body_cap: options.body_cap, facts, host });
         // Ends by itself; with the store at the latest.
         tokio::spawn(backlog::index(Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -359,6 +367,7 @@ impl Store {
     /// Writes what waits, checkpoints, and gives the store back. Every clone is closed with it.
     pub async fn close(&self) {
         self.inner.reader.close().await;
+        self.inner.looker.close();
         self.inner.writer.close().await;
     }
 

@@ -469,3 +469,8 @@ async fn what_solidcp_shouts_back_is_nowhere() {
 async fn what_dcimanager_shouts_back_is_nowhere() {
     what_is_shouted_back_is_nowhere(Rig::dcimanager_with(let_in(), |_| {})).await;
 }
+
+#[tokio::test]
+async fn what_apiscp_shouts_back_is_nowhere() {
+    what_is_shouted_back_is_nowhere(Rig::apiscp_with(let_in(), |_| {})).await;
+}

@@ -134,6 +134,7 @@ impl Engine {
             watchers: Mutex::new(HashMap::new()),
             blocked: Mutex::new(HashMap::new()),
             early: Mutex::new(HashSet::new()),
+            ids: Mutex::default(),
             unsettled: Mutex::new(HashMap::new()),
             tasks: TaskTracker::new(),
             plugin_runtime: Mutex::new(Some(plugin_runtime)),

@@ -30,9 +30,9 @@ impl Store {
 fn read(row: &SqliteRow, id: &OperationId, sealer: &Sealer) -> Result<Entry, StoreError> {
     let cells = Cells::new(row, "entry", "row");
     let name: String = cells.cell("name")?;
-    let secret: Option<&[u8]> = cells.cell("secret")?;
+    let secret: Option<Vec<u8>> = cells.cell("secret")?;
     let result: Value = match secret {
-        Some(secret) => seals::open_step(sealer, id, &name, secret)?,
+        Some(secret) => seals::open_step(sealer, id, &name, &secret)?,
         None => cells.json("result")?,
     };
     Ok(Entry {

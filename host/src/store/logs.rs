@@ -231,7 +231,7 @@ fn read_exchange(row: &SqliteRow) -> Result<Exchange, StoreError> {
     let cells = Cells::new(row, "exchange", "owner");
     let body = |codec: &'static str, bytes: &'static str| -> Result<Option<String>, StoreError> {
         let Some(codec) = cells.some_number::<u8>(codec)? else { return Ok(None) };
-        let text = body::unpack(codec, cells.cell(bytes)?).map_err(|error| cells.corrupt(bytes, error))?;
+        let text = body::unpack(codec, &cells.cell::<Vec<u8>>(bytes)?).map_err(|error| cells.corrupt(bytes, error))?;
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     };
     Ok(Exchange {

@@ -94,9 +94,9 @@ impl Store {
     pub async fn taken(&self, id: &OperationId) -> Result<Option<Taken>, StoreError> {
         let row = sqlx::query(TAKEN).bind(&id.0).fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
         row.map(|row| {
-            let call = Cells::new(&row, "request", "id").cell("call")?;
+            let call: Vec<u8> = Cells::new(&row, "request", "id").cell("call")?;
             let service = services::read(&Cells::prefixed(&row, "service", "s_", "service_id"), &self.inner.sealer)?;
-            Ok(Taken { operation: read(&row)?, call: seals::open_call(&self.inner.sealer, id, call)?, service })
+            Ok(Taken { operation: read(&row)?, call: seals::open_call(&self.inner.sealer, id, &call)?, service })
         })
         .transpose()
     }
@@ -113,7 +113,7 @@ impl Store {
             return Ok(BTreeMap::new());
         };
         let cells = Cells::new(&row, "result_secret", "operation_id");
-        seals::open_result(&self.inner.sealer, id, cells.cell("sealed")?)
+        seals::open_result(&self.inner.sealer, id, &cells.cell::<Vec<u8>>("sealed")?)
     }
 
     /// The service's unfinished operations in order of arrival.

@@ -1,6 +1,7 @@
 //! Reading connections, and cells of rows as values.
 
 use super::{StoreError, writer};
+use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{ConnectOptions, Decode, Row, Sqlite, Type};
@@ -41,9 +42,31 @@ pub fn unavailable(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// A row, whoever read it.
+#[derive(Clone, Copy)]
+enum Read<'r> {
+    Pool(&'r SqliteRow),
+    Look(&'r rusqlite::Row<'r>),
+}
+
+impl<'r> Read<'r> {
+    /// The error says why, and never repeats the value.
+    fn cell<T: Cell<'r>>(self, column: &str) -> Result<T, String> {
+        match self {
+            Self::Pool(row) => row.try_get(column).map_err(|error| error.to_string()),
+            Self::Look(row) => row.get(column).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// What a cell can be read as.
+pub trait Cell<'r>: Decode<'r, Sqlite> + Type<Sqlite> + FromSql {}
+
+impl<'r, T: Decode<'r, Sqlite> + Type<Sqlite> + FromSql> Cell<'r> for T {}
+
 /// A row of one table, whose cells name themselves when they cannot be read.
 pub struct Cells<'r> {
-    row: &'r SqliteRow,
+    row: Read<'r>,
     table: &'static str,
     prefix: &'static str,
     key: String,
@@ -57,15 +80,24 @@ impl<'r> Cells<'r> {
 
     /// The same for a row that holds rows of several tables, whose columns are told apart by a prefix.
     pub fn prefixed(row: &'r SqliteRow, table: &'static str, prefix: &'static str, key: &str) -> Self {
-        let key = row.try_get(&*format!("{prefix}{key}")).unwrap_or_else(|_| "?".to_owned());
+        Self::read(Read::Pool(row), table, prefix, key)
+    }
+
+    /// The same for a row that [`look`](super::look) found.
+    pub fn of_look(row: &'r rusqlite::Row<'r>, table: &'static str, prefix: &'static str, key: &str) -> Self {
+        Self::read(Read::Look(row), table, prefix, key)
+    }
+
+    fn read(row: Read<'r>, table: &'static str, prefix: &'static str, key: &str) -> Self {
+        let key = row.cell(&format!("{prefix}{key}")).unwrap_or_else(|_| "?".to_owned());
         Self { row, table, prefix, key }
     }
 
     /// Any value of the database's own types.
-    pub fn cell<T: Decode<'r, Sqlite> + Type<Sqlite>>(&self, column: &'static str) -> Result<T, StoreError> {
+    pub fn cell<T: Cell<'r>>(&self, column: &'static str) -> Result<T, StoreError> {
         let cell = match self.prefix {
-            "" => self.row.try_get(column),
-            prefix => self.row.try_get(&*format!("{prefix}{column}")),
+            "" => self.row.cell(column),
+            prefix => self.row.cell(&format!("{prefix}{column}")),
         };
         cell.map_err(|error| self.corrupt(column, error))
     }

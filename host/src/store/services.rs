@@ -1,5 +1,6 @@
 //! Reading services, scopes and remote ids.
 
+use super::look::Found;
 use super::model::{DuePoll, OperationId, Service, ServiceFilter, ServiceKey, ServicePage, ServiceStatus};
 use super::reader::{Cells, unavailable};
 use super::{Store, StoreError, seals};
@@ -117,27 +118,8 @@ impl Store {
     /// # Errors
     ///
     /// See [`service`](Self::service).
-    pub async fn earlier(
-        &self,
-        key: &ServiceKey,
-        event: Option<&str>,
-    ) -> Result<(Option<Service>, Option<Earlier>, Vec<Earlier>), StoreError> {
-        let query = sqlx::query(EARLIER).bind(&key.platform).bind(&key.service_id).bind(event);
-        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
-        let (mut service, mut named, mut earlier) = (None, None, Vec::new());
-        for row in &rows {
-            let cells = Cells::prefixed(row, "service", "s_", "service_id");
-            if service.is_none() && cells.cell::<Option<String>>("platform")?.is_some() {
-                service = Some(read(&cells, &self.inner.sealer)?);
-            }
-            let cells = Cells::new(row, "operation", "id");
-            match cells.cell::<Option<i64>>("named")? {
-                Some(0) => earlier.push(read_earlier(&cells)?),
-                Some(_) => named = Some(read_earlier(&cells)?),
-                None => {}
-            }
-        }
-        Ok((service, named, earlier))
+    pub async fn earlier(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
+        self.inner.looker.look(key, event).await
     }
 
     /// Services to be read after something pending, the next first.
@@ -199,7 +181,7 @@ impl Store {
     }
 }
 
-fn read_earlier(cells: &Cells<'_>) -> Result<Earlier, StoreError> {
+pub(super) fn read_earlier(cells: &Cells<'_>) -> Result<Earlier, StoreError> {
     Ok(Earlier {
         id: cells.cell("id")?,
         seq: cells.number("seq")?,

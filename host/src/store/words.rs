@@ -6,7 +6,8 @@
 //!
 //! A row of the index has the number that the entry's id tells, by which the index is in the order of the log without any
 //! column or index of its own for that. The number holds the time of the id and a part of its random digits: two entries of
-//! the same millisecond may share one (one pair in 32,768), and are then found by each other's words.
+//! the same millisecond may share one if two hosts gave them out (one pair in 32,768), and are then found by each other's
+//! words.
 
 use super::command::Command;
 use billhook_plugin_api::Fault;

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// More than the longest answer that is read, with what lies in the buffers of two sockets.
 const MOST_TAKEN: usize = 40 << 20;
 
-/// More than a host needs to read the longest answer that it reads, in KiB.
-const MOST_GROWN: u64 = 64 << 10;
+/// More than a host needs to read the longest answer that it reads, with what its allocator keeps for a moment, in KiB.
+const MOST_GROWN: u64 = 96 << 10;
 
 /// The rows of the common table that are about bodies.
 const OF_THE_WIRE: [&str; 6] = [

@@ -19,12 +19,8 @@ use crate::plugin::{Flaw, open};
 /// What a library may spend on being opened: far more than a good one needs. Nothing is written, and no core is left.
 ///
 /// The processor's time has a second number, at which the system stops asking.
-const LIMITS: [(Resource, u64, u64); 4] = [
-    (Resource::Core, 0, 0),
-    (Resource::Fsize, 0, 0),
-    (Resource::Nofile, 64, 64),
-    (Resource::Cpu, 5, 6),
-];
+const LIMITS: [(Resource, u64, u64); 4] =
+    [(Resource::Core, 0, 0), (Resource::Fsize, 0, 0), (Resource::Nofile, 64, 64), (Resource::Cpu, 5, 6)];
 
 /// Memory that a library may take, bytes. It comes on top of the addresses that the program has already: its allocator
 /// reserves more of them than it ever uses.

@@ -1,0 +1,133 @@
+//! The look at its past that every arriving hook takes, by a thread of its own.
+//!
+//! It is the one read of a hook that runs to its end. Whatever waits is read in one moment of the database: a connection that
+//! begins to read after a commit has to find every page again, and those who look together find them once.
+
+use super::error::StoreError;
+use super::model::{Service, ServiceKey};
+use super::reader::Cells;
+use super::services::{self, EARLIER};
+use super::writer::closed;
+use crate::admission::Earlier;
+use crate::seal::Sealer;
+use rusqlite::{Connection, OpenFlags, Statement, params};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// As many share a moment; those behind them begin another, which is no older than they are.
+const TOGETHER: usize = 64;
+
+/// The service, the operation that has the key, and the service's operations that matter; see [`EARLIER`].
+pub type Found = (Option<Service>, Option<Earlier>, Vec<Earlier>);
+
+struct Look {
+    key: ServiceKey,
+    event: Option<String>,
+    reply: oneshot::Sender<Result<Found, StoreError>>,
+}
+
+/// The asking side. The thread ends with it, or with [`close`](Self::close).
+#[derive(Debug)]
+pub struct Looker {
+    asked: mpsc::UnboundedSender<Option<Look>>,
+}
+
+impl Looker {
+    /// Starts the thread with a connection of its own to the file at `path`, which cannot write.
+    pub fn start(path: &Path, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
+        let failed = |why: String| StoreError::Open { path: path.to_owned(), why };
+        let db = open(path).map_err(|error| failed(error.to_string()))?;
+        let (asked, looks) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new().name("store-looker".into());
+        thread.spawn(move || serve(&db, &sealer, looks)).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { asked })
+    }
+
+    /// What is there of one moment that is not older than this call.
+    pub async fn look(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let look = Look { key: key.clone(), event: event.map(str::to_owned), reply };
+        self.asked.send(Some(look)).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Answers what was asked before, and closes the connection.
+    pub fn close(&self) {
+        // It may have ended already.
+        let _ = self.asked.send(None);
+    }
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // Only this thread ever has it.
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    for (name, value) in [("query_only", "1"), ("cache_size", "-16000"), ("temp_store", "MEMORY"), ("mmap_size", "0")] {
+        db.pragma_update(None, name, value)?;
+    }
+    Ok(db)
+}
+
+fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Option<Look>>) {
+    let mut earlier = None;
+    let mut together = Vec::new();
+    while looks.blocking_recv_many(&mut together, TOGETHER) > 0 {
+        let is_last = together.iter().any(Option::is_none);
+        let answers = moment(db, &mut earlier, sealer, together.drain(..).flatten());
+        if let Err(failure) = answers {
+            tracing::warn!(error = %failure, "a read of the store failed");
+            // The statement, and what it holds, may be what is wrong.
+            earlier = None;
+            let _ = db.execute_batch("ROLLBACK");
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Looks for all of them in one moment. Whoever got no answer by an error learns it by the end of the channel's other side.
+fn moment<'c>(
+    db: &'c Connection,
+    earlier: &mut Option<Statement<'c>>,
+    sealer: &Sealer,
+    looks: impl Iterator<Item = Look>,
+) -> rusqlite::Result<()> {
+    let statement = match earlier {
+        Some(statement) => statement,
+        None => earlier.insert(db.prepare(EARLIER)?),
+    };
+    db.execute_batch("BEGIN")?;
+    for look in looks {
+        let found = find(statement, &look, sealer)?;
+        // Whoever asked may be gone.
+        let _ = look.reply.send(found);
+    }
+    db.execute_batch("COMMIT")
+}
+
+fn find(statement: &mut Statement<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Result<Found, StoreError>> {
+    let mut rows = statement.query(params![look.key.platform, look.key.service_id, look.event])?;
+    let (mut service, mut named, mut earlier) = (None, None, Vec::new());
+    while let Some(row) = rows.next()? {
+        let mut read = || -> Result<(), StoreError> {
+            let cells = Cells::of_look(row, "service", "s_", "service_id");
+            if service.is_none() && cells.cell::<Option<String>>("platform")?.is_some() {
+                service = Some(services::read(&cells, sealer)?);
+            }
+            let cells = Cells::of_look(row, "operation", "", "id");
+            match cells.cell::<Option<i64>>("named")? {
+                Some(0) => earlier.push(services::read_earlier(&cells)?),
+                Some(_) => named = Some(services::read_earlier(&cells)?),
+                None => {}
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok((service, named, earlier)))
+}
