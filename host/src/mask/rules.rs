@@ -1,4 +1,5 @@
-use std::collections::{BTreeSet, HashMap};
+use hashbrown::HashMap;
+use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
 /// Which names of members, parameters, elements and headers hold secrets.
@@ -9,7 +10,8 @@ use std::sync::{PoisonError, RwLock};
 #[derive(Debug, Default)]
 pub struct Rules {
     extra: BTreeSet<String>,
-    /// Verdicts on names that were met: panels use the same few over and over.
+    /// Verdicts on names that were met: panels use the same few over and over. Every member of every body is looked up here,
+    /// so the map's hash is one for short texts.
     met: RwLock<HashMap<Box<str>, bool>>,
 }
 

@@ -48,11 +48,14 @@ pub struct Hand {
 
 /// Opens the connection; the file must be there.
 pub fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // Only this thread ever has it.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
+    open_for_a_thread(path, OpenFlags::SQLITE_OPEN_READ_WRITE, &PRAGMAS)
+}
+
+/// Opens a connection that only one thread will ever have.
+pub fn open_for_a_thread(path: &Path, access: OpenFlags, pragmas: &[(&str, &str)]) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(5))?;
-    for (name, value) in PRAGMAS {
+    for (name, value) in pragmas {
         db.pragma_update(None, name, value)?;
     }
     Ok(db)

@@ -114,7 +114,7 @@ const ORDER: [(Kind, &[&str]); 37] = [
 ];
 
 /// The place of a log row, from the id in the expression that takes the place of `{id}`.
-pub const PLACE: &str = "(substr({id}, instr({id}, '_') + 1) || '_' || substr({id}, 1, instr({id}, '_') - 1))";
+const PLACE: &str = "(substr({id}, instr({id}, '_') + 1) || '_' || substr({id}, 1, instr({id}, '_') - 1))";
 
 /// What follows the move of an operation: the log's row, and what goes with the end.
 // A failed operation may be asked for again and then needs the secrets of its steps; `secrets::EXPIRE` ends that.

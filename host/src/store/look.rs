@@ -4,6 +4,7 @@
 //! begins to read after a commit has to find every page again, and those who look together find them once.
 
 use super::error::StoreError;
+use super::hand;
 use super::model::{Service, ServiceKey};
 use super::reader::Cells;
 use super::services::{self, EARLIER};
@@ -13,8 +14,11 @@ use crate::seal::Sealer;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// How the connection is set up.
+const PRAGMAS: [(&str, &str); 4] =
+    [("query_only", "1"), ("cache_size", "-16000"), ("temp_store", "MEMORY"), ("mmap_size", "0")];
 
 /// As many share a moment; those behind them begin another, which is no older than they are.
 const TOGETHER: usize = 64;
@@ -38,7 +42,8 @@ impl Looker {
     /// Starts the thread with a connection of its own to the file at `path`, which cannot write.
     pub fn start(path: &Path, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
         let failed = |why: String| StoreError::Open { path: path.to_owned(), why };
-        let db = open(path).map_err(|error| failed(error.to_string()))?;
+        let db = hand::open_for_a_thread(path, OpenFlags::SQLITE_OPEN_READ_ONLY, &PRAGMAS);
+        let db = db.map_err(|error| failed(error.to_string()))?;
         let (asked, looks) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("store-looker".into());
         thread.spawn(move || serve(&db, &sealer, looks)).map_err(|error| failed(error.to_string()))?;
@@ -60,24 +65,17 @@ impl Looker {
     }
 }
 
-fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // Only this thread ever has it.
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    db.busy_timeout(Duration::from_secs(5))?;
-    for (name, value) in [("query_only", "1"), ("cache_size", "-16000"), ("temp_store", "MEMORY"), ("mmap_size", "0")] {
-        db.pragma_update(None, name, value)?;
-    }
-    Ok(db)
-}
-
 fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Option<Look>>) {
     let mut earlier = None;
     let mut together = Vec::new();
     while looks.blocking_recv_many(&mut together, TOGETHER) > 0 {
         let is_last = together.iter().any(Option::is_none);
-        let answers = moment(db, &mut earlier, sealer, together.drain(..).flatten());
-        if let Err(failure) = answers {
+        let mut looks = together.drain(..).flatten();
+        if let Err(failure) = moment(db, &mut earlier, sealer, &mut looks) {
             tracing::warn!(error = %failure, "a read of the store failed");
+            for look in looks {
+                let _ = look.reply.send(Err(StoreError::Unavailable(failure.to_string())));
+            }
             // The statement, and what it holds, may be what is wrong.
             earlier = None;
             let _ = db.execute_batch("ROLLBACK");
@@ -88,7 +86,7 @@ fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Op
     }
 }
 
-/// Looks for all of them in one moment. Whoever got no answer by an error learns it by the end of the channel's other side.
+/// Looks for all of them in one moment. After a failure those that are left have no answer yet.
 fn moment<'c>(
     db: &'c Connection,
     earlier: &mut Option<Statement<'c>>,
@@ -101,9 +99,15 @@ fn moment<'c>(
     };
     db.execute_batch("BEGIN")?;
     for look in looks {
-        let found = find(statement, &look, sealer)?;
+        let (found, failure) = match find(statement, &look, sealer) {
+            Ok(found) => (found, None),
+            Err(failure) => (Err(StoreError::Unavailable(failure.to_string())), Some(failure)),
+        };
         // Whoever asked may be gone.
         let _ = look.reply.send(found);
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
     }
     db.execute_batch("COMMIT")
 }

@@ -29,8 +29,7 @@ pub const SQL: &[&str] = &[
      FROM operation o
      WHERE :moves AND o.id = :id AND service.platform = o.platform AND service.service_id = o.service_id",
     "{won}
-INSERT INTO note (owner, run, at, kind, text)
-VALUES (:id, :run, :now, 'decision', :decision)",
+     INSERT INTO note (owner, run, at, kind, text) VALUES (:id, :run, :now, 'decision', :decision)",
     words::GATHER,
 ];
 

@@ -14,9 +14,8 @@ pub const WRITE_ENTRY: &str = "
 {won}
 INSERT INTO entry (operation_id, position, name, kind, stage, scope, given, result, sealed, secret, remote_id, doubt,
     adopt, evidence, runs)
-VALUES (:id, :position, :name, :kind, :stage, :scope, :given,
-    :result, :sealed, @secret,
-    :remote_id, :doubt, :adopt, :evidence, :runs)
+VALUES (:id, :position, :name, :kind, :stage, :scope, :given, :result, :sealed, @secret, :remote_id, :doubt, :adopt,
+    :evidence, :runs)
 ON CONFLICT (operation_id, position) DO UPDATE
 SET name = excluded.name, kind = excluded.kind, stage = excluded.stage, scope = excluded.scope, given = excluded.given,
     result = excluded.result, sealed = excluded.sealed, secret = excluded.secret, remote_id = excluded.remote_id,
