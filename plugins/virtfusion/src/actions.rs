@@ -2,9 +2,10 @@
 
 use crate::api::resources::{self, Part};
 use crate::api::{self, catalog, guest};
+use crate::member;
 use crate::package::set_part;
 use crate::panel::{self, Owned};
-use crate::server::{Server, list};
+use crate::server::Server;
 use billhook_plugin_api::schemars::{Schema, json_schema};
 use billhook_plugin_api::{ActionFacts, ActionResult, Change, Cx, Fault};
 use serde_json::{Value, json};
@@ -79,7 +80,8 @@ pub async fn run(cx: &Cx, owned: Owned<'_>, name: &str, params: &Value) -> Resul
         }
         "cpu_throttle" => set_part(cx, "throttle", owned, Part::Throttle, number("percent")?).await?,
         "remove_ipv4" => {
-            let unwanted: Vec<&str> = list(&params["ips"]).iter().filter_map(Value::as_str).collect();
+            let unwanted: Vec<&str> =
+                params["ips"].as_array().ok_or_else(|| missing("ips"))?.iter().filter_map(Value::as_str).collect();
             let next = |server: &Server| {
                 // Without its main address nobody reaches the server.
                 if server.ips.first().is_some_and(|main| unwanted.contains(&main.as_str())) {
@@ -115,12 +117,12 @@ async fn read(cx: &Cx, name: &str, id: u64) -> Result<Value, Fault> {
         "backups" => {
             let backups = catalog::list_reply(&cx.http(catalog::backups(id)).await?)?;
             let shown = |backup: &Value| {
-                json!({
-                    "id": backup["id"], "created": backup["created"], "complete": backup["complete"],
-                    "storage": backup["storage"]["name"],
-                })
+                Ok(json!({
+                    "id": member::whole(backup, "id")?, "created": member::text(backup, "created")?,
+                    "complete": member::truth(backup, "complete")?, "storage": member::text(backup, "storage.name")?,
+                }))
             };
-            backups.iter().map(shown).collect()
+            backups.iter().map(shown).collect::<Result<_, Fault>>()?
         }
         _ => {
             let periods = resources::traffic_reply(&cx.http(resources::traffic(id)).await?)?;

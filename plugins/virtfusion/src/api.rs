@@ -8,8 +8,9 @@ pub mod guest;
 pub mod resources;
 
 use crate::fault;
+use crate::member;
 use crate::owner::Relation;
-use crate::server::{Resources, Server, list};
+use crate::server::{Resources, Server};
 use crate::settings::Product;
 use billhook_plugin_api::{Fault, FaultClass, Reply, Request, Secret, segment};
 use serde_json::{Map, Value, json};
@@ -91,7 +92,7 @@ pub fn user_reply(reply: &Reply, relation: &Relation) -> Result<Option<u64>, Fau
     }
     fault::check(reply, &[200])?;
     let user = data(reply)?;
-    match (relation, user["extRelationId"].as_u64()) {
+    match (relation, member::whole(&user, "extRelationId")?) {
         (Relation::Id(wanted), Some(found)) if *wanted != found => Err(Fault::panel_bug(format!(
             "the panel was asked for the user with external relation id {wanted} and answered with another one's",
         ))),
@@ -100,7 +101,7 @@ pub fn user_reply(reply: &Reply, relation: &Relation) -> Result<Option<u64>, Fau
 }
 
 fn user_id(user: &Value) -> Result<u64, Fault> {
-    user["id"].as_u64().ok_or_else(|| Fault::panel_bug("the panel's answer has no user's number, at data.id"))
+    Ok(member::needed(member::whole(user, "id"), "id")?)
 }
 
 /// "Create a user". The answer holds a password, which is not used: the billing platform logs customers in.
@@ -130,7 +131,7 @@ pub fn servers_of_reply(reply: &Reply) -> Result<Vec<u64>, Fault> {
     fault::check(reply, &[200])?;
     let mut body = body(reply)?;
     // A part of the list would make old servers look new.
-    if body["last_page"].as_u64().is_some_and(|last| last > 1) {
+    if member::whole(&body, "last_page")?.is_some_and(|last| last > 1) {
         return Err(Fault::panel_bug("the panel answered with a part of the user's servers"));
     }
     match taken(&mut body) {
@@ -176,7 +177,7 @@ pub fn order_reply(reply: &Reply, user: u64) -> Result<u64, Fault> {
     })?;
     let ordered = data(reply)?;
     let id = global_id(&ordered["id"])?;
-    match ordered["ownerId"].as_u64() {
+    match member::whole(&ordered, "ownerId")? {
         Some(owner) if owner == user => Ok(id),
         _ => Err(Fault::panel_bug(format!(
             "server {id} was ordered for user {user} and the panel does not show it as theirs"
@@ -243,7 +244,7 @@ pub fn build_reply(reply: &Reply, id: u64) -> Result<Option<Secret<String>>, Fau
             "the panel was asked to build server {id} and answered with another one"
         )));
     }
-    let password = found["settings"]["decryptedPassword"].as_str();
+    let password = member::text(&found, "settings.decryptedPassword")?;
     Ok(password.filter(|password| !password.is_empty()).map(|password| Secret::new(password.to_owned())))
 }
 
@@ -326,15 +327,15 @@ fn server_data(reply: &Reply) -> Result<Value, Fault> {
     Ok(data)
 }
 
-/// An id of the Global API is a number; the end users' API has texts in its place.
+/// An id of the Global API is a number; the end users' API has UUIDs in its place.
 fn global_id(id: &Value) -> Result<u64, Fault> {
     id.as_u64().ok_or_else(|| {
-        if id.is_number() {
-            return Fault::panel_bug("the panel's answer has an id that is out of range, at data.id");
+        if id.as_str().is_none_or(|text| text.len() != 36) {
+            return member::misfit("id");
         }
         Fault::new(
             FaultClass::Auth,
-            "wrong API: the id of a server is not a number, as with an end user's token; make a token of the Global API in \
+            "wrong API: the id of a server is no number but a UUID, as with an end user's token; make a token of the Global API in \
              the admin area under Configuration, API",
         )
     })
@@ -446,8 +447,11 @@ mod tests {
         "suspended":false,"buildFailed":false,"built":null,"name":"","settings":{"osTemplateInstallId":0}}}"#;
 
     #[test]
-    fn members_that_are_not_needed_may_be_anything() {
-        let odd = ALLOCATED.replace(r#""name":"""#, r#""name":5,"tasks":[],"network":"x","owner":null,"hypervisor":{"maintenance":"no"},"remoteState":true,"new":{}"#);
+    fn members_that_are_not_needed_may_be_absent_and_new_ones_anything() {
+        let odd = ALLOCATED.replace(
+            r#""name":"""#,
+            r#""tasks":[],"network":{},"owner":null,"hypervisor":{"maintenance":null},"remoteState":false,"new":{}"#,
+        );
 
         let server = server_reply(&reply(200, &odd), 7).unwrap().unwrap();
 
@@ -457,7 +461,11 @@ mod tests {
     #[test]
     fn a_member_that_is_needed_is_named_when_it_does_not_fit() {
         for (from, to, place) in [
-            (r#""ownerId":300"#, r#""ownerId":"300""#, "data.ownerId"),
+            (r#""ownerId":300"#, r#""ownerId":"three""#, "data.ownerId"),
+            (r#""name":"""#, r#""name":5"#, "data.name"),
+            (r#""name":"""#, r#""remoteState":true"#, "data.remoteState.state"),
+            (r#""name":"""#, r#""hypervisor":{"maintenance":"no"}"#, "data.hypervisor.maintenance"),
+            (r#""osTemplateInstallId":0"#, r#""osTemplateInstallId":{}"#, "data.settings.osTemplateInstallId"),
             (r#""suspended":false"#, r#""suspended":"no""#, "data.suspended"),
             (r#""state":"allocated""#, r#""state":1"#, "data.state"),
             (r#""built":null,"#, "", "data.built"),
@@ -471,11 +479,12 @@ mod tests {
 
     #[test]
     fn a_server_without_a_number_is_of_the_wrong_api() {
-        let body = ALLOCATED.replace(r#""id":7"#, r#""id":"2f1c""#);
+        const UUID: &str = "2f1c6d8e-0a51-4c6e-9f0e-3b8a3c1d2e4f";
+        let body = ALLOCATED.replace(r#""id":7"#, &format!(r#""id":"{UUID}""#));
         for fault in [
             server_reply(&reply(200, &body), 7).unwrap_err(),
             order_reply(&reply(201, &body), 300).unwrap_err(),
-            servers_of_reply(&reply(200, r#"{"data":[{"id":"2f1c"}]}"#)).unwrap_err(),
+            servers_of_reply(&reply(200, &format!(r#"{{"data":[{{"id":"{UUID}"}}]}}"#))).unwrap_err(),
         ] {
             assert_eq!((fault.class, fault.refused), (FaultClass::Auth, false));
             assert!(fault.staff.starts_with("wrong API"), "{fault}");

@@ -1,6 +1,7 @@
 //! `list` and `options`: what the panel has.
 
 use crate::api::{self, catalog, guest, resources};
+use crate::member;
 use billhook_plugin_api::{Cx, Fault, ListedAccount, Listing, OptionValue, Request, ServiceState};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,12 +79,13 @@ pub async fn options(cx: &Cx, field: &str) -> Result<Vec<OptionValue>, Fault> {
         PACKAGE => Ok(packages(cx).await?.into_iter().map(|package| option(package.id, package.name)).collect()),
         GROUP => {
             let rows = pages(cx, &catalog::groups_page).await?;
-            let usable = rows.iter().filter(|row| row["enabled"] != json!(false));
-            Ok(usable
-                .filter_map(|row| {
-                    Some(option(row["id"].as_u64()?, row["name"].as_str().unwrap_or_default().to_owned()))
-                })
-                .collect())
+            let mut usable = Vec::new();
+            for row in &rows {
+                let label = member::text(row, "name")?.unwrap_or_default().to_owned();
+                let id = member::whole(row, "id")?.filter(|_| row["enabled"] != json!(false));
+                usable.extend(id.map(|id| option(id, label)));
+            }
+            Ok(usable)
         }
         TEMPLATE => templates(cx).await,
         other => Err(Fault::invalid_input(format!("the panel has no list of values for {other}"))),

@@ -19,6 +19,7 @@ mod addons;
 mod catalog;
 mod create;
 mod lifecycle;
+mod member;
 mod package;
 mod password;
 mod power;

@@ -6,6 +6,7 @@
 
 use crate::api::{self, catalog};
 use crate::catalog::pages;
+use crate::member;
 use crate::server::Resources;
 use crate::settings::Product;
 use billhook_plugin_api::{Capacity, Cx, Fault};
@@ -24,7 +25,7 @@ pub async fn run(cx: &Cx, product: &Product) -> Result<Capacity, Fault> {
         need.memory_mb = need.memory_mb.or(memory);
         need.cpu_cores = need.cpu_cores.or(cpu_cores);
     }
-    Ok(room(group, &rows, &need))
+    room(group, &rows, &need)
 }
 
 /// What one server takes.
@@ -34,42 +35,41 @@ struct Need {
     addresses: u64,
 }
 
-fn room(group: u64, rows: &[Value], need: &Need) -> Capacity {
-    let usable: Vec<&Value> = rows.iter().filter(|row| takes_orders(&row["hypervisor"])).collect();
-    let mut sum = Some(0_u64);
-    for row in &usable {
-        // A hypervisor without any bound is a group without one.
-        sum = sum.zip(left(&row["resources"], need)).map(|(sum, left)| sum.saturating_add(left));
+fn room(group: u64, rows: &[Value], need: &Need) -> Result<Capacity, Fault> {
+    let (mut sum, mut usable) = (Some(0_u64), 0);
+    for row in rows {
+        if takes_orders(row)? {
+            usable += 1;
+            // A hypervisor without any bound is a group without one.
+            sum = sum.zip(left(row, need)?).map(|(sum, left)| sum.saturating_add(left));
+        }
     }
-    let counted = format!("hypervisor group {group}: {} of {} hypervisors take orders", usable.len(), rows.len());
+    let counted = format!("hypervisor group {group}: {usable} of {} hypervisors take orders", rows.len());
     let text = match sum {
         Some(free) => format!("{counted}, with room for {free} more"),
         None => format!("{counted}, and not all of them have a limit"),
     };
-    Capacity { free: sum, text: Some(text) }
+    Ok(Capacity { free: sum, text: Some(text) })
 }
 
 /// Only what the panel says in words keeps a hypervisor out.
-fn takes_orders(hypervisor: &Value) -> bool {
-    hypervisor["enabled"] != false && hypervisor["commissioned"] != false && hypervisor["prohibit"] != true
+fn takes_orders(row: &Value) -> Result<bool, Fault> {
+    let says = |place: &str| member::truth(row, &format!("hypervisor.{place}"));
+    Ok(says("enabled")? != Some(false) && says("commissioned")? != Some(false) && says("prohibit")? != Some(true))
 }
 
 /// For how many servers the scarcest of its resources is enough; `None` when nothing of it has a limit.
-fn left(resources: &Value, need: &Need) -> Option<u64> {
-    // A `max` of 0 is no limit, and `free` is then negative.
-    let of = |name: &str, each: Option<u64>| {
-        let resource = &resources[name];
-        let each = each.filter(|each| *each > 0)?;
-        (resource["max"].as_u64()? > 0).then(|| resource["free"].as_i64()).flatten().map(|free| enough(free, each))
-    };
-    let addresses = (need.addresses > 0)
-        .then(|| resources["network"]["total"]["ipv4"]["free"].as_i64())
-        .flatten()
-        .map(|free| enough(free, need.addresses));
-    [of("servers", Some(1)), of("memory", need.memory_mb), of("cpuCores", need.cpu_cores), addresses]
-        .into_iter()
-        .flatten()
-        .min()
+fn left(row: &Value, need: &Need) -> Result<Option<u64>, Fault> {
+    let mut scarcest: Option<u64> = None;
+    for (name, each) in [("servers", Some(1)), ("memory", need.memory_mb), ("cpuCores", need.cpu_cores)] {
+        let max = member::whole(row, &format!("resources.{name}.max"))?;
+        let free = member::signed(row, &format!("resources.{name}.free"))?;
+        // A `max` of 0 is no limit, and `free` is then negative.
+        let limit = free.filter(|_| max.is_some_and(|max| max > 0)).zip(each.filter(|each| *each > 0));
+        scarcest = scarcest.into_iter().chain(limit.map(|(free, each)| enough(free, each))).min();
+    }
+    let free = member::signed(row, "resources.network.total.ipv4.free")?.filter(|_| need.addresses > 0);
+    Ok(scarcest.into_iter().chain(free.map(|free| enough(free, need.addresses))).min())
 }
 
 fn enough(free: i64, each: u64) -> u64 {
@@ -102,9 +102,9 @@ mod tests {
             ("addresses", json!({ "servers": limit(10, 3), "network": ipv4(0) }), Some(0)),
             ("more sold than there is", json!({ "servers": limit(10, -2) }), Some(0)),
             ("no limit", json!({ "servers": limit(0, -7), "memory": limit(0, -1) }), None),
-            ("nothing that can be read", json!({ "servers": "many", "network": [] }), None),
+            ("nothing that is told", json!({ "servers": [], "network": [] }), None),
         ] {
-            assert_eq!(room(1, &[row(open.clone(), resources)], &NEED).free, expected, "{what}");
+            assert_eq!(room(1, &[row(open.clone(), resources)], &NEED).unwrap().free, expected, "{what}");
         }
     }
 
@@ -118,13 +118,13 @@ mod tests {
             of(json!({ "commissioned": false }), 4),
             of(json!({ "enabled": true }), 1),
         ];
-        let found = room(7, &rows, &NEED);
+        let found = room(7, &rows, &NEED).unwrap();
         assert_eq!(found.free, Some(3));
         assert_eq!(
             found.text.as_deref(),
             Some("hypervisor group 7: 2 of 5 hypervisors take orders, with room for 3 more")
         );
-        assert!(room(7, &rows[1..4], &NEED).is_full(), "where none takes orders there is no room");
+        assert!(room(7, &rows[1..4], &NEED).unwrap().is_full(), "where none takes orders there is no room");
     }
 
     #[test]

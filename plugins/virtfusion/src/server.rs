@@ -1,7 +1,8 @@
 //! A server as the panel shows it, and what its state means.
 //!
-//! Source: VirtFusion OpenAPI file, "Server". Members that are not needed may be missing, of another type or new.
+//! Source: VirtFusion OpenAPI file, "Server". Members that are not needed may be missing or new.
 
+use crate::member::{self, Misfit};
 use crate::settings::Product;
 use billhook_plugin_api::{Fault, ServiceState, Settle};
 use serde_json::{Map, Value, json};
@@ -74,47 +75,48 @@ impl Server {
     ///
     /// `panel_bug` with the place of the first needed member that is missing or of another type.
     pub fn read(data: &Value) -> Result<Self, Fault> {
-        let whole = |name: &str| data[name].as_u64().ok_or_else(|| misfit(name));
-        let truth = |name: &str| data[name].as_bool().ok_or_else(|| misfit(name));
-        let text = |name: &str| data[name].as_str().ok_or_else(|| misfit(name));
-        let built = match data.get("built") {
-            Some(Value::Null) => None,
-            Some(Value::String(date)) => Some(date.clone()),
-            _ => return Err(misfit("built")),
-        };
-        let pending = list(&data["tasks"]["actions"]["pending"]);
-        let resources = &data["settings"]["resources"];
-        let (ips, ipv6_subnets) = addresses(list(&data["network"]["interfaces"]));
+        let whole = |place: &str| member::needed(member::whole(data, place), place);
+        let flag = |place: &str| member::needed(member::truth(data, place), place);
+        let is_set = |place: &str| Ok::<_, Misfit>(member::truth(data, place)?.unwrap_or_default());
+        let text = |place: &str| Ok::<_, Misfit>(member::text(data, place)?.map(str::to_owned));
+        let needed = |place: &str| member::needed(text(place), place);
+        if data.get("built").is_none() {
+            return Err(member::misfit("built"));
+        }
+        let pending = |change: &Value| Ok(!member::truth(change, "complete")?.unwrap_or_default());
+        let pending = member::each(data, "tasks.actions.pending", pending)?;
+        let resource = |place: &str| member::whole(data, &format!("settings.resources.{place}"));
+        let (ips, subnets): (Vec<_>, Vec<_>) = member::each(data, "network.interfaces", addresses)?.into_iter().unzip();
         Ok(Self {
             id: whole("id")?,
             owner_id: whole("ownerId")?,
-            name: data["name"].as_str().unwrap_or_default().to_owned(),
-            suspended: truth("suspended")?,
-            os_template: data["settings"]["osTemplateInstallId"].as_u64(),
-            is_busy: is_set(&data["tasks"]["active"]),
-            owner_relation: data["owner"]["extRelationId"].as_u64(),
-            built,
-            last_task: data["tasks"]["lastOn"].as_str().map(str::to_owned),
-            backup_plan: data["backupPlan"]["id"].as_u64(),
-            throttle: data["cpu"]["throttle"].as_u64(),
-            uuid: text("uuid")?.to_owned(),
-            hostname: data["hostname"].as_str().map(str::to_owned),
-            state: text("state")?.to_owned(),
-            build_failed: truth("buildFailed")?,
-            commission_status: data["commissionStatus"].as_i64().ok_or_else(|| misfit("commissionStatus"))?,
-            protected: is_set(&data["protected"]),
-            maintenance: is_set(&data["hypervisor"]["maintenance"]),
-            needs_restart: pending.iter().any(|change| !is_set(&change["complete"])),
+            name: text("name")?.unwrap_or_default(),
+            suspended: flag("suspended")?,
+            os_template: member::whole(data, "settings.osTemplateInstallId")?,
+            is_busy: is_set("tasks.active")?,
+            owner_relation: member::whole(data, "owner.extRelationId")?,
+            built: text("built")?,
+            last_task: text("tasks.lastOn")?,
+            backup_plan: member::whole(data, "backupPlan.id")?,
+            throttle: member::whole(data, "cpu.throttle")?,
+            uuid: needed("uuid")?,
+            hostname: text("hostname")?,
+            state: needed("state")?,
+            build_failed: flag("buildFailed")?,
+            commission_status: member::needed(member::signed(data, "commissionStatus"), "commissionStatus")?,
+            protected: is_set("protected")?,
+            maintenance: is_set("hypervisor.maintenance")?,
+            needs_restart: pending.contains(&true),
             resources: Resources {
-                memory: resources["memory"].as_u64(),
-                storage: resources["storage"].as_u64(),
-                traffic: resources["traffic"].as_u64(),
-                cpu_cores: resources["cpuCores"].as_u64(),
+                memory: resource("memory")?,
+                storage: resource("storage")?,
+                traffic: resource("traffic")?,
+                cpu_cores: resource("cpuCores")?,
             },
-            ips,
-            ipv6_subnets,
-            // `false` or absent when the hypervisor was not asked or did not answer.
-            power: data["remoteState"]["state"].as_str().map(str::to_owned),
+            ips: ips.concat(),
+            ipv6_subnets: subnets.concat(),
+            // Without state when the hypervisor was not asked or did not answer.
+            power: text("remoteState.state")?,
         })
     }
 
@@ -237,37 +239,17 @@ impl Resources {
     }
 }
 
-fn misfit(name: &str) -> Fault {
-    Fault::panel_bug(format!("the panel's answer has a member that is missing or of another type, at data.{name}"))
-}
-
-// What follows reads members that are good to have and no more: whatever cannot be read counts as absent.
-
-pub fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn is_set(value: &Value) -> bool {
-    value.as_bool().unwrap_or_default()
-}
-
-/// IPv4 addresses in order, and IPv6 subnets with their prefix lengths.
-fn addresses(interfaces: &[Value]) -> (Vec<String>, Vec<String>) {
-    let (mut ips, mut subnets) = (Vec::new(), Vec::new());
-    for interface in interfaces {
-        let mut sorted: Vec<&Value> = Vec::new();
-        for ip in list(&interface["ipv4"]) {
-            let at = sorted.partition_point(|other| other["order"].as_i64() <= ip["order"].as_i64());
-            sorted.insert(at, ip);
-        }
-        ips.extend(sorted.into_iter().filter_map(|ip| ip["address"].as_str().map(str::to_owned)));
-        subnets.extend(
-            list(&interface["ipv6"])
-                .iter()
-                .filter_map(|ip| Some(format!("{}/{}", ip["subnet"].as_str()?, ip["cidr"].as_u64()?))),
-        );
-    }
-    (ips, subnets)
+/// An interface's IPv4 addresses in order, and its IPv6 subnets with their prefix lengths.
+fn addresses(interface: &Value) -> Result<(Vec<String>, Vec<String>), Misfit> {
+    let mut ips = member::each(interface, "ipv4", |ip| {
+        Ok((member::signed(ip, "order")?, member::text(ip, "address")?.map(str::to_owned)))
+    })?;
+    ips.sort_by_key(|(order, _)| *order);
+    let subnets = member::each(interface, "ipv6", |ip| {
+        let subnet = member::text(ip, "subnet")?.zip(member::whole(ip, "cidr")?);
+        Ok(subnet.map(|(subnet, length)| format!("{subnet}/{length}")))
+    })?;
+    Ok((ips.into_iter().filter_map(|(_, address)| address).collect(), subnets.into_iter().flatten().collect()))
 }
 
 fn ordered_resources(product: &Product, package: Resources) -> Resources {

@@ -1,6 +1,6 @@
 //! Ways in: the panel's login links and a panel user's password.
 
-use super::{data, no_data, panel_path, post};
+use super::{data, member, panel_path, post};
 use crate::fault;
 use crate::owner::Relation;
 use billhook_plugin_api::{Fault, Reply, Request, Secret, segment};
@@ -32,7 +32,7 @@ pub fn login_reply(reply: &Reply) -> Result<Link, Fault> {
     let data = data(reply)?;
     let authentication = &data["authentication"];
     let path = panel_path(&authentication["endpoint_complete"], "data.authentication.endpoint_complete")?;
-    Ok(Link { path, ttl_s: authentication["expiry"]["ttl"].as_u64() })
+    Ok(Link { path, ttl_s: member::whole(authentication, "expiry.ttl")? })
 }
 
 /// "Change a user password": the panel chooses it.
@@ -46,6 +46,6 @@ pub fn reset_login_reply(reply: &Reply) -> Result<Secret<String>, Fault> {
     let reset = data(reply)?;
     match reset["password"].as_str() {
         Some(password) if !password.is_empty() => Ok(Secret::new(password.to_owned())),
-        _ => Err(no_data(reply)),
+        _ => Err(member::misfit("password")),
     }
 }

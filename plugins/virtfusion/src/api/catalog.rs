@@ -1,6 +1,6 @@
 //! Lists of what the panel has, a page at a time.
 
-use super::{Value, body, get, global_id, no_data};
+use super::{Value, body, get, global_id, member, no_data};
 use crate::fault;
 use billhook_plugin_api::{Fault, Reply, Request};
 
@@ -32,7 +32,7 @@ pub struct Page {
 pub fn page_reply(reply: &Reply) -> Result<Page, Fault> {
     fault::check(reply, &[200])?;
     let mut body = body(reply)?;
-    match (body["data"].take(), body["last_page"].as_u64()) {
+    match (super::taken(&mut body), member::whole(&body, "last_page")?) {
         (Value::Array(rows), Some(last)) => Ok(Page { rows, last }),
         _ => Err(no_data(reply)),
     }
@@ -52,15 +52,16 @@ pub struct Row {
 
 /// Reads a row of [`servers_page`].
 pub fn server_row(row: &Value) -> Result<Row, Fault> {
-    let text = |member: &str| row[member].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text =
+        |place: &str| Ok::<_, Fault>(member::text(row, place)?.filter(|text| !text.is_empty()).map(str::to_owned));
     Ok(Row {
         id: global_id(&row["id"])?,
-        uuid: text("uuid"),
-        name: text("name"),
-        owner_id: row["owner"].as_u64(),
-        suspended: row["suspended"] == true,
-        commissioned: row["commissioned"].as_u64(),
-        created: text("created"),
+        uuid: text("uuid")?,
+        name: text("name")?,
+        owner_id: member::whole(row, "owner")?,
+        suspended: member::truth(row, "suspended")?.unwrap_or_default(),
+        commissioned: member::whole(row, "commissioned")?,
+        created: text("created")?,
     })
 }
 
@@ -72,7 +73,7 @@ pub fn backups(id: u64) -> Request {
 /// Reads a list that is passed on as it is.
 pub fn list_reply(reply: &Reply) -> Result<Vec<Value>, Fault> {
     fault::check(reply, &[200])?;
-    match body(reply)?["data"].take() {
+    match super::taken(&mut body(reply)?) {
         Value::Array(rows) => Ok(rows),
         _ => Err(no_data(reply)),
     }

@@ -1,7 +1,8 @@
 //! The machine itself: power, tasks, systems and the administrator's password.
 
-use super::{Value, body, data, get, list, no_data, post, server_data};
+use super::{Value, body, data, get, member, no_data, post, server_data};
 use crate::fault;
+use crate::member::Misfit;
 use billhook_plugin_api::{Fault, Reply, Request, Secret};
 use serde_json::json;
 
@@ -33,7 +34,7 @@ pub fn power(id: u64, call: PowerCall) -> Request {
 /// Reads the task of an accepted power call; `None` when nothing was queued.
 pub fn power_reply(reply: &Reply) -> Result<Option<u64>, Fault> {
     fault::check(reply, &[200])?;
-    Ok(data(reply)?["queueId"].as_u64())
+    Ok(member::whole(&data(reply)?, "queueId")?)
 }
 
 /// "Retrieve a queue item".
@@ -57,7 +58,7 @@ pub fn task_reply(reply: &Reply) -> Result<Task, Fault> {
     }
     fault::check(reply, &[200])?;
     let task = data(reply)?;
-    Ok(match (task["failed"].as_bool(), task["finished"].is_string()) {
+    Ok(match (member::truth(&task, "failed")?, member::text(&task, "finished")?.is_some()) {
         (Some(true), _) => Task::Failed(task["errors"]["exception"]["message"].as_str().map(str::to_owned)),
         (_, true) => Task::Over,
         (_, false) => Task::Running,
@@ -74,8 +75,10 @@ pub fn reset_password_reply(reply: &Reply) -> Result<(Option<u64>, Secret<String
     fault::check(reply, &[200])?;
     let reset = data(reply)?;
     match reset["expectedPassword"].as_str() {
-        Some(password) if !password.is_empty() => Ok((reset["queueId"].as_u64(), Secret::new(password.to_owned()))),
-        _ => Err(no_data(reply)),
+        Some(password) if !password.is_empty() => {
+            Ok((member::whole(&reset, "queueId")?, Secret::new(password.to_owned())))
+        }
+        _ => Err(member::misfit("expectedPassword")),
     }
 }
 
@@ -102,17 +105,25 @@ pub fn templates_reply(reply: &Reply) -> Result<Vec<Template>, Fault> {
     fault::check(reply, &[200])?;
     let body = body(reply)?;
     let groups = body["data"].as_array().ok_or_else(|| no_data(reply))?;
-    Ok(groups.iter().flat_map(|group| list(&group["templates"])).filter_map(template).collect())
+    let mut found = Vec::new();
+    for group in groups {
+        found.extend(member::each(group, "templates", template)?.into_iter().flatten());
+    }
+    Ok(found)
 }
 
 /// What has no number cannot be installed, and is no reason to show nothing.
-fn template(row: &Value) -> Option<Template> {
-    let words = ["name", "version", "variant"].into_iter().filter_map(|member| row[member].as_str());
-    let mut label = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    if row["eol"] == true {
+fn template(row: &Value) -> Result<Option<Template>, Misfit> {
+    let mut words = Vec::new();
+    for place in ["name", "version", "variant"] {
+        words.extend(member::text(row, place)?.filter(|word| !word.is_empty()));
+    }
+    let mut label = words.join(" ");
+    if member::truth(row, "eol")?.unwrap_or_default() {
         label.push_str(" (end of life)");
     }
-    Some(Template { id: row["id"].as_u64()?, label, is_windows: row["type"] == "windows" })
+    let is_windows = member::text(row, "type")? == Some("windows");
+    Ok(member::whole(row, "id")?.map(|id| Template { id, label, is_windows }))
 }
 
 /// "Enable or disable VNC". A new *enable* makes a new key.
@@ -134,7 +145,7 @@ pub fn vnc_reply(reply: &Reply) -> Result<Screen, Fault> {
     fault::check(reply, &[200])?;
     let data = data(reply)?;
     let path = super::panel_path(&data["vnc"]["wss"]["url"], "data.vnc.wss.url")?;
-    let password = data["vnc"]["password"].as_str().filter(|password| !password.is_empty());
+    let password = member::text(&data, "vnc.password")?.filter(|password| !password.is_empty());
     Ok(Screen { path, password: password.map(|password| Secret::new(password.to_owned())) })
 }
 
@@ -147,26 +158,19 @@ pub struct Measured {
     pub memory: Option<u64>,
 }
 
-/// Reads what the hypervisor says of a running machine; whatever cannot be read is not known.
+/// Reads what the hypervisor says of a running machine; what it does not say is not known.
 ///
 /// Source of the members: public clients. Memory comes in two shapes, in KB: from the balloon, and from the agent.
 pub fn measured(reply: &Reply) -> Result<Measured, Fault> {
     let server = server_data(reply)?;
-    let remote = &server["remoteState"];
-    let memory = &remote["memory"];
-    let pair = match (number(&memory["memtotal"]), number(&memory["memfree"])) {
+    let memory = |place: &str| member::whole(&server, &format!("remoteState.memory.{place}"));
+    let pair = match (memory("memtotal")?, memory("memfree")?) {
         (Some(total), Some(free)) => Some((total, free)),
-        _ => number(&memory["available"]).or_else(|| number(&memory["actual"])).zip(number(&memory["unused"])),
+        _ => memory("available")?.or(memory("actual")?).zip(memory("unused")?),
     };
+    let used = |system: &Value| member::needed(member::whole(system, "used-bytes"), "used-bytes");
+    let used = member::each(&server, "remoteState.agent.fsinfo", used)?;
     // No file system is not the same as an empty one.
-    let disks = remote["agent"]["fsinfo"].as_array().filter(|disks| !disks.is_empty());
-    Ok(Measured {
-        disk: disks.and_then(|disks| disks.iter().map(|disk| number(&disk["used-bytes"])).sum()),
-        memory: pair.and_then(|(total, free)| total.checked_sub(free)?.checked_mul(1024)),
-    })
-}
-
-/// A number, or a number written as text, as the panel's language does at times.
-fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    let disk = used.into_iter().reduce(u64::saturating_add);
+    Ok(Measured { disk, memory: pair.and_then(|(total, free)| total.checked_sub(free)?.checked_mul(1024)) })
 }

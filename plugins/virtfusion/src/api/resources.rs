@@ -1,7 +1,8 @@
 //! What a server has: its package, memory, cores, traffic, addresses.
 
-use super::{Value, body, data, get, json, list, no_data, post};
+use super::{Value, body, data, get, json, member, no_data, post};
 use crate::fault;
+use crate::member::Misfit;
 use crate::server::Resources;
 use crate::settings::Product;
 use billhook_plugin_api::{Fault, Reply, Request};
@@ -22,7 +23,7 @@ pub fn package_reply(reply: &Reply) -> Result<Option<Package>, Fault> {
         return Ok(None);
     }
     fault::check(reply, &[200])?;
-    package(&data(reply)?).map(Some).ok_or_else(|| no_data(reply))
+    package(&data(reply)?).map(Some)
 }
 
 /// Reads the answer to [`super::packages`].
@@ -30,19 +31,19 @@ pub fn packages_reply(reply: &Reply) -> Result<Vec<Package>, Fault> {
     fault::check(reply, &[200])?;
     let body = body(reply)?;
     let rows = body["data"].as_array().ok_or_else(|| no_data(reply))?;
-    rows.iter().map(|row| package(row).ok_or_else(|| no_data(reply))).collect()
+    rows.iter().map(package).collect()
 }
 
-fn package(row: &Value) -> Option<Package> {
-    Some(Package {
-        id: row["id"].as_u64()?,
-        name: row["name"].as_str().unwrap_or_default().to_owned(),
-        is_enabled: row["enabled"].as_bool().unwrap_or(true),
+fn package(row: &Value) -> Result<Package, Fault> {
+    Ok(Package {
+        id: member::needed(member::whole(row, "id"), "id")?,
+        name: member::text(row, "name")?.unwrap_or_default().to_owned(),
+        is_enabled: member::truth(row, "enabled")?.unwrap_or(true),
         resources: Resources {
-            memory: row["memory"].as_u64(),
-            storage: row["primaryStorage"].as_u64(),
-            traffic: row["traffic"].as_u64(),
-            cpu_cores: row["cpuCores"].as_u64(),
+            memory: member::whole(row, "memory")?,
+            storage: member::whole(row, "primaryStorage")?,
+            traffic: member::whole(row, "traffic")?,
+            cpu_cores: member::whole(row, "cpuCores")?,
         },
     })
 }
@@ -83,7 +84,9 @@ pub fn changed(reply: &Reply) -> Result<(), Fault> {
 /// What the panel says of each part of a package.
 pub fn info(reply: &Reply) -> Vec<String> {
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    list(&body["info"]).iter().filter_map(|line| line.as_str().map(str::to_owned)).collect()
+    // Words for staff, and no more.
+    let lines = body["info"].as_array().into_iter().flatten();
+    lines.filter_map(|line| line.as_str().map(str::to_owned)).collect()
 }
 
 /// What a server can be given by itself.
@@ -159,13 +162,15 @@ pub struct Block {
 pub fn blocks_reply(reply: &Reply) -> Result<Blocks, Fault> {
     fault::check(reply, &[200])?;
     let data = data(reply)?;
-    let block = |row: &Value| {
-        Some(Block { id: row["id"].as_u64()?, month: row["month"].as_u64()?, gigabytes: row["traffic"].as_u64()? })
-    };
-    let assigned = data["assigned"].as_array().ok_or_else(|| no_data(reply))?;
+    let whole = |row: &Value, place: &str| member::needed(member::whole(row, place), place);
+    if data["assigned"].is_null() {
+        return Err(member::misfit("assigned"));
+    }
     Ok(Blocks {
-        month: data["available"]["current"]["month"].as_u64().ok_or_else(|| no_data(reply))?,
-        assigned: assigned.iter().map(|row| block(row).ok_or_else(|| no_data(reply))).collect::<Result<_, _>>()?,
+        month: whole(&data, "available.current.month")?,
+        assigned: member::each(&data, "assigned", |row| {
+            Ok(Block { id: whole(row, "id")?, month: whole(row, "month")?, gigabytes: whole(row, "traffic")? })
+        })?,
     })
 }
 
@@ -200,17 +205,22 @@ pub struct Period {
 pub fn traffic_reply(reply: &Reply) -> Result<Vec<Period>, Fault> {
     fault::check(reply, &[200])?;
     let data = data(reply)?;
-    let months = data["monthly"].as_array().ok_or_else(|| no_data(reply))?;
-    months.iter().map(|row| period(row).ok_or_else(|| no_data(reply))).collect()
+    if data["monthly"].is_null() {
+        return Err(member::misfit("monthly"));
+    }
+    Ok(member::each(&data, "monthly", period)?)
 }
 
-fn period(row: &Value) -> Option<Period> {
-    let allowance = row["limit"].as_u64()?;
-    let blocks: u64 = list(&row["blocks"]).iter().filter_map(|block| block["traffic"].as_u64()).sum();
-    Some(Period {
-        start: row["start"].as_str()?.to_owned(),
-        end: row["end"].as_str()?.to_owned(),
-        used: row["total"].as_u64()?,
+fn period(row: &Value) -> Result<Period, Misfit> {
+    let whole = |place: &str| member::needed(member::whole(row, place), place);
+    let text = |place: &str| Ok::<_, Misfit>(member::needed(member::text(row, place), place)?.to_owned());
+    let allowance = whole("limit")?;
+    let blocks = member::each(row, "blocks", |block| Ok(member::whole(block, "traffic")?.unwrap_or_default()))?;
+    let blocks = blocks.into_iter().fold(0, u64::saturating_add);
+    Ok(Period {
+        start: text("start")?,
+        end: text("end")?,
+        used: whole("total")?,
         limit: (allowance > 0).then(|| allowance.saturating_add(blocks)),
     })
 }
