@@ -147,6 +147,21 @@ fn assert_untouched(rig: &Rig<DciManager>, id: u64) {
     assert_eq!(server.addresses.len(), 1);
 }
 
+/// What was decided beside the passwords is no secret with them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_name_of_a_machine_is_told_and_its_passwords_are_not() {
+    let rig = Rig::dcimanager_with(product(""), |_| {});
+    let host = rig.host().await;
+
+    let told = run(&host, Hook::Create, body(Hook::Create, SERVICE)).await;
+
+    assert_eq!(told["properties"]["domain"], "svc1007.example.net", "{told}");
+    assert!(told["properties"]["mark"].as_str().is_some_and(|mark| !mark.contains("masked")), "{told}");
+    let password = secret(&host, SERVICE, "root_password").await.unwrap();
+    assert!(!told.to_string().contains(&password), "{told}");
+    host.stop().await;
+}
+
 /// Every changing hook once, in every way in which a panel may write its answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_life_of_a_service_reaches_the_panel_whatever_its_answers_look_like() {

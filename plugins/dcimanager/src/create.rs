@@ -28,11 +28,16 @@ const MAX_NAMES: u32 = 100;
 struct Plan {
     nonce: String,
     domain: String,
-    account_password: Secret<String>,
-    root_password: Secret<String>,
     ipv4: u32,
     ipv6: u32,
     waits: bool,
+}
+
+/// The same for what nobody may read; apart, since all of it is masked wherever it is met.
+#[derive(Serialize, Deserialize)]
+struct Passwords {
+    account: Secret<String>,
+    root: Secret<String>,
 }
 
 /// The customer's account, and ours.
@@ -49,6 +54,7 @@ struct Making<'a> {
     panel: &'a Panel,
     product: &'a Product,
     plan: &'a Plan,
+    passwords: &'a Passwords,
     known: &'a Known,
     account: &'a Account,
     machine: &'a Id,
@@ -63,12 +69,13 @@ pub async fn run(panel: &Panel, cx: &Cx, request: Create<Product>) -> Result<Mad
     let wanted = user::wanted(panel, &service, &product)?;
 
     cx.progress(2, "planning");
-    let plan = &plan(panel, cx, &service, &product, password).await?;
-    cx.secret(plan.root_password.expose()).await?;
-    cx.secret(plan.account_password.expose()).await?;
+    let plan = &plan(panel, cx, &service, &product).await?;
+    let passwords = &passwords(cx, password).await?;
+    cx.secret(passwords.root.expose()).await?;
+    cx.secret(passwords.account.expose()).await?;
 
     cx.progress(5, "looking for the customer's account on the panel");
-    let accounts = accounts(panel, cx, &service, &wanted, plan).await?;
+    let accounts = accounts(panel, cx, &service, &wanted, passwords).await?;
     let account = &Account { id: accounts.id, name: accounts.name };
     let known = &Known {
         nonce: Some(plan.nonce.clone()),
@@ -86,7 +93,8 @@ pub async fn run(panel: &Panel, cx: &Cx, request: Create<Product>) -> Result<Mad
     cx.progress(10, "looking for a free machine");
     let order = Order { panel, product: &product, known, admin: &accounts.admin, mark };
     let machine = &stock::reserve(cx, &order).await?;
-    let making = &Making { panel, product: &product, plan, known, account, machine, added: Mutex::default() };
+    let making =
+        &Making { panel, product: &product, plan, passwords, known, account, machine, added: Mutex::default() };
 
     let started = match making.prepare(cx).await {
         Ok(started) => started,
@@ -100,31 +108,32 @@ pub async fn run(panel: &Panel, cx: &Cx, request: Create<Product>) -> Result<Mad
 }
 
 /// Decides what later runs must not decide anew.
-async fn plan(
-    panel: &Panel,
-    cx: &Cx,
-    service: &Service,
-    product: &Product,
-    password: Option<Secret<String>>,
-) -> Result<Plan, Fault> {
-    let password = &password;
+async fn plan(panel: &Panel, cx: &Cx, service: &Service, product: &Product) -> Result<Plan, Fault> {
     cx.step("plan")
-        .sealed()
         .record(|| async move {
             let domain = domain(service, product, &panel.rows(cx).await?)?;
-            let root_password = match password {
-                Some(password) if !password.expose().is_empty() => password.clone(),
-                _ => Secret::new(random::password()?),
-            };
             Ok(Plan {
                 nonce: random::nonce()?,
                 domain,
-                account_password: Secret::new(random::password()?),
-                root_password,
                 ipv4: product.ipv4.0,
                 ipv6: product.ipv6.0,
                 waits: !product.dont_wait,
             })
+        })
+        .await
+}
+
+/// The password that was ordered, or one made here, and one for an account that may have to be made.
+async fn passwords(cx: &Cx, ordered: Option<Secret<String>>) -> Result<Passwords, Fault> {
+    let ordered = &ordered;
+    cx.step("passwords")
+        .sealed()
+        .record(|| async move {
+            let root = match ordered {
+                Some(password) if !password.expose().is_empty() => password.clone(),
+                _ => Secret::new(random::password()?),
+            };
+            Ok(Passwords { account: Secret::new(random::password()?), root })
         })
         .await
 }
@@ -159,7 +168,7 @@ async fn accounts(
     cx: &Cx,
     service: &Service,
     wanted: &user::Wanted,
-    plan: &Plan,
+    passwords: &Passwords,
 ) -> Result<Accounts, Fault> {
     let name = &wanted.name;
     // A name is given once on the panel: it refuses a late second sending.
@@ -187,7 +196,7 @@ async fn accounts(
             if let Some(id) = before {
                 return Ok(Accounts { id, name: name.clone(), is_new: false, admin });
             }
-            let doc = panel.change(cx, &send, user::new(name, &plan.account_password)).await?;
+            let doc = panel.change(cx, &send, user::new(name, &passwords.account)).await?;
             let id = match doc.text("id").and_then(Id::new) {
                 Some(id) => id,
                 None => {
@@ -301,7 +310,7 @@ impl Making<'_> {
             machine: self.machine,
             template: self.product.template()?,
             recipe: self.product.recipe(),
-            password: &self.plan.root_password,
+            password: &self.passwords.root,
             account: None,
             check: &|| self.held_row(cx),
         };
@@ -405,7 +414,7 @@ impl Making<'_> {
     }
 
     async fn report(&self, cx: &Cx, is_new: bool) -> Result<Made, Fault> {
-        let Self { panel, machine, plan, account, .. } = *self;
+        let Self { panel, machine, plan, passwords, account, .. } = *self;
         let (row, view) = self.ours(cx).await?;
         let mut ips: Vec<String> = row.ip.iter().cloned().collect();
         let others = address::of(panel, cx, machine).await?.into_iter().map(|address| address.ip);
@@ -425,9 +434,9 @@ impl Making<'_> {
             properties,
             ..Made::default()
         };
-        made.secrets.insert("root_password".into(), plan.root_password.clone());
+        made.secrets.insert("root_password".into(), passwords.root.clone());
         if is_new {
-            made.secrets.insert("panel_password".into(), plan.account_password.clone());
+            made.secrets.insert("panel_password".into(), passwords.account.clone());
         }
         if !plan.waits {
             let staff = "the installation had begun and was not waited for: status tells how it goes";
@@ -517,7 +526,8 @@ mod tests {
                 assert_eq!(made.properties[name], json!(value));
             }
             assert!(host.steps().iter().any(|step| step.name == "reserve#1" && step.remote_id && step.scope.is_some()));
-            assert!(host.steps().iter().filter(|step| step.name == "plan").all(|step| step.sealed));
+            assert!(host.steps().iter().any(|step| step.name == "passwords" && step.sealed));
+            assert!(host.steps().iter().any(|step| step.name == "plan" && !step.sealed));
             assert_eq!(ok_of(run(&host, json!({ "IP": 2, "IPv6": "1|One", "recipe": "local__web" }))), made);
         }
     }
