@@ -1,6 +1,6 @@
 //! Every code by which a panel says no is one class of fault, with a text that tells an operator what to do.
 
-use super::entry::{Entry, Event, House};
+use super::entry::{Entry, Event, House, Make};
 use billhook::engine::Decision;
 use billhook::operation::State;
 use billhook_plugin_api::{Fault, FaultClass};
@@ -81,8 +81,8 @@ fn has_remedy(text: &str) -> bool {
     ACTS.iter().any(|act| text.contains(act))
 }
 
-pub async fn claim<P: Entry>() {
-    let house = House::<P>::made().await;
+pub async fn claim<P: Entry>(rig: Make<P>) {
+    let house = House::<P>::made(rig).await;
     let status = P::looks().remove(0);
     let mut wrong = Vec::new();
     let codes = P::codes();

@@ -1,7 +1,7 @@
 //! A panel that takes a call and never answers: a look is over when its exchange has had its time, a change within a day, in
 //! an end or with a person. All time is a clock's that is moved by hand.
 
-use super::entry::{Entry, Event, House};
+use super::entry::{Entry, Event, House, Make};
 use billhook::clock::{Clock, ManualClock};
 use billhook::operation::State;
 use billhook_plugin_api::{FaultClass, Hook};
@@ -12,19 +12,19 @@ use std::time::Duration;
 /// Attempts go on for so long at most, and each has its own time beyond that.
 const A_DAY: Duration = Duration::from_secs(26 * 3_600);
 
-pub async fn claim<P: Entry>() {
-    of_looks::<P>().await;
+pub async fn claim<P: Entry>(rig: Make<P>) {
+    of_looks::<P>(rig).await;
     for (n, change) in std::iter::once(Event::create()).chain(P::changes()).enumerate() {
         let cases = if matches!(change.hook, Hook::Create | Hook::Terminate) { 3 } else { 1 };
-        let stride = calls::<P>(&change).await.div_ceil(cases).max(1);
+        let stride = calls::<P>(rig, &change).await.div_ceil(cases).max(1);
         for case in 0..cases {
-            for_ever::<P>(&change, case * stride + n % stride, case % 2 == 0).await;
+            for_ever::<P>(rig, &change, case * stride + n % stride, case % 2 == 0).await;
         }
     }
 }
 
-async fn calls<P: Entry>(change: &Event) -> usize {
-    let house = House::<P>::before(change).await;
+async fn calls<P: Entry>(rig: Make<P>, change: &Event) -> usize {
+    let house = House::<P>::before(rig, change).await;
     let before = house.rig.panel().ledger().len();
     house.succeed(change, "healthy").await;
     let calls = house.rig.panel().ledger().len() - before;
@@ -33,9 +33,9 @@ async fn calls<P: Entry>(change: &Event) -> usize {
 }
 
 /// From this call on the panel answers nothing.
-async fn for_ever<P: Entry>(change: &Event, call: usize, effect: bool) {
+async fn for_ever<P: Entry>(rig: Make<P>, change: &Event, call: usize, effect: bool) {
     let what = format!("{} {}, from call {} on", P::NAME, change.name, call + 1);
-    let house = House::<P>::before(change).await;
+    let house = House::<P>::before(rig, change).await;
     let nth = u32::try_from(call + 1).unwrap();
     house.rig.panel().arm(Plan::nth_call(nth, Fault::Hang { effect }).repeat(u32::MAX));
     let began = house.rig.clock.monotonic();
@@ -54,8 +54,8 @@ async fn for_ever<P: Entry>(change: &Event, call: usize, effect: bool) {
     house.host.stop().await;
 }
 
-async fn of_looks<P: Entry>() {
-    let house = House::<P>::made().await;
+async fn of_looks<P: Entry>(rig: Make<P>) {
+    let house = House::<P>::made(rig).await;
     for look in P::looks() {
         let before = house.rig.panel().ledger().len();
         house.look(&look).await.unwrap_or_else(|fault| panic!("{} {}: {fault}", P::NAME, look.name));

@@ -85,6 +85,9 @@ const LOGIN: (&str, Hook) = ("login", Hook::Login);
 const CONSOLE: (&str, Hook) = ("console", Hook::Console);
 
 impl Entry for VirtFusion {
+    // Mostly null; a part of a name.
+    const WORDS: &'static [&'static str] = &["variant"];
+
     fn rig() -> Rig<Self> {
         let rig = Rig::with(settings("panel_url = \"https://cp.example.test\""), |panel| {
             panel.knobs.build_start_ms = 0;
@@ -158,6 +161,11 @@ impl Entry for VirtFusion {
         let name = was["servers"][0]["name"].as_str().unwrap_or_default().to_owned();
         rig.panel().seed_server(ServerSeed { owner_id: owner, name, ours: false });
     }
+}
+
+/// ROOTPANEL where its answers are in the other of its two forms.
+pub fn serialized() -> Rig<RootPanel> {
+    Rig::rootpanel_with(settings("format = \"php\""), |_| {})
 }
 
 impl Entry for RootPanel {

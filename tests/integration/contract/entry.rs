@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The service of every claim.
 pub const SERVICE: &str = "1007";
 
+/// Makes a panel and a configuration beside it.
+pub type Make<P> = fn() -> Rig<P>;
+
 /// A provider in the suite's table.
 pub trait Entry: Provider + Sized + 'static {
     /// Calls that a look can do without: what they say is added where it can be read.
@@ -108,25 +111,25 @@ pub struct House<P: Provider> {
 
 impl<P: Entry> House<P> {
     /// Without a service.
-    pub async fn empty() -> Self {
-        let rig = P::rig();
+    pub async fn empty(rig: Make<P>) -> Self {
+        let rig = rig();
         let host = rig.host().await;
         Self { rig, host }
     }
 
     /// With a service.
-    pub async fn made() -> Self {
-        let house = Self::empty().await;
+    pub async fn made(rig: Make<P>) -> Self {
+        let house = Self::empty(rig).await;
         house.succeed(&Event::create(), "made").await;
         house
     }
 
     /// With all that must have been before an event.
-    pub async fn before(event: &Event) -> Self {
+    pub async fn before(rig: Make<P>, event: &Event) -> Self {
         if event.hook == Hook::Create {
-            return Self::empty().await;
+            return Self::empty(rig).await;
         }
-        let house = Self::made().await;
+        let house = Self::made(rig).await;
         for name in event.after {
             let earlier = P::changes().into_iter().find(|change| change.name == *name).expect("an event of that name");
             house.succeed(&earlier, "before").await;

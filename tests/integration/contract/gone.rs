@@ -1,16 +1,16 @@
 //! What somebody has removed on the panel is gone: every hook says so in words, the end is an end, and nobody else is
 //! touched, then or later.
 
-use super::entry::{Entry, Event, House};
+use super::entry::{Entry, Event, House, Make};
 use billhook::operation::State;
 use billhook_plugin_api::{FaultClass, Hook};
 use serde_json::json;
 
 /// Every hook of a service whose goods are gone.
-pub async fn claim<P: Entry>() {
+pub async fn claim<P: Entry>(rig: Make<P>) {
     let mut wrong = Vec::new();
     for change in P::changes() {
-        let house = House::<P>::before(&change).await;
+        let house = House::<P>::before(rig, &change).await;
         let was = P::state(&house.rig);
         P::remove(&house.rig);
         house.rig.panel_clock.advance(std::time::Duration::from_secs(60));
@@ -47,8 +47,8 @@ pub async fn claim<P: Entry>() {
 }
 
 /// A service that has ended, whose name or id somebody else has by now.
-pub async fn next_customer<P: Entry>() {
-    let house = House::<P>::made().await;
+pub async fn next_customer<P: Entry>(rig: Make<P>) {
+    let house = House::<P>::made(rig).await;
     let was = P::state(&house.rig);
     let changes = P::changes();
     let end = changes.last().expect("a life ends");

@@ -1,7 +1,7 @@
 //! Bodies that are meant to hurt whoever reads them, at a look and at a change: clean faults, and no more memory than an
 //! ordinary answer takes. What can be wrong with a connection or an answer in general is the table of `bad_answers`.
 
-use super::entry::{Entry, Event, House};
+use super::entry::{Entry, Event, House, Make};
 use crate::bad_answers::{of_the_wire, packed, says};
 use billhook::operation::State;
 use billhook_plugin_api::{FaultClass, Hook};
@@ -106,8 +106,8 @@ async fn words<P: Entry>(house: &House<P>, look: &Event) -> (String, Vec<u8>) {
     last.0.lock().unwrap_or_else(PoisonError::into_inner).take().expect("an answer with a document")
 }
 
-async fn behind_a_front<P: Entry>() -> (House<P>, Front) {
-    let mut rig = P::rig();
+async fn behind_a_front<P: Entry>(rig: Make<P>) -> (House<P>, Front) {
+    let mut rig = rig();
     let front = Front::before(&rig).await;
     rig.stand_behind(front.base_url());
     let host = rig.host().await;
@@ -116,8 +116,8 @@ async fn behind_a_front<P: Entry>() -> (House<P>, Front) {
     (house, front)
 }
 
-pub async fn claim<P: Entry>() {
-    let (house, front) = behind_a_front::<P>().await;
+pub async fn claim<P: Entry>(rig: Make<P>) {
+    let (house, front) = behind_a_front::<P>(rig).await;
     let status = P::looks().remove(0);
     let (kind, text) = words(&house, &status).await;
     let before = house.rig.panel().ledger().len();
@@ -191,8 +191,8 @@ fn change<P: Entry>(name: &str) -> Event {
 }
 
 /// The same over a host in a process of its own, whose memory is nobody else's.
-pub async fn in_fixed_memory<P: Entry>() {
-    let mut rig = P::rig();
+pub async fn in_fixed_memory<P: Entry>(rig: Make<P>) {
+    let mut rig = rig();
     rig.let_in(own_uid());
     let front = Front::before(&rig).await;
     rig.stand_behind(front.base_url());

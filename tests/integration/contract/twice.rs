@@ -1,13 +1,13 @@
 //! An event has one effect, however often it is told: under its key always, and under any other where what is asked for is a
 //! state.
 
-use super::entry::{Entry, Event, House};
+use super::entry::{Entry, Event, House, Make};
 use billhook::operation::State;
 
-pub async fn claim<P: Entry>() {
+pub async fn claim<P: Entry>(rig: Make<P>) {
     for change in std::iter::once(Event::create()).chain(P::changes()) {
         let what = format!("{} {}", P::NAME, change.name);
-        let house = House::<P>::before(&change).await;
+        let house = House::<P>::before(rig, &change).await;
         let first = house.succeed(&change, "first").await;
         let (state, effects, calls) = (P::state(&house.rig), house.effects(), house.rig.panel().ledger().len());
 

@@ -1,7 +1,7 @@
 //! A value of another type than the panel's own description says: a fault that names the place, or, where nobody reads the
 //! value, the same result as without it. Never another result, never a panic, never something done twice.
 
-use super::entry::{Entry, Event, House};
+use super::entry::{Entry, Event, House, Make};
 use super::unknown::edited;
 use billhook::operation::State;
 use billhook_plugin_api::{Fault, FaultClass, Hook};
@@ -118,8 +118,8 @@ fn complaint(fault: &Fault, met: &Met, twist: Twist) -> Option<String> {
 }
 
 /// Every value of every answer to every hook that looks, the kinds of change by turns.
-pub async fn of_looks<P: Entry>() {
-    let house = House::<P>::made().await;
+pub async fn of_looks<P: Entry>(rig: Make<P>) {
+    let house = House::<P>::made(rig).await;
     let mut complaints = Vec::new();
     let mut tries: BTreeMap<Vec<String>, usize> = BTreeMap::new();
     let mut tried = 0;
@@ -205,14 +205,14 @@ pub fn difference(healthy: &Value, found: &Value) -> String {
 }
 
 /// Samples of the values of every answer to a create, a suspend, an unsuspend and a terminate.
-pub async fn of_changes<P: Entry>() {
+pub async fn of_changes<P: Entry>(rig: Make<P>) {
     let mut complaints = Vec::new();
     let mut tried = 0;
     for change in std::iter::once(Event::create()).chain(P::changes()) {
         if !matches!(change.hook, Hook::Create | Hook::Suspend | Hook::Unsuspend | Hook::Terminate) {
             continue;
         }
-        let house = House::<P>::before(&change).await;
+        let house = House::<P>::before(rig, &change).await;
         let count = Count::default();
         house.rig.panel().meddle(Some(Box::new(count.clone())));
         house.succeed(&change, "healthy").await;
@@ -228,14 +228,21 @@ pub async fn of_changes<P: Entry>() {
         let step = (all.len() / SAMPLES).max(1);
         for (n, (skip, place)) in all.into_iter().step_by(step).enumerate() {
             tried += 1;
-            complaints.extend(case::<P>(&change, skip, place, Twist::ALL[n % 2], &healthy).await);
+            complaints.extend(case::<P>(rig, &change, skip, place, Twist::ALL[n % 2], &healthy).await);
         }
     }
     assert!(complaints.is_empty(), "{}: {} of {tried}: {complaints:#?}", P::NAME, complaints.len());
 }
 
-async fn case<P: Entry>(change: &Event, skip: usize, place: usize, twist: Twist, healthy: &Value) -> Option<String> {
-    let house = House::<P>::before(change).await;
+async fn case<P: Entry>(
+    rig: Make<P>,
+    change: &Event,
+    skip: usize,
+    place: usize,
+    twist: Twist,
+    healthy: &Value,
+) -> Option<String> {
+    let house = House::<P>::before(rig, change).await;
     let met = Arc::default();
     house.rig.panel().meddle(Some(Box::new(Wrong { skip, place, twist, met: Arc::clone(&met) })));
     let mut complaint = None;

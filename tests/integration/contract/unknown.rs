@@ -1,7 +1,7 @@
 //! A panel of a newer version says more than is known: every answer with unknown members, elements and attributes wherever
 //! they may stand, and every hook ends as it does without them.
 
-use super::entry::{Entry, Event, House, plain};
+use super::entry::{Entry, Event, House, Make, plain};
 use super::types::difference;
 use billhook::operation::State;
 use billhook_plugin_api::Hook;
@@ -32,9 +32,9 @@ pub fn edited(mut answer: Answer, edit: impl FnOnce(&mut Document)) -> Answer {
     answer
 }
 
-pub async fn claim<P: Entry>() {
-    let plain = life::<P>(None).await;
-    let with_more = life::<P>(Some(Box::new(Newer))).await;
+pub async fn claim<P: Entry>(rig: Make<P>) {
+    let plain = life::<P>(rig, None).await;
+    let with_more = life::<P>(rig, Some(Box::new(Newer))).await;
     assert_eq!(plain.len(), with_more.len());
     for ((name, expected), (_, found)) in plain.iter().zip(&with_more) {
         assert_eq!(found, expected, "{} {name}: {}", P::NAME, difference(expected, found));
@@ -42,8 +42,8 @@ pub async fn claim<P: Entry>() {
 }
 
 /// Everything that a service's life tells, and what it leaves on the panel.
-async fn life<P: Entry>(meddler: Option<Box<dyn Meddler>>) -> Vec<(String, Value)> {
-    let house = House::<P>::empty().await;
+async fn life<P: Entry>(rig: Make<P>, meddler: Option<Box<dyn Meddler>>) -> Vec<(String, Value)> {
+    let house = House::<P>::empty(rig).await;
     house.rig.panel().meddle(meddler);
     let mut told = Vec::new();
     for change in std::iter::once(Event::create()).chain(P::changes()) {
