@@ -16,7 +16,8 @@ usage: cargo xtask <command>
                                  how fast the daemon is, beside a floor; see docs/performance.md
                                  --quick  one short round: shows that everything runs, and no more
                                  --dev    with programs as `cargo build` makes them, for whoever changes the benchmark
-                                 --only   one of: tmpfs, disk, sync1ms, start, row, providers; may be repeated";
+                                 --only   one of: tmpfs, disk, sync1ms, start, row, providers,
+                                         dead-panel; may be repeated";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,10 +66,12 @@ pub(crate) enum Part {
     Start,
     Row,
     Providers,
+    DeadPanel,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] = [Self::Tmpfs, Self::Disk, Self::Sync1ms, Self::Start, Self::Row, Self::Providers];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Tmpfs, Self::Disk, Self::Sync1ms, Self::Start, Self::Row, Self::Providers, Self::DeadPanel];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -78,6 +81,7 @@ impl Part {
             Self::Start => "start",
             Self::Row => "row",
             Self::Providers => "providers",
+            Self::DeadPanel => "dead-panel",
         }
     }
 }

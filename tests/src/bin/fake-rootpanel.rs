@@ -33,6 +33,9 @@ struct Args {
     /// What the user has to spend, in EUR.
     #[arg(long, default_value = "500.00")]
     balance: Money,
+    /// From a paid order to the start of its installation, in milliseconds.
+    #[arg(long, default_value_t = 2_000)]
+    accept_ms: u64,
     /// How long an installation takes, in milliseconds.
     #[arg(long, default_value_t = 20_000)]
     install_ms: u64,
@@ -52,8 +55,8 @@ async fn run(args: Args) -> Result<(), String> {
         balance: args.balance,
         ..User::named(&args.login)
     };
-    let install_ms = args.install_ms;
-    let knobs = Knobs { install_ms, reinstall_ms: install_ms, by_hand: args.by_hand, ..Knobs::default() };
+    let Args { accept_ms, install_ms, .. } = args;
+    let knobs = Knobs { accept_ms, install_ms, reinstall_ms: install_ms, by_hand: args.by_hand, ..Knobs::default() };
     let config = Config { users: vec![user], clock: PanelClock::Real, knobs, control: true, ..Config::default() };
     program::serve::<RootPanel>(config, args.listen).await
 }

@@ -43,6 +43,8 @@ pub(super) const PROVIDERS: &[Provider] = &[
         panel_args: &[
             "--listen",
             "127.0.0.1:0",
+            "--accept-ms",
+            "0",
             "--install-ms",
             "0",
             "--balance",

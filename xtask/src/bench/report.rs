@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compare::{BY_EXCHANGES, CALLERS, COMPARED, FLOOR_SQLX, PRODUCT};
+use super::dead_panel;
 use super::figures::{Figure, Results, Spread};
 use super::medium::Medium;
 use super::providers::PROVIDERS;
@@ -14,7 +15,8 @@ pub(super) fn text(results: &Results, judgement: &Judgement) -> String {
     let providers: Vec<String> = PROVIDERS.iter().flat_map(super::providers::Provider::variants).collect();
     for medium in Medium::ALL {
         let compared = COMPARED.iter().chain(&BY_EXCHANGES).map(|name| (*name).to_owned());
-        let others = providers.iter().cloned();
+        let beside = [dead_panel::ALONE, dead_panel::BESIDE].map(str::to_owned);
+        let others = providers.iter().cloned().chain(beside);
         let lines: Vec<String> = compared
             .chain(others)
             .flat_map(|variant| CALLERS.map(|callers| line(results, medium, &variant, callers)))

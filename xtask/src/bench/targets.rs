@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::compare::{CALLERS, FLOOR_RUSQLITE, FLOOR_SQLX, NO_EXCHANGE, PRODUCT, RAW, THREE_EXCHANGES};
+use super::dead_panel::{ALONE, BESIDE};
 use super::figures::{Results, Row, Spread};
 use super::medium::Medium;
 
@@ -177,6 +178,15 @@ fn speed(results: &Results, targets: &mut Vec<Target>) {
         unit: "us",
         kind: Kind::Goal,
     });
+    for callers in [1, 8] {
+        targets.push(Target {
+            name: format!("create beside a panel that hangs / alone, {callers} callers, p50"),
+            found: results.paired(tmpfs, [BESIDE, ALONE], callers, |beside, alone| beside.p50_us / alone.p50_us),
+            bound: Bound::AtMost(1.2),
+            unit: "",
+            kind: Kind::Must,
+        });
+    }
     for (callers, bound) in [(1, 2.1), (64, 0.15)] {
         targets.push(Target {
             name: format!("sync1ms: syncs a hook, {callers} callers"),
