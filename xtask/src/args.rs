@@ -17,7 +17,14 @@ usage: cargo xtask <command>
                                  --quick  one short round: shows that everything runs, and no more
                                  --dev    with programs as `cargo build` makes them, for whoever changes the benchmark
                                  --only   one of: tmpfs, disk, sync1ms, start, row, providers,
-                                         dead-panel; may be repeated";
+                                         dead-panel; may be repeated
+  trial [--quick] [--dev] [--only PART]... [--seed N] [--minutes N]
+                                 what becomes of hooks when everything breaks; see docs/trials.md
+                                 --quick    a few of each: shows that everything runs
+                                 --dev      with programs as `cargo build` makes them
+                                 --only     one of: kills, power, disk, soak; may be repeated
+                                 --seed     of what happens by chance (default: 1)
+                                 --minutes  of the soak (default: 30; a day is 1440)";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +34,7 @@ pub(crate) enum Command {
     Crash(CrashOptions),
     Demo(DemoOptions),
     Bench(BenchOptions),
+    Trial(TrialOptions),
 }
 
 /// Of `test`.
@@ -92,6 +100,51 @@ impl BenchOptions {
     }
 }
 
+/// Of `trial`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TrialOptions {
+    pub(crate) quick: bool,
+    pub(crate) dev: bool,
+    /// All when empty.
+    pub(crate) only: Vec<Trial>,
+    pub(crate) seed: u64,
+    pub(crate) minutes: u64,
+}
+
+impl Default for TrialOptions {
+    fn default() -> Self {
+        Self { quick: false, dev: false, only: Vec::new(), seed: 1, minutes: 30 }
+    }
+}
+
+/// What can be tried by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trial {
+    Kills,
+    Power,
+    Disk,
+    Soak,
+}
+
+impl Trial {
+    pub(crate) const ALL: [Self; 4] = [Self::Kills, Self::Power, Self::Disk, Self::Soak];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kills => "kills",
+            Self::Power => "power",
+            Self::Disk => "disk",
+            Self::Soak => "soak",
+        }
+    }
+}
+
+impl TrialOptions {
+    pub(crate) fn wants(&self, trial: Trial) -> bool {
+        self.only.is_empty() || self.only.contains(&trial)
+    }
+}
+
 /// Reads the arguments after the program's name.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let mut args = args.into_iter();
@@ -102,6 +155,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         Some("crash") => parse_crash(args),
         Some("demo") => parse_demo(args),
         Some("bench") => parse_bench(args),
+        Some("trial") => parse_trial(args),
         Some(other) => Err(format!("no command {other:?}")),
     }
 }
@@ -161,6 +215,30 @@ fn parse_bench(mut args: impl Iterator<Item = String>) -> Result<Command, String
     Ok(Command::Bench(options))
 }
 
+fn parse_trial(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut options = TrialOptions::default();
+    while let Some(arg) = args.next() {
+        let mut number = || {
+            let value = args.next().ok_or_else(|| format!("{arg} needs a number"))?;
+            value.parse().map_err(|_| format!("{arg} takes a number, not {value:?}"))
+        };
+        match arg.as_str() {
+            "--quick" => options.quick = true,
+            "--dev" => options.dev = true,
+            "--seed" => options.seed = number()?,
+            "--minutes" => options.minutes = number()?,
+            "--only" => {
+                let name = args.next().ok_or("--only needs a part")?;
+                let part = Trial::ALL.into_iter().find(|part| part.name() == name);
+                options.only.push(part.ok_or_else(|| format!("trial has no part {name:?}"))?);
+            }
+            "--help" | "-h" => return Ok(Command::Help),
+            other => return Err(format!("trial takes no {other:?}")),
+        }
+    }
+    Ok(Command::Trial(options))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +265,16 @@ mod tests {
                 "bench --quick --only row --dev --only tmpfs",
                 Ok(Command::Bench(BenchOptions { quick: true, dev: true, only: vec![Part::Row, Part::Tmpfs] })),
             ),
+            ("trial", Ok(Command::Trial(TrialOptions::default()))),
+            (
+                "trial --only soak --minutes 1440 --seed 7",
+                Ok(Command::Trial(TrialOptions {
+                    only: vec![Trial::Soak],
+                    minutes: 1440,
+                    seed: 7,
+                    ..Default::default()
+                })),
+            ),
         ] {
             assert_eq!(parsed(line), expected, "{line}");
         }
@@ -198,6 +286,9 @@ mod tests {
             ("deploy", "deploy"),
             ("bench --only ram", "ram"),
             ("bench --only", "part"),
+            ("trial --minutes long", "long"),
+            ("trial --seed", "number"),
+            ("trial --only ram", "ram"),
             ("test --fast", "--fast"),
             ("demo now", "now"),
             ("demo --folder", "path"),

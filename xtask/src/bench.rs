@@ -16,6 +16,8 @@ mod row;
 mod start;
 mod targets;
 
+pub(crate) use house::write_private;
+
 use std::fs;
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Measures from now on.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {

@@ -6,6 +6,8 @@ mod house;
 mod panel;
 mod story;
 
+pub(crate) use panel::Panel;
+
 use anyhow::{Context, Result};
 
 use crate::args::DemoOptions;

@@ -1,4 +1,5 @@
-//! What a newcomer runs: `cargo xtask test` and `cargo xtask demo`; and what tells the daemon's speed, `cargo xtask bench`.
+//! What a newcomer runs: `cargo xtask test` and `cargo xtask demo`; what tells the daemon's speed, `cargo xtask bench`, and
+//! what tries its promises, `cargo xtask trial`.
 //!
 //! Only small dependencies, since this is built before anything is seen.
 
@@ -11,6 +12,7 @@ mod http;
 mod needs;
 mod process;
 mod test;
+mod trial;
 
 use std::env;
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => test::crash(&options),
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(&options),
+        Command::Trial(options) => trial::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

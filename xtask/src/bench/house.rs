@@ -146,7 +146,7 @@ pub(super) fn sandbox(panel: &str) -> Setup<'static> {
 }
 
 /// Writes a secret where only its owner reads it.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let mut options = fs::File::options();
     options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(path).with_context(|| format!("cannot make {}", path.display()))?;

@@ -13,33 +13,33 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A server on the panel.
 #[derive(Debug)]
-pub(super) struct Machine {
-    pub(super) id: u64,
-    pub(super) state: String,
-    pub(super) suspended: bool,
+pub(crate) struct Machine {
+    pub(crate) id: u64,
+    pub(crate) state: String,
+    pub(crate) suspended: bool,
 }
 
 /// Speaks to the panel from outside, without a token.
 #[derive(Clone, Copy)]
-pub(super) struct Panel {
-    pub(super) address: SocketAddr,
+pub(crate) struct Panel {
+    pub(crate) address: SocketAddr,
 }
 
 impl Panel {
     /// The servers that exist now.
-    pub(super) fn servers(self) -> Result<Vec<Machine>> {
+    pub(crate) fn servers(self) -> Result<Vec<Machine>> {
         let list = self.ask("GET", "/_panel/servers", "")?;
         list.as_array().context("the panel's servers are no list")?.iter().map(machine).collect()
     }
 
     /// How many servers were ever made.
-    pub(super) fn made(self) -> Result<usize> {
+    pub(crate) fn made(self) -> Result<usize> {
         let list = self.ask("GET", "/_panel/servers/all", "")?;
         Ok(list.as_array().context("the panel's servers are no list")?.len())
     }
 
     /// What the panel has to complain about: requests against its rules, and states that no careful client leaves.
-    pub(super) fn complaints(self) -> Result<Vec<String>> {
+    pub(crate) fn complaints(self) -> Result<Vec<String>> {
         let found = self.ask("GET", "/_panel/check", "")?;
         let texts = |key: &str| -> Result<Vec<String>> {
             let list = found[key].as_array().with_context(|| format!("the panel's check has no {key}"))?;
@@ -49,18 +49,18 @@ impl Panel {
     }
 
     /// Breaks the next call of this method and path.
-    pub(super) fn break_next(self, method: &str, path: &str, fault: &str) -> Result<()> {
+    pub(crate) fn break_next(self, method: &str, path: &str, fault: &str) -> Result<()> {
         let plan = json!({ "method": method, "path": path, "fault": fault });
         self.ask("POST", "/_panel/fault", &plan.to_string()).map(drop)
     }
 
     /// Whether every planned fault has struck.
-    pub(super) fn is_struck(self) -> Result<bool> {
+    pub(crate) fn is_struck(self) -> Result<bool> {
         Ok(self.ask("GET", "/_panel/faults", "")?["unfired"] == 0)
     }
 
     /// Waits until a call is held.
-    pub(super) fn wait_until_held(self, limit: Duration) -> Result<()> {
+    pub(crate) fn wait_until_held(self, limit: Duration) -> Result<()> {
         wait_for("the panel to hold the answer", limit, || {
             let stalled = self.ask("GET", "/_panel/stalled", "")?;
             Ok(stalled["stalled"].as_u64().filter(|count| *count > 0).map(drop))
@@ -68,7 +68,7 @@ impl Panel {
     }
 
     /// Lets held calls go on.
-    pub(super) fn release(self) -> Result<()> {
+    pub(crate) fn release(self) -> Result<()> {
         self.ask("POST", "/_panel/release", "").map(drop)
     }
 

@@ -1,0 +1,48 @@
+//! SIGKILL at any moment, again and again, some of them while the daemon still starts.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::counts;
+use super::house::{House, Programs};
+use super::platform::Platform;
+use crate::args::TrialOptions;
+
+/// As many hooks of as many services come at once.
+const CALLERS: usize = 32;
+
+/// For what is in doubt after the last kill.
+const LIMIT: Duration = Duration::from_secs(900);
+
+pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
+    let house = House::new(programs, "kills")?;
+    let platform = Platform::new(&house, Duration::ZERO);
+    let mut random = fastrand::Rng::with_seed(options.seed);
+    let (kills, hooks) = if options.quick { (20, 200) } else { (1_000, 30_000) };
+    let (mut times, daemon) = platform.run(CALLERS, LIMIT, || {
+        let mut times = Vec::new();
+        let (mut daemon, _) = house.start(false)?;
+        while times.len() < kills || platform.ended() < hooks {
+            thread::sleep(Duration::from_millis(random.u64(5..1_500)));
+            daemon.kill()?;
+            // Now and then its successor does not get far either.
+            while random.u8(0..5) == 0 {
+                let early = house.spawn(false)?;
+                thread::sleep(Duration::from_millis(random.u64(0..60)));
+                early.kill()?;
+            }
+            let time;
+            (daemon, time) = house.start(false)?;
+            times.push(time);
+            if times.len() % 100 == 0 {
+                println!("  {} kills, {} hooks", times.len(), platform.ended());
+            }
+        }
+        Ok((times, daemon))
+    })?;
+    println!("  {} kills; from the start to ready: {}", times.len(), counts::times(&mut times));
+    platform.judge(&house)?;
+    daemon.stop()
+}
