@@ -1,9 +1,10 @@
-//! The store: operations, their journals, services, scopes and the module log, on SQLite.
+//! The store: operations, their journals, services, scopes and the module log, on SQLite or Postgres.
 //!
 //! One task writes, and takes whatever waits into one transaction. Every guard is judged inside that transaction, by the
 //! database. Reads have connections of their own that cannot write: a thread for what every hook asks, a pool for the rest.
 
 mod accept;
+mod address;
 mod again;
 mod backlog;
 mod begin;
@@ -11,11 +12,13 @@ mod change;
 mod claim;
 mod command;
 mod depth;
+mod dialect;
 mod error;
 mod evidence;
 mod file;
 mod finish;
 mod hand;
+mod hold;
 mod journals;
 mod kind;
 mod logs;
@@ -51,18 +54,23 @@ pub use self::words::Sought;
 #[cfg(test)]
 pub(crate) use self::words::number as words_number;
 
+use self::address::{Address, Server};
 use self::command::Command;
 use self::file::Lock;
+use self::hand::Hand;
 use self::look::Looker;
+use self::reader::Pool;
 use self::writer::Writer;
 use crate::seal::Sealer;
+use billhook_plugin_api::Secret;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::Connection;
-use sqlx::sqlite::SqlitePool;
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// When a [`CommitTap`] is called.
@@ -89,11 +97,15 @@ pub struct StoreOptions {
     pub readers: u32,
     /// See [`CommitTap`].
     pub tap: Option<Arc<dyn CommitTap>>,
+    /// The password for a server, where the address has none.
+    pub password: Option<Secret<String>>,
+    /// How long a write waits for a server that is away, before it is answered that the store is unavailable.
+    pub patience: Duration,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { body_cap: 64 * 1024, readers: 4, tap: None }
+        Self { body_cap: 64 * 1024, readers: 4, tap: None, password: None, patience: Duration::from_secs(30) }
     }
 }
 
@@ -102,6 +114,7 @@ impl fmt::Debug for StoreOptions {
         f.debug_struct("StoreOptions")
             .field("body_cap", &self.body_cap)
             .field("readers", &self.readers)
+            .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
 }
@@ -115,7 +128,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     writer: Writer,
-    reader: SqlitePool,
+    reader: Arc<Pool>,
     looker: Looker,
     sealer: Arc<Sealer>,
     body_cap: usize,
@@ -124,26 +137,21 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store at `url` (`sqlite://` and an absolute path), making it if there is none.
+    /// Opens the store at `url` (`sqlite://` and an absolute path, or `postgres://` and a database), making it if there is
+    /// none.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Locked`] while another process has it; [`StoreError::TooOld`], [`StoreError::NewerSchema`],
-    /// [`StoreError::Retired`], [`StoreError::Open`]: see there.
+    /// [`StoreError::Locked`] while another process has it; [`StoreError::TooOld`], [`StoreError::ServerTooOld`],
+    /// [`StoreError::NewerSchema`], [`StoreError::Retired`], [`StoreError::Open`]: see there.
     pub async fn open(url: &str, sealer: Sealer, options: StoreOptions) -> Result<Self, StoreError> {
-        let path = file::path_of(url)?;
-        file::prepare(&path)?;
-        let lock = Lock::take(&path).await?;
-        let failed = |error: sqlx::Error| StoreError::Open { path: path.clone(), why: error.to_string() };
-        let mut db = writer::connect(&path).await.map_err(failed)?;
-        let facts = schema::migrate(&mut db).await?;
-        db.close().await.map_err(failed)?;
-        let db = hand::open(&path).map_err(|error| StoreError::Open { path: path.clone(), why: error.to_string() })?;
-        let reader = reader::connect(&path, options.readers).await.map_err(failed)?;
-        let sealer = Arc::new(sealer);
-        let looker = Looker::start(&path, Arc::clone(&sealer))?;
-        let host = schema::new_id()?;
-        let writer = Writer::start(db, &path, host.clone(), options.tap, lock)?;
+        let (sealer, host) = (Arc::new(sealer), schema::new_id()?);
+        let opened = match Address::of(url, options.password.as_ref())? {
+            Address::Sqlite(path) => open_file(path, &host, &sealer, &options).await?,
+            Address::Postgres(server) => open_server(*server, &host, &sealer, &options).await?,
+        };
+        let Opened { hand, reader, looker, facts } = opened;
+        let writer = Writer::start(hand, options.tap);
         let inner = Arc::new(Inner { writer, reader, looker, sealer, body_cap: options.body_cap, facts, host });
         // Ends by itself; with the store at the latest.
         tokio::spawn(backlog::index(Arc::downgrade(&inner)));
@@ -367,11 +375,53 @@ impl Store {
     /// Writes what waits, checkpoints, and gives the store back. Every clone is closed with it.
     pub async fn close(&self) {
         self.inner.reader.close().await;
-        self.inner.looker.close();
+        self.inner.looker.close().await;
         self.inner.writer.close().await;
     }
 
     async fn says_yes(&self, command: Command) -> Result<bool, StoreError> {
         Ok(self.inner.writer.decide(command).await?.word == "yes")
     }
+}
+
+/// What a store is made of, whatever it is on.
+struct Opened {
+    hand: Hand,
+    reader: Arc<Pool>,
+    looker: Looker,
+    facts: StoreFacts,
+}
+
+async fn open_file(
+    path: PathBuf,
+    host: &str,
+    sealer: &Arc<Sealer>,
+    options: &StoreOptions,
+) -> Result<Opened, StoreError> {
+    file::prepare(&path)?;
+    let lock = Lock::take(&path).await?;
+    let failed = |error: sqlx::Error| StoreError::Open { path: path.clone(), why: error.to_string() };
+    let mut db = writer::connect(&path).await.map_err(failed)?;
+    let facts = schema::migrate(&mut db).await?;
+    db.close().await.map_err(failed)?;
+    let db = hand::open(&path).map_err(|error| StoreError::Open { path: path.clone(), why: error.to_string() })?;
+    let reader = Arc::new(Pool::of_file(&path, options.readers).await.map_err(failed)?);
+    let looker = Looker::Sqlite(look::Thread::start(&path, Arc::clone(sealer))?);
+    let hand = Hand::Sqlite(hand::Thread::start(db, path, host.to_owned(), lock)?);
+    Ok(Opened { hand, reader, looker, facts })
+}
+
+async fn open_server(
+    server: Server,
+    host: &str,
+    sealer: &Arc<Sealer>,
+    options: &StoreOptions,
+) -> Result<Opened, StoreError> {
+    let mut db = server.connect().await.map_err(|error| server.refused(error.to_string()))?;
+    hold::take(&mut db, &server, None).await?;
+    let facts = schema::postgres::migrate(&mut db, &server).await?;
+    let reader = Arc::new(Pool::of_server(&server, options.readers));
+    let looker = Looker::Postgres(Arc::clone(&reader), Arc::clone(sealer));
+    let hand = hand::postgres::Hand::new(db, server, host.to_owned(), options.patience).await?;
+    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), reader, looker, facts })
 }

@@ -75,7 +75,8 @@ impl Engine {
         let sealer = Sealer::new(key, Vec::new())
             .map_err(|source| StartError::Key { path: config.seal.key_file.clone(), source })?;
         let prints = Fingerprinter::new(&sealer.derive("fingerprint"));
-        let store_options = StoreOptions { body_cap: config.store.body_cap, readers: 4, tap: commit_tap };
+        let store_options =
+            StoreOptions { body_cap: config.store.body_cap, tap: commit_tap, ..StoreOptions::default() };
         let store = Store::open(&format!("sqlite://{}", path.display()), sealer, store_options).await?;
 
         let desk = Arc::new(Desk::default());

@@ -16,36 +16,37 @@ pub const DECIDE: &str = "
 {fate}
 WITH judged (version, word) AS MATERIALIZED (
     SELECT s.version,
-        CASE WHEN s.version IS NOT :version THEN 'moved'
+        CASE WHEN s.version IS DISTINCT FROM :version THEN 'moved'
              WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = :platform AND k.key = :key) THEN 'moved'
              WHEN :most IS NOT NULL AND {load} >= :most THEN 'moved'
              ELSE 'yes' END
-    FROM (SELECT 1) LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id)
+    FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id)
 SELECT word, coalesce(version, 0) + 1,
-    word = 'yes' AND :claimed AND NOT EXISTS (
+    CASE WHEN word = 'yes' AND :claimed AND NOT EXISTS (
         SELECT 1 FROM operation o
         WHERE o.platform = :platform AND o.service_id = :service_id
           AND o.state IN ('queued', 'running', 'waiting', 'attention')
-          AND NOT (o.touched = 0 AND o.state <> 'running' AND o.id IN (SELECT value FROM json_each(:cancels)))
-          AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT value FROM json_each(:passes)))),
-    (SELECT json_group_array(o.id) FROM json_each(:cancels) AS c CROSS JOIN operation o ON o.id = c.value
+          AND NOT (o.touched = {false} AND o.state <> 'running' AND o.id IN (SELECT c.value FROM {list :cancels} AS c))
+          AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT p.value FROM {list :passes} AS p)))
+        THEN 1 ELSE 0 END,
+    (SELECT {gather o.id} FROM {list :cancels} AS c {join} operation o ON o.id = c.value
      WHERE o.platform = :platform AND o.service_id = :service_id
-       AND o.touched = 0 AND o.state IN ('queued', 'waiting', 'attention'))
+       AND o.touched = {false} AND o.state IN ('queued', 'waiting', 'attention'))
 FROM judged";
 
 /// Cancels what has begun nothing; what runs is asked to stop at its next step.
 pub const CANCEL: &[&str] = &[
     "{won}
-     UPDATE operation SET cancel_asked = 1, updated_at = :now
-     FROM json_each(:ids) AS c
-     WHERE operation.id = c.value AND +operation.platform = :platform AND +operation.service_id = :service_id
-       AND touched = 0 AND state = 'running'",
+     UPDATE operation SET cancel_asked = {true}, updated_at = :now
+     FROM {list :ids} AS c
+     WHERE operation.id = c.value AND {plain}operation.platform = :platform AND {plain}operation.service_id = :service_id
+       AND touched = {false} AND state = 'running'",
     "{won}
      UPDATE operation
-     SET state = 'cancelled', active = 0, next_at = NULL, finished_at = :now, updated_at = :now
-     FROM json_each(:ids) AS c
-     WHERE operation.id = c.value AND +operation.platform = :platform AND +operation.service_id = :service_id
-       AND touched = 0 AND state IN ('queued', 'waiting', 'attention')",
+     SET state = 'cancelled', active = {false}, next_at = NULL, finished_at = :now, updated_at = :now
+     FROM {list :ids} AS c
+     WHERE operation.id = c.value AND {plain}operation.platform = :platform AND {plain}operation.service_id = :service_id
+       AND touched = {false} AND state IN ('queued', 'waiting', 'attention')",
 ];
 
 /// The operation, its request, its service, its log row.
@@ -56,11 +57,13 @@ pub const STORE: &[&str] = &[
          provider, server, panel, product, renew_to, library, journal_version, host, attempts, run, cancel_asked,
          expires_at, secrets_state, placement, created_at, updated_at)
      VALUES (
-         :id, :platform, :service_id, :epoch, :a, :hook, :action, :key, :fingerprint, iif(:b, 'running', 'queued'),
-         :b AND :touches, 0, :b AND :touches, :b, :provider, :server, :panel, :product, :renew_to, iif(:b, :library, NULL),
-         iif(:b, :journal_version, 0), iif(:b, :host, NULL), :b, :b, 0, :expires_at, 'none', :placement, :now, :now)",
+         :id, :platform, :service_id, :epoch, :a, :hook, :action, :key, :fingerprint,
+         CASE WHEN :b = 1 THEN 'running' ELSE 'queued' END, :b = 1 AND :touches, {false}, :b = 1 AND :touches, :b = 1,
+         :provider, :server, :panel, :product, :renew_to, CASE WHEN :b = 1 THEN :library END,
+         CASE WHEN :b = 1 THEN :journal_version ELSE 0 END, CASE WHEN :b = 1 THEN :host END, :b, :b, {false}, :expires_at,
+         'none', :placement, :now, :now)",
     "{won}
-     INSERT INTO request (operation_id, shown, call) VALUES (:id, CAST(@shown AS TEXT), @call)",
+     INSERT INTO request (operation_id, shown, call) VALUES (:id, {text @shown}, @call)",
     "{won}
      INSERT INTO service (
          platform, service_id, epoch, version, status, provider, server, panel, product, client_id, username, domain,
@@ -76,14 +79,16 @@ pub const STORE: &[&str] = &[
          client_id = coalesce(:client_id, client_id),
          username = coalesce(:username, username),
          domain = coalesce(:domain, domain),
-         provider = iif(:hook = 'create', :provider, provider),
-         server = iif(:hook = 'create', :server, server),
-         panel = iif(:hook = 'create' AND remote_id IS NULL, :panel, panel),
-         product = iif(:hook = 'create', :product, product)
+         provider = CASE WHEN :hook = 'create' THEN :provider ELSE provider END,
+         server = CASE WHEN :hook = 'create' THEN :server ELSE server END,
+         panel = CASE WHEN :hook = 'create' AND remote_id IS NULL THEN :panel ELSE panel END,
+         product = CASE WHEN :hook = 'create' THEN :product ELSE product END
      WHERE :a > 1 AND service.platform = :platform AND service.service_id = :service_id",
     "{won}
      INSERT INTO log (place, platform, service_id, hook, provider, server, state, summary, attempts, started_at)
-     VALUES ({place id}, :platform, :service_id, :hook, :provider, :server, iif(:b, 'running', 'queued'), :summary, :b, :now)",
+     VALUES (
+         {place :id}, :platform, :service_id, :hook, :provider, :server,
+         CASE WHEN :b = 1 THEN 'running' ELSE 'queued' END, :summary, :b, :now)",
     words::GATHER,
 ];
 

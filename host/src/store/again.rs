@@ -10,20 +10,21 @@ use serde_json::json;
 /// The statements. Two of one service cannot both meet the same version.
 pub const SQL: &[&str] = &[
     "{fate}
-     SELECT iif(o.state = 'failed' AND s.version = :version, 'yes', 'no'), 0, 0, NULL
-     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id
+     SELECT CASE WHEN o.state = 'failed' AND s.version = :version THEN 'yes' ELSE 'no' END, 0, 0, NULL
+     FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id
           LEFT JOIN service s ON s.platform = o.platform AND s.service_id = o.service_id",
     "{won}
      UPDATE operation
      SET state = 'queued', attempts = 0, fingerprint = :fingerprint, product = :product,
-         expires_at = :expires_at, next_at = NULL, finished_at = NULL, cancel_asked = 0, passed_by = NULL,
+         expires_at = :expires_at, next_at = NULL, finished_at = NULL, cancel_asked = {false}, passed_by = NULL,
          updated_at = :now
      WHERE operation.id = :id",
     "{won}
-     UPDATE request SET shown = CAST(@shown AS TEXT), call = @call WHERE operation_id = :id",
+     UPDATE request SET shown = {text @shown}, call = @call WHERE operation_id = :id",
     "{won}
      UPDATE service
-     SET version = version + 1, product = iif(o.hook = 'create', o.product, service.product), updated_at = :now
+     SET version = version + 1, updated_at = :now,
+         product = CASE WHEN o.hook = 'create' THEN o.product ELSE service.product END
      FROM operation o
      WHERE o.id = :id AND service.platform = o.platform AND service.service_id = o.service_id",
 ];

@@ -1,8 +1,9 @@
 //! A log that is older than its index is indexed beside the work, newest first, in parts that nobody has to wait for.
 
 use super::command::Command;
+use super::dialect::Text;
 use super::kind::Kind;
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Query};
 use super::{Inner, Store, StoreError, words};
 use serde_json::json;
 use std::sync::{Arc, Weak};
@@ -10,12 +11,16 @@ use std::sync::{Arc, Weak};
 /// Rows of one part.
 const PART: u32 = 500;
 
-const OLDER: &str = "
-SELECT log.place, log.summary, log.service_id, log.fault, o.fault ->> 'staff' AS staff, o.fault ->> 'code' AS code, o.key,
+static OLDER: Text = Text::new(
+    "
+SELECT log.place, log.summary, log.service_id, log.fault, {json o.fault} ->> 'staff' AS staff, {json o.fault} ->> 'code' AS code, o.key,
     o.product, o.reason, s.client_id, s.username, s.domain
 FROM log LEFT JOIN operation o ON o.id = 'op_' || substr(log.place, 1, length(log.place) - 3)
     LEFT JOIN service s ON s.platform = log.platform AND s.service_id = log.service_id
-WHERE log.place < $1 ORDER BY log.place DESC LIMIT $2";
+WHERE log.place < $1 ORDER BY log.place DESC LIMIT $2",
+);
+
+static REACHED: Text = Text::new("SELECT place FROM backlog");
 
 /// Texts of a row of [`OLDER`].
 const TEXTS: [&str; 11] =
@@ -40,10 +45,9 @@ pub async fn index(inner: Weak<Inner>) {
 /// Indexes the next part. `false` when there is none.
 async fn part(store: &Store) -> Result<bool, StoreError> {
     let reader = &store.inner.reader;
-    let place: Option<String> =
-        sqlx::query_scalar("SELECT place FROM backlog").fetch_optional(reader).await.map_err(unavailable)?;
-    let Some(place) = place else { return Ok(false) };
-    let rows = sqlx::query(OLDER).bind(place).bind(PART).fetch_all(reader).await.map_err(unavailable)?;
+    let Some(reached) = Query::new(&REACHED).first(reader).await? else { return Ok(false) };
+    let place: String = Cells::new(&reached, "backlog", "place").cell("place")?;
+    let rows = Query::new(&OLDER).bind(place).bind(PART).all(reader).await?;
     let (mut lines, mut reached) = (Vec::new(), None);
     for row in &rows {
         let cells = Cells::new(row, "log", "place");

@@ -12,18 +12,18 @@ use serde_json::json;
 /// The statements. A scope that is said to be held must be held by this very step.
 pub const SQL: &[&str] = &[
     "{fate}
-     SELECT CASE WHEN o.run IS NOT :run OR o.state <> 'running' THEN 'lease_lost'
-              WHEN o.cancel_asked = 1 AND o.touched = 0 THEN 'cancel_asked'
+     SELECT CASE WHEN o.run IS DISTINCT FROM :run OR o.state <> 'running' THEN 'lease_lost'
+              WHEN o.cancel_asked = {true} AND o.touched = {false} THEN 'cancel_asked'
               WHEN :scope IS NULL THEN 'yes'
               WHEN s.operation_id IS NOT NULL AND NOT (s.operation_id = o.id AND s.step = :name) THEN 'scope_busy'
               WHEN :count IS NULL AND s.operation_id IS NULL THEN 'scope_moved'
               WHEN :count IS NOT NULL AND coalesce(s.count, 0) <> :count THEN 'scope_moved'
               ELSE 'yes' END, 0, 0, NULL
-     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id
+     FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id
             LEFT JOIN scope s ON s.key = :scope",
     step::WRITE_ENTRY,
     "{won}
-     UPDATE operation SET touched = 1, doubted = 1, updated_at = :now
+     UPDATE operation SET touched = {true}, doubted = {true}, updated_at = :now
      WHERE operation.id = :id AND :effect",
 ];
 

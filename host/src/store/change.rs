@@ -1,7 +1,7 @@
 //! What becomes of a service, at the end of an operation or of a poll.
 
 use super::StoreError;
-use super::command::Command;
+use super::command::{Command, without_nul};
 use super::kind::Kind;
 use super::model::{ServiceChange, ServiceKey};
 use super::seals;
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 /// Guarded by the epoch that the poll was about.
 pub const DECIDE: &str = "
 {fate}
-SELECT iif(s.epoch IS :epoch, 'yes', 'moved'), 0, 0, NULL
-FROM (SELECT 1) LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id";
+SELECT CASE WHEN s.epoch = :epoch THEN 'yes' ELSE 'moved' END, 0, 0, NULL
+FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id";
 
 /// The service: named, or that of the operation.
 macro_rules! aim {
     () => {
         "WITH aim (platform, service_id) AS MATERIALIZED (
              SELECT coalesce(o.platform, :platform), coalesce(o.service_id, :service_id)
-             FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id)
+             FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id)
          "
     };
 }
@@ -50,25 +50,20 @@ pub const STORE: &str = concat!(
     aim!(),
     "UPDATE service
      SET version = version + 1,
-         epoch = epoch + :gone,
-         status = coalesce(:status, iif(:gone, 'terminated', status)),
+         epoch = epoch + CASE WHEN :gone THEN 1 ELSE 0 END,
+         status = coalesce(:status, CASE WHEN :gone THEN 'terminated' ELSE status END),
          remote_id = CASE WHEN :gone THEN NULL
                           WHEN EXISTS (SELECT 1 FROM service other
                                        WHERE other.panel = service.panel AND other.remote_id = :remote_id
-                                         AND other.rowid <> service.rowid) THEN remote_id
+                                         AND NOT (other.platform = service.platform AND other.service_id = service.service_id)) THEN remote_id
                           ELSE coalesce(:remote_id, remote_id) END,
          username = coalesce(:username, username),
          product = coalesce(:product, product),
-         properties = (
-             SELECT json_group_object(e.key, json(layer.document -> e.fullkey))
-             FROM (SELECT iif(:gone, '{}', service.properties) AS document, 0 AS upper
-                   UNION ALL SELECT :properties, 1) AS layer, json_each(layer.document) AS e
-             WHERE NOT (upper AND e.type = 'null')
-               AND (upper OR NOT EXISTS (SELECT 1 FROM json_each(:properties) AS p WHERE p.key = e.key))),
-         paid_until = coalesce(:paid_until, iif(:gone, NULL, paid_until)),
-         ends_at = coalesce(:ends_at, iif(:gone, NULL, ends_at)),
-         poll_at = iif(:sets_poll OR :gone, :poll_at, poll_at),
-         pending = iif(:sets_pending OR :gone, :pending, pending),
+         properties = {laid :properties},
+         paid_until = coalesce(:paid_until, CASE WHEN NOT :gone THEN paid_until END),
+         ends_at = coalesce(:ends_at, CASE WHEN NOT :gone THEN ends_at END),
+         poll_at = CASE WHEN :sets_poll OR :gone THEN :poll_at ELSE poll_at END,
+         pending = CASE WHEN :sets_pending OR :gone THEN :pending ELSE pending END,
          unsettled_ms = coalesce(:unsettled_ms, unsettled_ms),
          updated_at = :now
      FROM aim WHERE service.platform = aim.platform AND service.service_id = aim.service_id"
@@ -86,7 +81,7 @@ pub fn row(change: &ServiceChange, now: u64) -> Value {
     json!({
         "gone": change.gone, "status": change.status, "remote_id": change.remote_id, "username": change.username,
         "product": change.product,
-        "properties": Value::from(change.properties.clone()).to_string(), "paid_until": change.paid_until,
+        "properties": without_nul(Value::from(change.properties.clone()).to_string()), "paid_until": change.paid_until,
         "ends_at": change.ends_at,
         "sets_poll": change.poll_at.is_some(), "poll_at": change.poll_at.flatten(),
         "sets_pending": change.pending.is_some(), "pending": change.pending.clone().flatten(),

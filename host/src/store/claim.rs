@@ -8,25 +8,25 @@ use serde_json::json;
 /// As read, and nothing else of the service active but what is passed. `a` is the new run.
 pub const DECIDE: &str = "
 {fate}
-SELECT iif(o.run = :run AND o.state IN ('queued', 'waiting') AND NOT EXISTS (
+SELECT CASE WHEN o.run = :run AND o.state IN ('queued', 'waiting') AND NOT EXISTS (
         SELECT 1 FROM operation other
-        WHERE other.platform = o.platform AND other.service_id = o.service_id AND other.active = 1 AND other.id <> o.id
+        WHERE other.platform = o.platform AND other.service_id = o.service_id AND other.active = {true} AND other.id <> o.id
           AND NOT (other.state IN ('waiting', 'attention')
-                   AND other.id IN (SELECT value FROM json_each(:passes)))), 'yes', 'no'),
+                   AND other.id IN (SELECT p.value FROM {list :passes} AS p))) THEN 'yes' ELSE 'no' END,
     coalesce(o.run, 0) + 1, 1, NULL
-FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id";
+FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id";
 
 /// Takes the place from what is passed, before the passing one takes it.
 pub const PASS: &str = "
 {won}
-UPDATE operation SET active = 0, passed_by = :id, updated_at = :now
-WHERE :b = 1 AND id IN (SELECT value FROM json_each(:ids)) AND state IN ('waiting', 'attention')";
+UPDATE operation SET active = {false}, passed_by = :id, updated_at = :now
+WHERE :b = 1 AND id IN (SELECT p.value FROM {list :ids} AS p) AND state IN ('waiting', 'attention')";
 
 /// The claim.
 pub const STORE: &str = "
 {won}
 UPDATE operation
-SET state = 'running', active = 1, run = :a, attempts = attempts + :counts, library = :library,
+SET state = 'running', active = {true}, run = :a, attempts = attempts + :counts, library = :library,
     journal_version = :journal_version, touched = touched OR :touches,
     convergent = convergent OR :touches, host = :host, next_at = NULL, updated_at = :now
 WHERE operation.id = :id";

@@ -93,6 +93,11 @@ impl Command {
         &self.parts
     }
 
+    /// All bytes, where slices are of.
+    pub fn all_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The operations whose state may have changed.
     pub fn moved(&self) -> &[String] {
         &self.moved
@@ -128,6 +133,24 @@ fn weight(value: &Value) -> usize {
         Value::Object(members) => SMALL + members.values().map(weight).sum::<usize>(),
         Value::Null | Value::Bool(_) | Value::Number(_) => SMALL,
     }
+}
+
+/// The same JSON with something visible where a text in it holds a NUL: neither database keeps that in a text.
+pub fn without_nul(json: String) -> String {
+    const NUL: &str = "\\u0000";
+    if !json.contains(NUL) {
+        return json;
+    }
+    let (mut kept, mut rest) = (String::with_capacity(json.len()), json.as_str());
+    while let Some(at) = rest.find('\\') {
+        kept.push_str(&rest[..at]);
+        rest = &rest[at..];
+        // A backslash and what it is for, so that one that stands for itself is not taken for the next one's.
+        let (escape, length) = if rest.starts_with(NUL) { ("\\ufffd", NUL.len()) } else { (&rest[..2], 2) };
+        kept.push_str(escape);
+        rest = &rest[length..];
+    }
+    kept + rest
 }
 
 /// How much one transaction holds.
@@ -174,6 +197,13 @@ mod tests {
             command.row(Kind::Note, row);
             assert!((1_000..1_100).contains(&command.size()), "{}", command.size());
         }
+    }
+
+    #[test]
+    fn a_nul_becomes_visible_and_nothing_else_changes() {
+        let value = json!(["a\u{0}b", "\\u0000", "\\", "\\\u{0}", "é\n", "\u{1}"]);
+        let visible: Value = serde_json::from_str(&without_nul(value.to_string())).unwrap();
+        assert_eq!(visible, json!(["a\u{fffd}b", "\\u0000", "\\", "\\\u{fffd}", "é\n", "\u{1}"]));
     }
 
     #[test]

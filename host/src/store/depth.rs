@@ -1,13 +1,16 @@
 //! How much is unfinished, for the metrics.
 
-use super::reader::{Cells, unavailable};
+use super::dialect::Text;
+use super::reader::{Cells, Query};
 use super::{QueueDepth, Store, StoreError};
 use crate::operation::State;
 
 /// Over the index of unfinished operations alone; the finished ones are not touched.
-const DEPTH: &str = "
+static DEPTH: Text = Text::new(
+    "
 SELECT server, state, count(*) AS count, min(created_at) AS oldest_at FROM operation
-WHERE state IN ('queued', 'running', 'waiting', 'attention') GROUP BY server, state";
+WHERE state IN ('queued', 'running', 'waiting', 'attention') GROUP BY server, state",
+);
 
 impl Store {
     /// Unfinished operations by server and state.
@@ -16,7 +19,7 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn depth(&self) -> Result<Vec<QueueDepth>, StoreError> {
-        let rows = sqlx::query(DEPTH).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let rows = Query::new(&DEPTH).all(&self.inner.reader).await?;
         rows.iter()
             .map(|row| {
                 let cells = Cells::new(row, "operation", "server");

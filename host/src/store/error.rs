@@ -9,14 +9,22 @@ pub enum StoreError {
     /// Another process has the store open.
     #[error("the store {} is in use by {holder}: stop it first", path.display())]
     Locked {
-        /// The database file.
+        /// The database file, or the address of the database without its password.
         path: PathBuf,
-        /// What the lock file says of its holder.
+        /// What the lock file, or the server, says of its holder.
         holder: String,
     },
     /// The database library is one that can damage the store.
     #[error("SQLite {found} is too old: {needed} is the first without a known way to corrupt a store")]
     TooOld {
+        /// The version in use.
+        found: String,
+        /// The least version.
+        needed: &'static str,
+    },
+    /// The database server is one that this host was never tried with.
+    #[error("Postgres {found} is too old: {needed} is the first that a store is kept on")]
+    ServerTooOld {
         /// The version in use.
         found: String,
         /// The least version.
@@ -39,7 +47,7 @@ pub enum StoreError {
     /// The address names no store that can be opened.
     #[error("cannot open the store {}: {why}", path.display())]
     Open {
-        /// The database file, or what was given for it.
+        /// The database file, or the address without its password.
         path: PathBuf,
         /// What is wrong.
         why: String,
@@ -67,32 +75,57 @@ pub enum StoreError {
 impl StoreError {
     /// What a failure of the database means to whoever asked.
     pub(super) fn of(error: &sqlx::Error) -> Self {
+        Failure::of(error).error()
+    }
+}
+
+/// Why a transaction failed: said to each who had something in it.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    is_local: bool,
+    text: String,
+}
+
+impl Failure {
+    /// One that has nothing to do with what was asked.
+    pub(super) fn unavailable(text: impl Into<String>) -> Self {
+        Self { is_local: false, text: text.into() }
+    }
+
+    /// What a driver says. Postgres has codes of five letters and digits, SQLite has numbers.
+    pub(super) fn of(error: &sqlx::Error) -> Self {
         let code = match error {
-            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()),
+            sqlx::Error::Database(error) => error.code(),
             _ => None,
         };
-        Self::by_code(code, error.to_string())
+        let is_local = code.is_some_and(|code| match code.parse() {
+            Ok(number) if code.len() != 5 => is_of_the_request(number),
+            _ => ["22", "23", "42"].iter().any(|class| code.starts_with(class)),
+        });
+        Self { is_local, text: error.to_string() }
     }
 
-    /// The same of one that was written to by hand.
-    pub(super) fn of_write(error: &rusqlite::Error) -> Self {
-        Self::by_code(code(error), error.to_string())
+    /// Whether it lies in what was asked, so that others in the same transaction may succeed without it.
+    pub(super) const fn is_local(&self) -> bool {
+        self.is_local
     }
 
-    fn by_code(code: Option<i32>, text: String) -> Self {
-        if code.is_some_and(is_of_the_request) { Self::Rejected(text) } else { Self::Unavailable(text) }
+    /// The answer to one of them.
+    pub(super) fn error(&self) -> StoreError {
+        match self.is_local {
+            true => StoreError::Rejected(self.text.clone()),
+            false => StoreError::Unavailable(self.text.clone()),
+        }
     }
 }
 
-/// Whether the failure lies in what was asked, so that others in the same transaction may succeed without it.
-pub(super) fn is_local(error: &rusqlite::Error) -> bool {
-    code(error).is_some_and(is_of_the_request)
-}
-
-fn code(error: &rusqlite::Error) -> Option<i32> {
-    match error {
-        rusqlite::Error::SqliteFailure(error, _) => Some(error.extended_code),
-        _ => None,
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let is_local = match &error {
+            rusqlite::Error::SqliteFailure(error, _) => is_of_the_request(error.extended_code),
+            _ => false,
+        };
+        Self { is_local, text: error.to_string() }
     }
 }
 

@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 /// A reading hook in the log.
 pub const READING: &str = "
 INSERT INTO log (place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at)
-VALUES ({place id}, :platform, :service_id, :hook, :provider, :server, :state, :fault, :summary, 1, :started_at, :ended_at)
+VALUES ({place :id}, :platform, :service_id, :hook, :provider, :server, :state, :fault, :summary, 1, :started_at, :ended_at)
 ON CONFLICT DO NOTHING";
 
 /// An attempt that began or ended; what is known later wins, and an end is never forgotten.
 pub const ATTEMPT: &str = "
-INSERT INTO attempt (owner, run, started_at, ended_at, end, fault)
+INSERT INTO attempt (owner, run, started_at, ended_at, \"end\", fault)
 VALUES (:owner, :run, :started_at, :ended_at, :end, :fault)
 ON CONFLICT (owner, run) DO UPDATE
-SET ended_at = excluded.ended_at, end = excluded.end, fault = excluded.fault
+SET ended_at = excluded.ended_at, \"end\" = excluded.\"end\", fault = excluded.fault
 WHERE excluded.ended_at IS NOT NULL OR attempt.ended_at IS NULL";
 
 /// An exchange, without its bodies.
 pub const EXCHANGE: &str = "
-INSERT INTO exchange (owner, run, seq, step, purpose, method, url, left, status, failure, started_at, duration_us,
+INSERT INTO exchange (owner, run, seq, step, purpose, method, url, \"left\", status, failure, started_at, duration_us,
     request_headers, reply_headers)
 VALUES (:owner, :run, :seq, :step, :purpose, :method, :url, :left,
     :status, :failure, :started_at, :duration_us, :request_headers, :reply_headers)

@@ -12,23 +12,25 @@ use serde_json::json;
 /// The statements. What is not final keeps its place among the service's operations. `a` says whether others are unfinished.
 pub const SQL: &[&str] = &[
     "{fate}
-     SELECT iif(o.run IS :run AND o.state = 'running', 'yes', 'lease_lost'),
-         EXISTS (SELECT 1 FROM operation other
+     SELECT CASE WHEN o.run = :run AND o.state = 'running' THEN 'yes' ELSE 'lease_lost' END,
+         CASE WHEN EXISTS (
+                 SELECT 1 FROM operation other
                  WHERE other.platform = o.platform AND other.service_id = o.service_id
-                   AND other.state IN ('queued', 'running', 'waiting', 'attention') AND other.id <> o.id),
+                   AND other.state IN ('queued', 'running', 'waiting', 'attention') AND other.id <> o.id)
+             THEN 1 ELSE 0 END,
          0, NULL
-     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id",
+     FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id",
     "{won}
      UPDATE operation
      SET state = :state, next_at = :next_at, attempts = :attempts, touched = :touched,
          doubted = :doubted, convergent = convergent AND :touched, fault = :fault,
          reason = :reason, outcome = :outcome, placement = coalesce(:placement, placement),
-         secrets_state = iif(:has_secrets, 'kept', secrets_state),
+         secrets_state = CASE WHEN :has_secrets THEN 'kept' ELSE secrets_state END,
          active = active AND NOT :final, cancel_asked = cancel_asked AND NOT :final,
-         finished_at = iif(:final, :now, NULL), updated_at = :now
+         finished_at = CASE WHEN :final THEN :now END, updated_at = :now
      WHERE operation.id = :id",
     "{won}
-     UPDATE log SET summary = :summary WHERE place = {place id}",
+     UPDATE log SET summary = :summary WHERE place = {place :id}",
     words::GATHER,
 ];
 
@@ -44,13 +46,13 @@ pub const END_PASSED: &[&str] = &[
      WHERE o.passed_by = :id AND o.state IN ('waiting', 'attention') AND entry.operation_id = o.id AND secret IS NOT NULL",
     "{won}
      UPDATE operation
-     SET state = 'failed', active = 0, next_at = NULL, fault = :fault, finished_at = :now,
+     SET state = 'failed', active = {false}, next_at = NULL, fault = :fault, finished_at = :now,
          updated_at = :now
      WHERE passed_by = :id AND state IN ('waiting', 'attention')",
     "{won}
-     UPDATE log SET state = o.state, fault = o.fault ->> 'class', ended_at = o.finished_at
+     UPDATE log SET state = o.state, fault = {json o.fault} ->> 'class', ended_at = o.finished_at
      FROM operation o
-     WHERE o.passed_by = :id AND o.state = 'failed' AND place = {place passed}",
+     WHERE o.passed_by = :id AND o.state = 'failed' AND place = {place o.id}",
 ];
 
 /// The command. `service` is the operation's, needed only to seal secrets of the service.

@@ -1,11 +1,18 @@
-//! The hand that writes: a thread with the one connection that can.
+//! The hand that writes: on SQLite a thread with the one connection that can, on Postgres a connection.
 //!
-//! A command is some dozens of prepared statements. Here they run one after the other without anyone being told of each:
+//! On SQLite a command is some dozens of prepared statements. Here they run one after the other without anyone being told of each:
 //! a connection behind a channel would wake its caller for every one of them. Commands that share a transaction run one after
 //! the other as well, so that each is judged by what those before it have written.
 
+pub mod apply;
+pub mod postgres;
+
+pub use self::apply::SERIAL;
+
 use super::StoreError;
 use super::command::{Command, Part, Slice};
+use super::dialect::{Dialect, Text};
+use super::error::Failure;
 use super::file::Lock;
 use super::kind::{self, Kind, Role};
 use super::writer::Fate;
@@ -33,16 +40,51 @@ const PRAGMAS: [(&str, &str); 7] = [
 pub type Fates = Vec<Option<Fate>>;
 
 /// The commands come back with what became of them.
-pub type Transacted = (Vec<Command>, rusqlite::Result<Fates>);
+pub type Transacted = (Vec<Command>, Result<Fates, Failure>);
+
+/// Whoever carries the commands out.
+pub enum Hand {
+    Sqlite(Thread),
+    Postgres(Box<postgres::Hand>),
+}
+
+impl Hand {
+    /// Carries the commands out, one after the other, all of them or none.
+    pub async fn transact(&mut self, commands: Vec<Command>) -> Transacted {
+        match self {
+            Self::Sqlite(thread) => thread.transact(commands).await,
+            Self::Postgres(hand) => {
+                let result = hand.transact(&commands).await;
+                (commands, result)
+            }
+        }
+    }
+
+    /// Runs statements that answer nothing.
+    pub async fn run(&mut self, statements: &'static Text) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(thread) => Ok(thread.run(statements.of(Dialect::Sqlite)).await?),
+            Self::Postgres(hand) => hand.run(statements.of(Dialect::Postgres)).await,
+        }
+    }
+
+    /// Gives the store back, and closes the connection.
+    pub async fn close(self) {
+        match self {
+            Self::Sqlite(thread) => thread.close().await,
+            Self::Postgres(hand) => hand.close().await,
+        }
+    }
+}
 
 enum Job {
-    Transact(Vec<Command>, oneshot::Sender<Transacted>),
+    Transact(Vec<Command>, oneshot::Sender<(Vec<Command>, rusqlite::Result<Fates>)>),
     Run(&'static str, oneshot::Sender<rusqlite::Result<()>>),
     Close(oneshot::Sender<()>),
 }
 
-/// The sending side. The thread ends, and closes its connection, when this is dropped.
-pub struct Hand {
+/// The sending side of SQLite's thread. It ends, and closes its connection, when this is dropped.
+pub struct Thread {
     jobs: mpsc::UnboundedSender<Job>,
 }
 
@@ -61,7 +103,7 @@ pub fn open_for_a_thread(path: &Path, access: OpenFlags, pragmas: &[(&str, &str)
     Ok(db)
 }
 
-impl Hand {
+impl Thread {
     /// Starts the thread with the connection to the file at `path`; `host` is this opening of the store.
     ///
     /// `lock` is given back when the connection is closed.
@@ -77,18 +119,18 @@ impl Hand {
         Ok(Self { jobs })
     }
 
-    /// Carries the commands out, one after the other, all of them or none.
-    pub async fn transact(&self, commands: Vec<Command>) -> Transacted {
-        self.ask(|reply| Job::Transact(commands, reply)).await.unwrap_or_else(|| (Vec::new(), gone()))
+    async fn transact(&self, commands: Vec<Command>) -> Transacted {
+        let answer = self.ask(|reply| Job::Transact(commands, reply)).await;
+        let (commands, result) = answer.unwrap_or_else(|| (Vec::new(), gone()));
+        (commands, result.map_err(Failure::from))
     }
 
-    /// Runs statements that answer nothing.
-    pub async fn run(&self, statements: &'static str) -> rusqlite::Result<()> {
+    async fn run(&self, statements: &'static str) -> rusqlite::Result<()> {
         self.ask(|reply| Job::Run(statements, reply)).await.unwrap_or_else(gone)
     }
 
     /// Checkpoints and closes the connection.
-    pub async fn close(&self) {
+    async fn close(&self) {
         let _ = self.ask(Job::Close).await;
     }
 
@@ -222,7 +264,7 @@ enum Line<'r> {
 
 impl<'c> Prepared<'c> {
     fn new(db: &'c Connection, host: &'c str) -> Self {
-        Self { db, host, statements: kind::statements().iter().map(|_| None).collect() }
+        Self { db, host, statements: kind::statements(Dialect::Sqlite).iter().map(|_| None).collect() }
     }
 
     fn transact(&mut self, commands: &[Command]) -> rusqlite::Result<Fates> {
@@ -237,7 +279,7 @@ impl<'c> Prepared<'c> {
         let kinds = command.parts().iter().fold(0_u64, |kinds, part| kinds | 1 << part.kind as u32);
         let mut fates: Vec<(Kind, Fate)> = Vec::new();
         let mut answer = None;
-        for (number, statement) in kind::statements().iter().enumerate() {
+        for (number, statement) in kind::statements(Dialect::Sqlite).iter().enumerate() {
             let Some(kind) = statement.kind else {
                 for id in command.moved() {
                     self.execute(number, command, &Line::Moved(id), None, None)?;
@@ -280,7 +322,7 @@ impl<'c> Prepared<'c> {
         ended: Option<&str>,
     ) -> rusqlite::Result<Option<Fate>> {
         let (db, host) = (self.db, self.host);
-        let kind::Statement { text, role, .. } = &kind::statements()[number];
+        let kind::Statement { text, role, .. } = &kind::statements(Dialect::Sqlite)[number];
         let ready = match &mut self.statements[number] {
             Some(ready) => ready,
             empty => {

@@ -1,19 +1,21 @@
 //! Reading an operation's journal.
 
+use super::dialect::Text;
 use super::model::OperationId;
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Line, Query};
 use super::{Store, StoreError, seals};
 use crate::journal::{Entry, Kind, Stage};
 use crate::seal::Sealer;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
 
-const JOURNAL: &str = "
+static JOURNAL: Text = Text::new(
+    "
 SELECT operation_id || '/' || name AS row, name, kind, stage, scope, given, result, sealed, secret, remote_id, doubt, adopt,
     evidence, runs
-FROM entry WHERE operation_id = $1 ORDER BY position";
+FROM entry WHERE operation_id = $1 ORDER BY position",
+);
 
 impl Store {
     /// The journal in order. A sealed result is in clear; once the operation has ended it is `null`.
@@ -22,12 +24,12 @@ impl Store {
     ///
     /// See [`taken`](Self::taken).
     pub async fn journal(&self, id: &OperationId) -> Result<Vec<Entry>, StoreError> {
-        let rows = sqlx::query(JOURNAL).bind(&id.0).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let rows = Query::new(&JOURNAL).bind(&id.0).all(&self.inner.reader).await?;
         rows.iter().map(|row| read(row, id, &self.inner.sealer)).collect()
     }
 }
 
-fn read(row: &SqliteRow, id: &OperationId, sealer: &Sealer) -> Result<Entry, StoreError> {
+fn read(row: &Line, id: &OperationId, sealer: &Sealer) -> Result<Entry, StoreError> {
     let cells = Cells::new(row, "entry", "row");
     let name: String = cells.cell("name")?;
     let secret: Option<Vec<u8>> = cells.cell("secret")?;

@@ -1,14 +1,12 @@
 //! Reading the module log: its rows, and whole entries. Lists never touch bodies.
 
+use super::dialect::Text;
 use super::model::{Attempt, Exchange, LogDetail, LogFilter, LogRow, Note, OperationId};
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Line, Moment, Query};
 use super::{Store, StoreError, words};
 use crate::body;
 use crate::operation::State;
 use billhook_plugin_api::{FaultClass, Hook};
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Connection, Sqlite, SqliteConnection};
 
 /// The most rows of one page.
 pub const PAGE_MOST: u32 = 1000;
@@ -16,15 +14,19 @@ pub const PAGE_MOST: u32 = 1000;
 /// The columns of a row of the list.
 pub const ROW: &str = "
 SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at FROM log";
-const ATTEMPTS: &str = "
-SELECT owner, run, started_at, ended_at, end, fault FROM attempt WHERE owner = $1 ORDER BY run";
-const EXCHANGES: &str = "
-SELECT e.owner, e.run, e.seq, step, purpose, method, url, left, status, failure, started_at, duration_us, request_headers,
+static ATTEMPTS: Text = Text::new(
+    "
+SELECT owner, run, started_at, ended_at, \"end\", fault FROM attempt WHERE owner = $1 ORDER BY run",
+);
+static EXCHANGES: Text = Text::new(
+    "
+SELECT e.owner, e.run, e.seq, step, purpose, method, url, \"left\", status, failure, started_at, duration_us, request_headers,
     reply_headers, request_codec, request AS request_body, reply_codec, reply AS reply_body
 FROM exchange e
     LEFT JOIN body b ON b.owner = e.owner AND b.run = e.run AND b.seq = e.seq
-WHERE e.owner = $1 ORDER BY e.run, e.seq";
-const NOTES: &str = "SELECT owner, run, at, kind, text FROM note WHERE owner = $1 ORDER BY number";
+WHERE e.owner = $1 ORDER BY e.run, e.seq",
+);
+static NOTES: Text = Text::new("SELECT owner, run, at, kind, text FROM note WHERE owner = $1 ORDER BY number");
 
 /// Which rows a list is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +44,14 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn log_rows(&self, ids: &[String]) -> Result<Vec<LogRow>, StoreError> {
-        const BY_PLACES: &str = "
+        static BY_PLACES: Text = Text::new(
+            "
             SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at
-            FROM log WHERE place IN (SELECT value FROM json_each($1)) ORDER BY place";
+            FROM log WHERE place IN (SELECT one.value FROM {list $1} AS one) ORDER BY place",
+        );
         let places: Vec<String> = ids.iter().map(|id| place(id)).collect();
-        let query = sqlx::query(BY_PLACES).bind(serde_json::Value::from(places).to_string());
-        query.fetch_all(&self.inner.reader).await.map_err(unavailable)?.iter().map(read_row).collect()
+        let query = Query::new(&BY_PLACES).bind(serde_json::Value::from(places).to_string());
+        query.all(&self.inner.reader).await?.iter().map(read_row).collect()
     }
 
     /// The rows that came after this id, oldest first; at most `limit`.
@@ -56,11 +60,13 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn log_after(&self, id: &str, limit: u32) -> Result<Vec<LogRow>, StoreError> {
-        const AFTER: &str = "
+        static AFTER: Text = Text::new(
+            "
             SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at
-            FROM log WHERE place > $1 ORDER BY place LIMIT $2";
-        let query = sqlx::query(AFTER).bind(place(id)).bind(limit);
-        query.fetch_all(&self.inner.reader).await.map_err(unavailable)?.iter().map(read_row).collect()
+            FROM log WHERE place > $1 ORDER BY place LIMIT $2",
+        );
+        let query = Query::new(&AFTER).bind(place(id)).bind(limit);
+        query.all(&self.inner.reader).await?.iter().map(read_row).collect()
     }
 
     /// What the run last said of its progress.
@@ -70,10 +76,11 @@ impl Store {
     /// See [`service`](Self::service).
     pub async fn last_progress(&self, id: &OperationId, run: u64) -> Result<Option<String>, StoreError> {
         // From the newest line back, which is a progress while anything is said of it.
-        const LAST: &str =
-            "SELECT text FROM note WHERE owner = $1 AND run = $2 AND kind = 'progress' ORDER BY number DESC LIMIT 1";
-        let query = sqlx::query_scalar(LAST).bind(&id.0).bind(run.cast_signed());
-        query.fetch_optional(&self.inner.reader).await.map_err(unavailable)
+        static LAST: Text = Text::new(
+            "SELECT owner, text FROM note WHERE owner = $1 AND run = $2 AND kind = 'progress' ORDER BY number DESC LIMIT 1",
+        );
+        let row = Query::new(&LAST).bind(&id.0).bind(run.cast_signed()).first(&self.inner.reader).await?;
+        row.map(|row| Cells::new(&row, "note", "owner").cell("text")).transpose()
     }
 
     /// A whole entry of the log, by the id of an operation or of a reading hook.
@@ -82,19 +89,20 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn log_detail(&self, id: &str) -> Result<Option<(LogRow, LogDetail)>, StoreError> {
-        const BY_PLACE: &str = "
+        static BY_PLACE: Text = Text::new(
+            "
             SELECT place, platform, service_id, hook, provider, server, state, fault, summary, attempts, started_at, ended_at
-            FROM log WHERE place = $1";
-        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
-        let mut moment = db.begin().await.map_err(unavailable)?;
-        let row = sqlx::query(BY_PLACE).bind(place(id)).fetch_optional(&mut *moment).await.map_err(unavailable)?;
+            FROM log WHERE place = $1",
+        );
+        let mut moment = self.inner.reader.moment().await?;
+        let row = Query::new(&BY_PLACE).bind(place(id)).first_of(&mut moment).await?;
         let Some(row) = row else { return Ok(None) };
         let detail = LogDetail {
-            attempts: all(&mut moment, ATTEMPTS, id, read_attempt).await?,
-            exchanges: all(&mut moment, EXCHANGES, id, read_exchange).await?,
-            notes: all(&mut moment, NOTES, id, read_note).await?,
+            attempts: all(&mut moment, &ATTEMPTS, id, read_attempt).await?,
+            exchanges: all(&mut moment, &EXCHANGES, id, read_exchange).await?,
+            notes: all(&mut moment, &NOTES, id, read_note).await?,
         };
-        moment.commit().await.map_err(unavailable)?;
+        moment.end().await?;
         Ok(Some((read_row(&row)?, detail)))
     }
 }
@@ -166,12 +174,7 @@ pub fn text(filter: &LogFilter, span: &Span, select: &str, of: Of) -> String {
 }
 
 /// Binds what [`text`] names.
-pub fn bind<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    filter: &LogFilter,
-    span: Span,
-    limit: u32,
-) -> Query<'q, Sqlite, SqliteArguments> {
+pub fn bind(query: Query, filter: &LogFilter, span: Span, limit: u32) -> Query {
     query
         .bind(filter.platform.clone())
         .bind(filter.service_id.clone())
@@ -186,17 +189,17 @@ pub fn bind<'q>(
 }
 
 async fn all<T>(
-    db: &mut SqliteConnection,
-    text: &'static str,
+    moment: &mut Moment,
+    text: &'static Text,
     owner: &str,
-    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    read: impl Fn(&Line) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let rows = sqlx::query(text).bind(owner.to_owned()).fetch_all(db).await.map_err(unavailable)?;
+    let rows = Query::new(text).bind(owner).all_of(moment).await?;
     rows.iter().map(read).collect()
 }
 
 /// A row of [`ROW`].
-pub fn read_row(row: &SqliteRow) -> Result<LogRow, StoreError> {
+pub fn read_row(row: &Line) -> Result<LogRow, StoreError> {
     let cells = Cells::new(row, "log", "place");
     Ok(LogRow {
         id: id_of(&cells.cell::<String>("place")?),
@@ -215,7 +218,7 @@ pub fn read_row(row: &SqliteRow) -> Result<LogRow, StoreError> {
 }
 
 /// A row of attempts.
-pub fn read_attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
+pub fn read_attempt(row: &Line) -> Result<Attempt, StoreError> {
     let cells = Cells::new(row, "attempt", "owner");
     Ok(Attempt {
         owner: cells.cell("owner")?,
@@ -227,7 +230,7 @@ pub fn read_attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
     })
 }
 
-fn read_exchange(row: &SqliteRow) -> Result<Exchange, StoreError> {
+fn read_exchange(row: &Line) -> Result<Exchange, StoreError> {
     let cells = Cells::new(row, "exchange", "owner");
     let body = |codec: &'static str, bytes: &'static str| -> Result<Option<String>, StoreError> {
         let Some(codec) = cells.some_number::<u8>(codec)? else { return Ok(None) };
@@ -255,7 +258,7 @@ fn read_exchange(row: &SqliteRow) -> Result<Exchange, StoreError> {
 }
 
 /// A row of notes.
-pub fn read_note(row: &SqliteRow) -> Result<Note, StoreError> {
+pub fn read_note(row: &Line) -> Result<Note, StoreError> {
     let cells = Cells::new(row, "note", "owner");
     Ok(Note {
         owner: cells.cell("owner")?,

@@ -1,12 +1,13 @@
-//! The look at its past that every arriving hook takes, by a thread of its own.
+//! The look at its past that every arriving hook takes, on SQLite by a thread of its own.
 //!
 //! It is the one read of a hook that runs to its end. Whatever waits is read in one moment of the database: a connection that
 //! begins to read after a commit has to find every page again, and those who look together find them once.
 
+use super::dialect::Dialect;
 use super::error::StoreError;
 use super::hand;
 use super::model::{Service, ServiceKey};
-use super::reader::Cells;
+use super::reader::{Cells, Pool, Query};
 use super::services::{self, EARLIER};
 use super::writer::closed;
 use crate::admission::Earlier;
@@ -32,13 +33,47 @@ struct Look {
     reply: oneshot::Sender<Result<Found, StoreError>>,
 }
 
-/// The asking side. The thread ends with it, or with [`close`](Self::close).
+/// Whoever looks.
 #[derive(Debug)]
-pub struct Looker {
-    asked: mpsc::UnboundedSender<Option<Look>>,
+pub enum Looker {
+    Sqlite(Thread),
+    /// Any of the connections that read: a server has found the pages already.
+    Postgres(Arc<Pool>, Arc<Sealer>),
 }
 
 impl Looker {
+    /// What is there of one moment that is not older than this call.
+    pub async fn look(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
+        match self {
+            Self::Sqlite(thread) => thread.look(key, event).await,
+            Self::Postgres(pool, sealer) => {
+                let query = Query::new(&EARLIER).bind(&key.platform).bind(&key.service_id).bind(event);
+                let mut found = Found::default();
+                for row in query.all(pool).await? {
+                    let service = Cells::prefixed(&row, "service", "s_", "service_id");
+                    gather(&mut found, &service, &Cells::new(&row, "operation", "id"), sealer)?;
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Answers what was asked before, and closes its connections.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(thread) => thread.close(),
+            Self::Postgres(pool, _) => pool.close().await,
+        }
+    }
+}
+
+/// The asking side of SQLite's thread, which ends with it, or when it is closed.
+#[derive(Debug)]
+pub struct Thread {
+    asked: mpsc::UnboundedSender<Option<Look>>,
+}
+
+impl Thread {
     /// Starts the thread with a connection of its own to the file at `path`, which cannot write.
     pub fn start(path: &Path, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
         let failed = |why: String| StoreError::Open { path: path.to_owned(), why };
@@ -50,16 +85,14 @@ impl Looker {
         Ok(Self { asked })
     }
 
-    /// What is there of one moment that is not older than this call.
-    pub async fn look(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
+    async fn look(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
         let (reply, answer) = oneshot::channel();
         let look = Look { key: key.clone(), event: event.map(str::to_owned), reply };
         self.asked.send(Some(look)).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
-    /// Answers what was asked before, and closes the connection.
-    pub fn close(&self) {
+    fn close(&self) {
         // It may have ended already.
         let _ = self.asked.send(None);
     }
@@ -95,7 +128,7 @@ fn moment<'c>(
 ) -> rusqlite::Result<()> {
     let statement = match earlier {
         Some(statement) => statement,
-        None => earlier.insert(db.prepare(EARLIER)?),
+        None => earlier.insert(db.prepare(EARLIER.of(Dialect::Sqlite))?),
     };
     db.execute_batch("BEGIN")?;
     for look in looks {
@@ -114,24 +147,27 @@ fn moment<'c>(
 
 fn find(statement: &mut Statement<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Result<Found, StoreError>> {
     let mut rows = statement.query(params![look.key.platform, look.key.service_id, look.event])?;
-    let (mut service, mut named, mut earlier) = (None, None, Vec::new());
+    let mut found = Found::default();
     while let Some(row) = rows.next()? {
-        let mut read = || -> Result<(), StoreError> {
-            let cells = Cells::of_look(row, "service", "s_", "service_id");
-            if service.is_none() && cells.cell::<Option<String>>("platform")?.is_some() {
-                service = Some(services::read(&cells, sealer)?);
-            }
-            let cells = Cells::of_look(row, "operation", "", "id");
-            match cells.cell::<Option<i64>>("named")? {
-                Some(0) => earlier.push(services::read_earlier(&cells)?),
-                Some(_) => named = Some(services::read_earlier(&cells)?),
-                None => {}
-            }
-            Ok(())
-        };
-        if let Err(error) = read() {
+        let service = Cells::of_look(row, "service", "s_", "service_id");
+        let read = gather(&mut found, &service, &Cells::of_look(row, "operation", "", "id"), sealer);
+        if let Err(error) = read {
             return Ok(Err(error));
         }
     }
-    Ok(Ok((service, named, earlier)))
+    Ok(Ok(found))
+}
+
+/// Adds what a row says: the service, which stands in each, and an operation.
+fn gather(found: &mut Found, service: &Cells<'_>, operation: &Cells<'_>, sealer: &Sealer) -> Result<(), StoreError> {
+    let (known, named, earlier) = found;
+    if known.is_none() && service.cell::<Option<String>>("platform")?.is_some() {
+        *known = Some(services::read(service, sealer)?);
+    }
+    match operation.cell::<Option<i64>>("named")? {
+        Some(0) => earlier.push(services::read_earlier(operation)?),
+        Some(_) => *named = Some(services::read_earlier(operation)?),
+        None => {}
+    }
+    Ok(())
 }

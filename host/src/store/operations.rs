@@ -1,13 +1,12 @@
 //! Reading operations.
 
+use super::dialect::Text;
 use super::model::{Due, LogFilter, Operation, OperationId, SecretsState, ServiceKey, Taken};
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Line, Query};
 use super::services::{key_of, service_columns};
 use super::{Store, StoreError, logs, seals, services};
 use crate::operation::{Effects, State};
 use billhook_plugin_api::{Hook, Secret};
-use sqlx::AssertSqlSafe;
-use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeMap;
 
 macro_rules! operations {
@@ -20,8 +19,8 @@ macro_rules! operations {
     };
     (by $index:literal, $($rest:literal),* $(,)?) => {
         concat!(
-            operations!(columns), " FROM operation o INDEXED BY ", $index,
-            " JOIN request ON request.operation_id = o.id ", $($rest),*
+            operations!(columns), " FROM operation o {by ", $index,
+            "} JOIN request ON request.operation_id = o.id ", $($rest),*
         )
     };
     ($($rest:literal),* $(,)?) => {
@@ -29,39 +28,45 @@ macro_rules! operations {
     };
 }
 
-const BY_ID: &str = operations!("WHERE o.id = $1");
-const BY_KEY: &str = operations!("WHERE o.platform = $1 AND o.key = $2");
+static BY_ID: Text = Text::new(operations!("WHERE o.id = $1"));
+static BY_KEY: Text = Text::new(operations!("WHERE o.platform = $1 AND o.key = $2"));
 /// Through the small index of what is unfinished: the planner prefers the one that is in the order asked for, and
 /// would read all that the service ever had.
-const UNFINISHED: &str = operations!(
+static UNFINISHED: Text = Text::new(operations!(
     by "operation_open",
     "WHERE o.platform = $1 AND o.service_id = $2 AND o.state IN ('queued', 'running', 'waiting', 'attention')
      ORDER BY o.seq"
-);
+));
 /// An operation with what an attempt needs beside it, in one read.
-const TAKEN: &str = concat!(
+static TAKEN: Text = Text::new(concat!(
     operations!(columns),
     ", request.call, ",
     service_columns!(),
     " FROM operation o JOIN request ON request.operation_id = o.id
       JOIN service s ON s.platform = o.platform AND s.service_id = o.service_id
       WHERE o.id = $1"
-);
+));
 
 const LISTED: &str = operations!("JOIN log ON o.id = 'op_' || substr(log.place, 1, length(log.place) - 3)");
 
-const DUE: &str = "
+static DUE: Text = Text::new(
+    "
 SELECT id, platform, service_id, server, next_at FROM operation
-WHERE state IN ('queued', 'waiting') ORDER BY coalesce(next_at, 0), id LIMIT $1";
-const DUE_OF: &str = "
-SELECT id, platform, service_id, server, next_at FROM operation INDEXED BY operation_open
+WHERE state IN ('queued', 'waiting') ORDER BY coalesce(next_at, 0), id LIMIT $1",
+);
+static DUE_OF: Text = Text::new(
+    "
+SELECT id, platform, service_id, server, next_at FROM operation {by operation_open}
 WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
-  AND state IN ('queued', 'waiting') ORDER BY seq";
+  AND state IN ('queued', 'waiting') ORDER BY seq",
+);
 
 /// Through the small index of what is unfinished, so that a start does not read every operation there ever was.
-const LOST: &str = "
-SELECT id, server FROM operation INDEXED BY operation_open
-WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS NOT $1 LIMIT $2";
+static LOST: Text = Text::new(
+    "
+SELECT id, server FROM operation {by operation_open}
+WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS DISTINCT FROM $1 LIMIT $2",
+);
 
 impl Store {
     /// The operation of that id.
@@ -70,8 +75,7 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn operation(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
-        let query = sqlx::query(BY_ID).bind(&id.0);
-        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        let row = Query::new(&BY_ID).bind(&id.0).first(&self.inner.reader).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -81,8 +85,7 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn operation_by_key(&self, platform: &str, key: &str) -> Result<Option<Operation>, StoreError> {
-        let query = sqlx::query(BY_KEY).bind(platform).bind(key);
-        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        let row = Query::new(&BY_KEY).bind(platform).bind(key).first(&self.inner.reader).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -92,7 +95,7 @@ impl Store {
     ///
     /// See [`service`](Self::service); a value that was sealed with a key that the host does not have is corrupt.
     pub async fn taken(&self, id: &OperationId) -> Result<Option<Taken>, StoreError> {
-        let row = sqlx::query(TAKEN).bind(&id.0).fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        let row = Query::new(&TAKEN).bind(&id.0).first(&self.inner.reader).await?;
         row.map(|row| {
             let call: Vec<u8> = Cells::new(&row, "request", "id").cell("call")?;
             let service = services::read(&Cells::prefixed(&row, "service", "s_", "service_id"), &self.inner.sealer)?;
@@ -107,9 +110,8 @@ impl Store {
     ///
     /// See [`taken`](Self::taken).
     pub async fn result_secrets(&self, id: &OperationId) -> Result<BTreeMap<String, Secret<String>>, StoreError> {
-        let secrets = "SELECT operation_id, sealed FROM result_secret WHERE operation_id = $1";
-        let query = sqlx::query(secrets).bind(&id.0);
-        let Some(row) = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)? else {
+        static SECRETS: Text = Text::new("SELECT operation_id, sealed FROM result_secret WHERE operation_id = $1");
+        let Some(row) = Query::new(&SECRETS).bind(&id.0).first(&self.inner.reader).await? else {
             return Ok(BTreeMap::new());
         };
         let cells = Cells::new(&row, "result_secret", "operation_id");
@@ -122,8 +124,8 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn unfinished(&self, key: &ServiceKey) -> Result<Vec<Operation>, StoreError> {
-        let query = sqlx::query(UNFINISHED).bind(&key.platform).bind(&key.service_id);
-        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let query = Query::new(&UNFINISHED).bind(&key.platform).bind(&key.service_id);
+        let rows = query.all(&self.inner.reader).await?;
         rows.iter().map(read).collect()
     }
 
@@ -133,7 +135,7 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn due(&self, limit: u32) -> Result<Vec<Due>, StoreError> {
-        let rows = sqlx::query(DUE).bind(limit).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let rows = Query::new(&DUE).bind(limit).all(&self.inner.reader).await?;
         rows.iter().map(read_due).collect()
     }
 
@@ -143,8 +145,8 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn due_of(&self, key: &ServiceKey) -> Result<Vec<Due>, StoreError> {
-        let query = sqlx::query(DUE_OF).bind(&key.platform).bind(&key.service_id);
-        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let query = Query::new(&DUE_OF).bind(&key.platform).bind(&key.service_id);
+        let rows = query.all(&self.inner.reader).await?;
         rows.iter().map(read_due).collect()
     }
 
@@ -157,22 +159,20 @@ impl Store {
         let span = logs::Span::of(filter);
         let text = logs::text(filter, &span, LISTED, logs::Of::Operations);
         let limit = filter.limit.min(logs::PAGE_MOST);
-        let query = logs::bind(sqlx::query(AssertSqlSafe(text)), filter, span, limit);
-        let rows = query.fetch_all(&self.inner.reader).await;
-        rows.map_err(unavailable)?.iter().map(read).collect()
+        let query = logs::bind(Query::made(text), filter, span, limit);
+        query.all(&self.inner.reader).await?.iter().map(read).collect()
     }
 
     /// The service that an operation is about.
     pub(super) async fn service_of(&self, id: &OperationId) -> Result<Option<ServiceKey>, StoreError> {
-        let query = sqlx::query("SELECT platform, service_id FROM operation WHERE id = $1").bind(&id.0);
-        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        static SERVICE_OF: Text = Text::new("SELECT platform, service_id FROM operation WHERE id = $1");
+        let row = Query::new(&SERVICE_OF).bind(&id.0).first(&self.inner.reader).await?;
         row.map(|row| key_of(&Cells::new(&row, "operation", "service_id"))).transpose()
     }
 
     /// What a dead host was running, with the names of the servers.
     pub(super) async fn lost(&self, limit: u32) -> Result<Vec<(OperationId, String)>, StoreError> {
-        let query = sqlx::query(LOST).bind(&self.inner.host).bind(limit);
-        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let rows = Query::new(&LOST).bind(&self.inner.host).bind(limit).all(&self.inner.reader).await?;
         rows.iter()
             .map(|row| {
                 let cells = Cells::new(row, "operation", "id");
@@ -182,7 +182,7 @@ impl Store {
     }
 }
 
-fn read_due(row: &SqliteRow) -> Result<Due, StoreError> {
+fn read_due(row: &Line) -> Result<Due, StoreError> {
     let cells = Cells::new(row, "operation", "id");
     Ok(Due {
         id: OperationId(cells.cell("id")?),
@@ -192,7 +192,7 @@ fn read_due(row: &SqliteRow) -> Result<Due, StoreError> {
     })
 }
 
-fn read(row: &SqliteRow) -> Result<Operation, StoreError> {
+fn read(row: &Line) -> Result<Operation, StoreError> {
     let cells = Cells::new(row, "operation", "id");
     Ok(Operation {
         id: OperationId(cells.cell("id")?),
@@ -245,8 +245,9 @@ fn secrets_state(word: &str) -> Option<SecretsState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::dialect::Dialect;
     use crate::store::{file, kind, placing, schema, writer};
-    use sqlx::Row;
+    use sqlx::{AssertSqlSafe, Row};
 
     #[tokio::test]
     async fn reads_go_by_an_index_and_sort_nothing_large() {
@@ -260,9 +261,10 @@ mod tests {
         let of_service = LogFilter { platform: Some("p".into()), service_id: Some("1".into()), ..all.clone() };
         let of_hook = LogFilter { hook: Some(Hook::Create), ..all.clone() };
         let mut texts: Vec<String> =
-            [BY_ID, BY_KEY, UNFINISHED, TAKEN, placing::READ, services::SERVICE, services::EARLIER, DUE, DUE_OF]
-                .map(Into::into)
+            [&BY_ID, &BY_KEY, &UNFINISHED, &TAKEN, &services::SERVICE, &services::EARLIER, &DUE, &DUE_OF]
+                .map(|text| text.of(Dialect::Sqlite).to_owned())
                 .into();
+        texts.push(placing::plan().to_owned());
         let of_fault = LogFilter { fault: Some(billhook_plugin_api::FaultClass::Quota), from: Some(1), ..all.clone() };
         for filter in [failed, of_service, of_hook, of_fault] {
             let span = logs::Span::of(&filter);
@@ -270,6 +272,7 @@ mod tests {
             texts.push(logs::text(&filter, &span, LISTED, logs::Of::Operations));
         }
         for text in texts {
+            let text = Dialect::Sqlite.text(&text).into_owned();
             let plan =
                 sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
             let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
@@ -277,7 +280,7 @@ mod tests {
             assert!(!steps.iter().any(|step| kind::reads_a_history(step)), "{text}\n{steps:#?}");
             let due = steps.iter().all(|step| step.contains("operation_due"));
             // A row of nothing, and what a part of the statement has found.
-            let small = ["SCAN CONSTANT ROW", "SCAN found", "SCAN wanted", "SCAN (subquery"];
+            let small = ["SCAN CONSTANT ROW", "SCAN found", "SCAN wanted", "SCAN one", "SCAN (subquery"];
             let is_whole =
                 |step: &String| step.starts_with("SCAN") && !small.iter().any(|small| step.starts_with(small));
             assert!(due || !steps.iter().any(is_whole), "{text}\n{steps:#?}");

@@ -1,8 +1,9 @@
 //! Servers whose operations somebody holds back.
 
 use super::command::Command;
+use super::dialect::Text;
 use super::kind::Kind;
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Query};
 use super::{Store, StoreError};
 use crate::lane::Pause;
 use serde_json::json;
@@ -15,7 +16,7 @@ pub const SQL: &[&str] = &[
      ON CONFLICT (server) DO UPDATE SET paused_by = excluded.paused_by, paused_at = excluded.paused_at",
 ];
 
-const ALL: &str = "SELECT server, paused_by, paused_at FROM pause ORDER BY server";
+static ALL: Text = Text::new("SELECT server, paused_by, paused_at FROM pause ORDER BY server");
 
 impl Store {
     /// Every pause, by its server.
@@ -24,7 +25,7 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn pauses(&self) -> Result<Vec<(String, Pause)>, StoreError> {
-        let rows = sqlx::query(ALL).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let rows = Query::new(&ALL).all(&self.inner.reader).await?;
         let read = |row| {
             let cells = Cells::new(row, "pause", "server");
             Ok((cells.cell("server")?, Pause { by: cells.cell("paused_by")?, at: cells.number("paused_at")? }))
@@ -54,7 +55,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_outlives_the_host_until_it_is_ended() {
-        let (place, store) = samples::store().await;
+        let (place, store) = samples::store(samples::On::Sqlite).await;
         let pause = |at| Pause { by: "uid 0 (root)".into(), at };
         store.set_pause("b", Some(&pause(1))).await.unwrap();
         store.set_pause("a", Some(&pause(2))).await.unwrap();

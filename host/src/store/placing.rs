@@ -1,36 +1,39 @@
 //! Which server an operation is on, where that is chosen out of a group, and what counts against a server's capacity.
 
+use super::dialect::Text;
 use super::model::{Load, OperationId};
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Query};
 use super::{Store, StoreError};
 use std::collections::BTreeMap;
 
 /// Live services and creates under way on the server of a row. A service that is being made counts once.
 pub const LOAD: &str = "(
-    (SELECT count(*) FROM service live INDEXED BY service_placed
+    (SELECT count(*) FROM service live {by service_placed}
      WHERE live.server = :server AND live.remote_id IS NOT NULL)
-  + (SELECT count(*) FROM operation made INDEXED BY operation_placing
+  + (SELECT count(*) FROM operation made {by operation_placing}
          JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
      WHERE made.server = :server AND made.hook = 'create'
        AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL))";
 
 /// The same as a read, for a list of servers.
-const LOADS: &str = "
+static LOADS: Text = Text::new(
+    "
 SELECT wanted.value AS server,
-    (SELECT count(*) FROM service live INDEXED BY service_placed
+    (SELECT count(*) FROM service live {by service_placed}
      WHERE live.server = wanted.value AND live.remote_id IS NOT NULL) AS live,
-    (SELECT json_array(count(*) FILTER (WHERE made.id <> $2), count(*) FILTER (WHERE made.id < $2))
-     FROM operation made INDEXED BY operation_placing
+    (SELECT {array count(*) FILTER (WHERE made.id <> $2), count(*) FILTER (WHERE made.id < $2)}
+     FROM operation made {by operation_placing}
          JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
      WHERE made.server = wanted.value AND made.hook = 'create'
        AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL) AS made
-FROM json_each($1) AS wanted";
+FROM {list $1} AS wanted",
+);
 
 /// The move. Decided after the end of the attempt, in the same transaction, and only if that counted: nothing of the
 /// operation has touched a panel, and the other server still has room. Its fate is nobody's answer.
 pub const MOVE: &[&str] = &[
     "{aside}
-     SELECT CASE WHEN :ended IS NOT 'yes' OR o.state <> 'waiting' OR o.touched <> 0 OR s.remote_id IS NOT NULL THEN 'no'
+     SELECT CASE WHEN :ended IS DISTINCT FROM 'yes' OR o.state <> 'waiting' OR o.touched = {true} OR s.remote_id IS NOT NULL THEN 'no'
               WHEN EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = o.id
                            AND NOT (e.kind = 'record' OR (e.stage = 'cleared' AND e.doubt IS NULL AND e.evidence = '[]')))
               THEN 'no'
@@ -52,14 +55,14 @@ pub const MOVE: &[&str] = &[
     "{won}
      WITH moved (id) AS MATERIALIZED (
          SELECT behind.id
-         FROM operation o CROSS JOIN operation behind INDEXED BY operation_open
+         FROM operation o {join} operation behind {by operation_open}
              ON behind.platform = o.platform AND behind.service_id = o.service_id
          WHERE o.id = :id AND behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
-           AND behind.epoch = o.epoch AND behind.touched = 0)
+           AND behind.epoch = o.epoch AND behind.touched = {false})
      UPDATE operation SET server = :server, panel = :panel, updated_at = :now
      FROM moved WHERE operation.id = moved.id",
     "{won}
-     UPDATE log SET server = :server WHERE place = {place id}",
+     UPDATE log SET server = :server WHERE place = {place :id}",
 ];
 
 impl Store {
@@ -75,9 +78,8 @@ impl Store {
     ) -> Result<BTreeMap<String, Load>, StoreError> {
         let wanted = serde_json::Value::from(servers).to_string();
         // No id is empty, and none is greater than this.
-        let asking = asking.map_or("~", |id| &id.0);
-        let query = sqlx::query(LOADS).bind(wanted).bind(asking);
-        let rows = query.fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        let asking = asking.map_or("~", |id| id.0.as_str());
+        let rows = Query::new(&LOADS).bind(wanted).bind(asking).all(&self.inner.reader).await?;
         rows.iter()
             .map(|row| {
                 let cells = Cells::new(row, "service", "server");
@@ -90,5 +92,8 @@ impl Store {
     }
 }
 
+/// The statement, for whoever looks at its plan.
 #[cfg(test)]
-pub const READ: &str = LOADS;
+pub fn plan() -> &'static str {
+    LOADS.of(super::dialect::Dialect::Sqlite)
+}

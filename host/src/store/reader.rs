@@ -1,37 +1,279 @@
-//! Reading connections, and cells of rows as values.
+//! Reading connections, what they are asked, and cells of rows as values.
 
+use super::address::Server;
+use super::dialect::{Dialect, Text};
+use super::hand::postgres::is_lost;
 use super::{StoreError, writer};
 use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
+use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{ConnectOptions, Decode, Row, Sqlite, Type};
+use sqlx::{AssertSqlSafe, ConnectOptions, Decode, Postgres, Row, Sqlite, Transaction, Type};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Opens the pool. Its connections see committed rows only and cannot write.
-pub async fn connect(path: &Path, readers: u32) -> Result<SqlitePool, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .read_only(true)
-        .foreign_keys(false)
-        .busy_timeout(Duration::from_secs(5))
-        .pragma("query_only", "1")
-        .pragma("cache_size", "-16000")
-        .pragma("temp_store", "MEMORY")
-        .pragma("mmap_size", "0")
-        .statement_cache_capacity(64)
-        .thread_name(|number| format!("store-reader-{number}"))
-        .disable_statement_logging();
-    let readers = readers.max(1);
-    SqlitePoolOptions::new()
-        .max_connections(readers)
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(10))
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
+/// How often a read is tried again on another connection, and how long it waits before each.
+const WAITS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(1)];
+
+/// The connections that read. They see committed rows only and cannot write.
+#[derive(Debug)]
+pub enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    /// Those of the file at `path`.
+    pub async fn of_file(path: &Path, readers: u32) -> Result<Self, sqlx::Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .read_only(true)
+            .foreign_keys(false)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("query_only", "1")
+            .pragma("cache_size", "-16000")
+            .pragma("temp_store", "MEMORY")
+            .pragma("mmap_size", "0")
+            .statement_cache_capacity(64)
+            .thread_name(|number| format!("store-reader-{number}"))
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new()
+            .max_connections(readers.max(1))
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+            .connect_with(options);
+        pool.await.map(Self::Sqlite)
+    }
+
+    /// Those of a server; they are made when they are needed.
+    pub fn of_server(server: &Server, readers: u32) -> Self {
+        Self::Postgres(server.pool(readers))
+    }
+
+    /// A moment: everything that is read in it is of one state of the database.
+    pub async fn moment(&self) -> Result<Moment, StoreError> {
+        const ONE_STATE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        match self {
+            Self::Sqlite(pool) => pool.begin().await.map(Moment::Sqlite).map_err(unavailable),
+            Self::Postgres(pool) => {
+                let mut again = Again::default();
+                loop {
+                    match pool.begin_with(ONE_STATE).await {
+                        Ok(moment) => return Ok(Moment::Postgres(moment)),
+                        Err(error) => again.after(error).await?,
+                    }
+                }
+            }
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// See [`Pool::moment`]. It ends when it is dropped.
+pub enum Moment {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Moment {
+    /// Whose language its connection speaks.
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Ends it, and keeps its connection ready.
+    pub async fn end(self) -> Result<(), StoreError> {
+        let ended = match self {
+            Self::Sqlite(moment) => moment.commit().await,
+            Self::Postgres(moment) => moment.commit().await,
+        };
+        ended.map_err(unavailable)
+    }
+}
+
+/// What a parameter is bound to.
+#[derive(Debug, Clone)]
+pub enum Bind {
+    Text(Option<String>),
+    Number(i64),
+}
+
+impl From<String> for Bind {
+    fn from(text: String) -> Self {
+        Self::Text(Some(text))
+    }
+}
+
+impl From<&str> for Bind {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<&String> for Bind {
+    fn from(text: &String) -> Self {
+        Self::Text(Some(text.clone()))
+    }
+}
+
+impl<T: Into<String>> From<Option<T>> for Bind {
+    fn from(text: Option<T>) -> Self {
+        Self::Text(text.map(Into::into))
+    }
+}
+
+impl From<i64> for Bind {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<u32> for Bind {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+#[derive(Clone)]
+enum Words {
+    Fixed(&'static Text),
+    /// With marks.
+    Made(String),
+}
+
+/// A question to the database, with what is bound to its parameters in their order.
+#[derive(Clone)]
+pub struct Query {
+    words: Words,
+    binds: Vec<Bind>,
+}
+
+/// Makes the driver's own query.
+macro_rules! bound {
+    ($query:expr, $dialect:expr) => {{
+        let mut bound = match &$query.words {
+            Words::Fixed(text) => sqlx::query(text.of($dialect)),
+            Words::Made(text) => sqlx::query(AssertSqlSafe($dialect.text(text).into_owned())),
+        };
+        for bind in &$query.binds {
+            bound = match bind {
+                Bind::Text(text) => bound.bind(text.as_deref().map(|text| $dialect.value(text).into_owned())),
+                Bind::Number(number) => bound.bind(*number),
+            };
+        }
+        bound
+    }};
+}
+
+impl Query {
+    /// One that is always the same.
+    pub const fn new(text: &'static Text) -> Self {
+        Self { words: Words::Fixed(text), binds: Vec::new() }
+    }
+
+    /// One that was put together of constant parts; they may hold marks.
+    pub const fn made(text: String) -> Self {
+        Self { words: Words::Made(text), binds: Vec::new() }
+    }
+
+    /// Binds the next parameter.
+    pub fn bind(mut self, bind: impl Into<Bind>) -> Self {
+        self.binds.push(bind.into());
+        self
+    }
+
+    /// All rows.
+    pub async fn all(self, pool: &Pool) -> Result<Vec<Line>, StoreError> {
+        match pool {
+            Pool::Sqlite(pool) => {
+                let rows = bound!(self, Dialect::Sqlite).fetch_all(pool).await.map_err(unavailable)?;
+                Ok(rows.into_iter().map(Line::Sqlite).collect())
+            }
+            Pool::Postgres(pool) => {
+                let mut again = Again::default();
+                loop {
+                    match bound!(self, Dialect::Postgres).fetch_all(pool).await {
+                        Ok(rows) => return Ok(rows.into_iter().map(Line::Postgres).collect()),
+                        Err(error) => again.after(error).await?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first row.
+    pub async fn first(self, pool: &Pool) -> Result<Option<Line>, StoreError> {
+        match pool {
+            Pool::Sqlite(pool) => {
+                let row = bound!(self, Dialect::Sqlite).fetch_optional(pool).await.map_err(unavailable)?;
+                Ok(row.map(Line::Sqlite))
+            }
+            Pool::Postgres(pool) => {
+                let mut again = Again::default();
+                loop {
+                    match bound!(self, Dialect::Postgres).fetch_optional(pool).await {
+                        Ok(row) => return Ok(row.map(Line::Postgres)),
+                        Err(error) => again.after(error).await?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// All rows, of that moment.
+    pub async fn all_of(self, moment: &mut Moment) -> Result<Vec<Line>, StoreError> {
+        match moment {
+            Moment::Sqlite(db) => {
+                let rows = bound!(self, Dialect::Sqlite).fetch_all(&mut **db).await.map_err(unavailable)?;
+                Ok(rows.into_iter().map(Line::Sqlite).collect())
+            }
+            Moment::Postgres(db) => {
+                let rows = bound!(self, Dialect::Postgres).fetch_all(&mut **db).await.map_err(unavailable)?;
+                Ok(rows.into_iter().map(Line::Postgres).collect())
+            }
+        }
+    }
+
+    /// The first row, of that moment.
+    pub async fn first_of(self, moment: &mut Moment) -> Result<Option<Line>, StoreError> {
+        match moment {
+            Moment::Sqlite(db) => {
+                let row = bound!(self, Dialect::Sqlite).fetch_optional(&mut **db).await.map_err(unavailable)?;
+                Ok(row.map(Line::Sqlite))
+            }
+            Moment::Postgres(db) => {
+                let row = bound!(self, Dialect::Postgres).fetch_optional(&mut **db).await.map_err(unavailable)?;
+                Ok(row.map(Line::Postgres))
+            }
+        }
+    }
+}
+
+/// Reads that are tried once more where the connection was lost: nobody need hear that a server was started again.
+#[derive(Default)]
+struct Again(usize);
+
+impl Again {
+    /// Waits for the next try; the error, where there is none.
+    async fn after(&mut self, error: sqlx::Error) -> Result<(), StoreError> {
+        let Some(wait) = WAITS.get(self.0).filter(|_| is_lost(&error)) else { return Err(unavailable(error)) };
+        self.0 += 1;
+        #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
+        tokio::time::sleep(*wait).await;
+        Ok(())
+    }
 }
 
 /// A failed read.
@@ -42,10 +284,16 @@ pub fn unavailable(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// A row that a query found.
+pub enum Line {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
 /// A row, whoever read it.
 #[derive(Clone, Copy)]
 enum Read<'r> {
-    Pool(&'r SqliteRow),
+    Line(&'r Line),
     Look(&'r rusqlite::Row<'r>),
 }
 
@@ -53,16 +301,17 @@ impl<'r> Read<'r> {
     /// The error says why, and never repeats the value.
     fn cell<T: Cell<'r>>(self, column: &str) -> Result<T, String> {
         match self {
-            Self::Pool(row) => row.try_get(column).map_err(|error| error.to_string()),
+            Self::Line(Line::Sqlite(row)) => row.try_get(column).map_err(|error| error.to_string()),
+            Self::Line(Line::Postgres(row)) => row.try_get(column).map_err(|error| error.to_string()),
             Self::Look(row) => row.get(column).map_err(|error| error.to_string()),
         }
     }
 }
 
 /// What a cell can be read as.
-pub trait Cell<'r>: Decode<'r, Sqlite> + Type<Sqlite> + FromSql {}
+pub trait Cell<'r>: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> + FromSql {}
 
-impl<'r, T: Decode<'r, Sqlite> + Type<Sqlite> + FromSql> Cell<'r> for T {}
+impl<'r, T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> + FromSql> Cell<'r> for T {}
 
 /// A row of one table, whose cells name themselves when they cannot be read.
 pub struct Cells<'r> {
@@ -74,13 +323,13 @@ pub struct Cells<'r> {
 
 impl<'r> Cells<'r> {
     /// `key` names the column that names the row.
-    pub fn new(row: &'r SqliteRow, table: &'static str, key: &str) -> Self {
+    pub fn new(row: &'r Line, table: &'static str, key: &str) -> Self {
         Self::prefixed(row, table, "", key)
     }
 
     /// The same for a row that holds rows of several tables, whose columns are told apart by a prefix.
-    pub fn prefixed(row: &'r SqliteRow, table: &'static str, prefix: &'static str, key: &str) -> Self {
-        Self::read(Read::Pool(row), table, prefix, key)
+    pub fn prefixed(row: &'r Line, table: &'static str, prefix: &'static str, key: &str) -> Self {
+        Self::read(Read::Line(row), table, prefix, key)
     }
 
     /// The same for a row that [`look`](super::look) found.
@@ -150,6 +399,7 @@ mod tests {
         let mut db = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
         let row = "SELECT 'op_1' AS id, -1 AS run, '{s3cret' AS shown, 'asleep' AS state, x'00' AS seq";
         let row = sqlx::query(row).fetch_one(&mut db).await.unwrap();
+        let row = Line::Sqlite(row);
         let cells = Cells::new(&row, "operation", "id");
         let errors = [
             cells.number::<u64>("run").map(drop),

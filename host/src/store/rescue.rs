@@ -13,30 +13,30 @@ pub const LINES: u32 = 200;
 pub const SQL: &[&str] = &[
     "{fate}
      SELECT 'yes', 0, 0, (
-         SELECT json_group_array(json_array(o.id, line.value ->> 1)) FROM json_each(:lines) AS line
-         CROSS JOIN operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS NOT :host)",
+         SELECT {gather {pair o.id, CAST(line.value ->> 1 AS BIGINT)}} FROM {rows :lines} AS line
+         {join} operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS DISTINCT FROM :host)",
     "{won}
      UPDATE entry SET stage = 'doubted', doubt = coalesce(doubt, :doubt)
-     FROM json_each(:detail) AS saved
+     FROM {rows :detail} AS saved
      WHERE entry.operation_id = saved.value ->> 0 AND stage = 'begun' AND entry.kind IN ('ensure', 'differ', 'once', 'converge')",
     // It may have changed something that no step tells of: the service's next change waits out the settle time.
     "{won}
-     UPDATE service SET unsettled_ms = max(unsettled_ms, saved.value ->> 1), updated_at = :now
-     FROM json_each(:detail) AS saved
+     UPDATE service SET unsettled_ms = {greater unsettled_ms, CAST(saved.value ->> 1 AS BIGINT)}, updated_at = :now
+     FROM {rows :detail} AS saved
          JOIN operation o ON o.id = saved.value ->> 0
-     WHERE o.touched = 1
+     WHERE o.touched = {true}
        AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = o.id AND e.kind IN ('ensure', 'differ', 'once')
                        AND e.stage <> 'cleared')
        AND service.platform = o.platform AND service.service_id = o.service_id",
     "{won}
-     UPDATE attempt SET end = 'lost', ended_at = :now
-     FROM json_each(:detail) AS saved
+     UPDATE attempt SET \"end\" = 'lost', ended_at = :now
+     FROM {rows :detail} AS saved
      WHERE attempt.owner = saved.value ->> 0 AND attempt.ended_at IS NULL",
     "{won}
      UPDATE operation SET state = 'queued', next_at = NULL, updated_at = :now,
          doubted = EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = operation.id AND e.stage IN ('begun', 'doubted')
                            AND e.kind IN ('ensure', 'differ', 'once', 'converge'))
-     FROM json_each(:detail) AS saved
+     FROM {rows :detail} AS saved
      WHERE operation.id = saved.value ->> 0",
 ];
 

@@ -1,8 +1,11 @@
 //! The tables, and the steps from older ones to these. Forward only.
 
+pub mod postgres;
+
 use super::StoreError;
 use super::model::StoreFacts;
-use sqlx::{Connection, Executor, Row, SqliteConnection};
+use super::reader::{Cells, Line};
+use sqlx::{Connection, Executor, SqliteConnection};
 
 /// One text per version; the first makes the tables.
 const MIGRATIONS: [&str; 5] = [
@@ -56,30 +59,17 @@ async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), Stor
 }
 
 async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, StoreError> {
-    let row = sqlx::query("SELECT id, generation, state, schema FROM store")
-        .fetch_one(db)
-        .await
-        .map_err(|error| StoreError::of(&error))?;
-    let corrupt = |column: &'static str| {
-        move |_| StoreError::Corrupt {
-            table: "store",
-            column,
-            row: "1".to_owned(),
-            why: "it is not readable".to_owned(),
-        }
-    };
-    let id: String = row.try_get("id").map_err(corrupt("id"))?;
-    let state: String = row.try_get("state").map_err(corrupt("state"))?;
-    if state == "retired" {
+    let row = sqlx::query("SELECT id, generation, state, schema FROM store").fetch_one(db).await;
+    facts_of(&Line::Sqlite(row.map_err(|error| StoreError::of(&error))?), format!("SQLite {engine}"))
+}
+
+fn facts_of(row: &Line, engine: String) -> Result<StoreFacts, StoreError> {
+    let cells = Cells::new(row, "store", "id");
+    let id: String = cells.cell("id")?;
+    if cells.cell::<String>("state")? == "retired" {
         return Err(StoreError::Retired { id });
     }
-    let generation: i64 = row.try_get("generation").map_err(corrupt("generation"))?;
-    Ok(StoreFacts {
-        id,
-        generation: generation.unsigned_abs(),
-        schema: row.try_get("schema").map_err(corrupt("schema"))?,
-        engine: format!("SQLite {engine}"),
-    })
+    Ok(StoreFacts { id, generation: cells.number("generation")?, schema: cells.number("schema")?, engine })
 }
 
 /// A random name.

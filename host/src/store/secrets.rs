@@ -15,8 +15,8 @@ ON CONFLICT (operation_id) DO UPDATE SET sealed = excluded.sealed";
 /// The platform has them.
 pub const ACKNOWLEDGE: &[&str] = &[
     "{fate}
-     SELECT iif(o.secrets_state IS 'kept', 'yes', 'no'), 0, 0, NULL
-     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id",
+     SELECT CASE WHEN o.secrets_state = 'kept' THEN 'yes' ELSE 'no' END, 0, 0, NULL
+     FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id",
     "{won}
      UPDATE operation SET secrets_state = 'acknowledged', updated_at = :now WHERE operation.id = :id",
     "{won} DELETE FROM result_secret WHERE operation_id = :id",

@@ -1,16 +1,14 @@
 //! Reading services, scopes and remote ids.
 
+use super::dialect::Text;
 use super::look::Found;
 use super::model::{DuePoll, OperationId, Service, ServiceFilter, ServiceKey, ServicePage, ServiceStatus};
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Moment, Query};
 use super::{Store, StoreError, seals};
 use crate::admission::Earlier;
 use crate::operation::{Effects, State};
 use crate::seal::Sealer;
 use billhook_plugin_api::Hook;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
 use std::collections::BTreeMap;
 
 /// A service's columns, told apart from others by `s_`. Its sealed secrets are hex within JSON, so that one read has it all.
@@ -26,25 +24,25 @@ macro_rules! service_columns {
     () => {
         concat!(
             service_columns!(bare),
-            ", (SELECT json_group_object(name, hex(sealed)) FROM service_secret
+            ", (SELECT {object name, {hex sealed}} FROM service_secret
                 WHERE service_secret.platform = s.platform AND service_secret.service_id = s.service_id) AS s_secrets"
         )
     };
 }
 pub(super) use service_columns;
 
-pub(super) const SERVICE: &str =
-    concat!("SELECT ", service_columns!(), " FROM service s WHERE s.platform = $1 AND s.service_id = $2");
+pub(super) static SERVICE: Text =
+    Text::new(concat!("SELECT ", service_columns!(), " FROM service s WHERE s.platform = $1 AND s.service_id = $2"));
 
 /// One row for each operation that admission needs, or one for all when there is none; the service stands in each. Each
 /// part has an index of its own: a service may have thousands of operations behind it.
-pub(super) const EARLIER: &str = concat!(
+pub(super) static EARLIER: Text = Text::new(concat!(
     "SELECT ",
     service_columns!(),
     ", found.*
-     FROM (SELECT 1) LEFT JOIN service s ON s.platform = $1 AND s.service_id = $2
+     FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = $1 AND s.service_id = $2
      LEFT JOIN (
-         SELECT 0 AS named, o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product,
+         SELECT CAST(0 AS BIGINT) AS named, o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product,
              o.renew_to
          FROM operation o
          WHERE o.id IN (
@@ -56,17 +54,17 @@ pub(super) const EARLIER: &str = concat!(
                AND epoch = (SELECT epoch FROM service WHERE platform = $1 AND service_id = $2)
              UNION ALL
              SELECT id FROM (
-                 SELECT id FROM operation WHERE platform = $1 AND service_id = $2 ORDER BY seq DESC LIMIT 1)
+                 SELECT id FROM operation WHERE platform = $1 AND service_id = $2 ORDER BY seq DESC LIMIT 1) AS newest
              UNION ALL
              SELECT id FROM (
                  SELECT id FROM operation
                  WHERE platform = $1 AND service_id = $2 AND hook = 'terminate' AND state = 'succeeded'
-                 ORDER BY seq DESC LIMIT 1))
+                 ORDER BY seq DESC LIMIT 1) AS ended)
          UNION ALL
          SELECT 1, k.id, k.seq, k.epoch, k.hook, k.state, k.touched, k.doubted, k.fingerprint, k.product, k.renew_to
-         FROM operation k WHERE k.platform = $1 AND k.key = $3) AS found
+         FROM operation k WHERE k.platform = $1 AND k.key = $3) AS found ON TRUE
      ORDER BY found.named, found.seq"
-);
+));
 /// For lists, which show no secret and need not open any.
 const LISTED: &str = concat!("SELECT ", service_columns!(bare), ", '{}' AS s_secrets FROM service s");
 
@@ -83,8 +81,7 @@ impl Store {
     ///
     /// As every read: [`StoreError::Unavailable`], or [`StoreError::Corrupt`] for a row that cannot be read back.
     pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
-        let query = sqlx::query(SERVICE).bind(&key.platform).bind(&key.service_id);
-        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        let row = Query::new(&SERVICE).bind(&key.platform).bind(&key.service_id).first(&self.inner.reader).await?;
         row.map(|row| read(&Cells::prefixed(&row, "service", "s_", "service_id"), &self.inner.sealer)).transpose()
     }
 
@@ -95,15 +92,14 @@ impl Store {
     /// See [`service`](Self::service).
     pub async fn list_services(&self, filter: &ServiceFilter) -> Result<ServicePage, StoreError> {
         let limit = filter.limit.min(PAGE_MOST);
-        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
-        let mut moment = db.begin().await.map_err(unavailable)?;
+        let mut moment = self.inner.reader.moment().await?;
         // An id on a panel has an index, and without a filter every service matches; everything else is looked for along the
         // key, for a bounded way.
         let end =
             if filter.remote_id.is_some() || !filter.searches() { None } else { end(&mut moment, filter).await? };
-        let query = bind(sqlx::query(AssertSqlSafe(list(filter, end.is_some()))), filter, end.as_ref(), limit);
-        let rows = query.fetch_all(&mut *moment).await.map_err(unavailable)?;
-        moment.commit().await.map_err(unavailable)?;
+        let query = bind(Query::made(list(filter, end.is_some())), filter, end.as_ref(), limit);
+        let rows = query.all_of(&mut moment).await?;
+        moment.end().await?;
         let services =
             rows.iter().map(|row| read(&Cells::prefixed(row, "service", "s_", "service_id"), &self.inner.sealer));
         let services: Vec<Service> = services.collect::<Result<_, _>>()?;
@@ -128,9 +124,10 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn due_polls(&self, limit: u32) -> Result<Vec<DuePoll>, StoreError> {
-        let due =
-            "SELECT platform, service_id, poll_at FROM service WHERE poll_at IS NOT NULL ORDER BY poll_at LIMIT $1";
-        let rows = sqlx::query(due).bind(limit).fetch_all(&self.inner.reader).await.map_err(unavailable)?;
+        static DUE: Text = Text::new(
+            "SELECT platform, service_id, poll_at FROM service WHERE poll_at IS NOT NULL ORDER BY poll_at LIMIT $1",
+        );
+        let rows = Query::new(&DUE).bind(limit).all(&self.inner.reader).await?;
         rows.iter()
             .map(|row| {
                 let cells = Cells::new(row, "service", "service_id");
@@ -145,8 +142,8 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn scope(&self, key: &str) -> Result<(u64, Option<(OperationId, String)>), StoreError> {
-        let query = sqlx::query("SELECT key, count, operation_id, step FROM scope WHERE key = $1").bind(key);
-        let Some(row) = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)? else {
+        static SCOPE: Text = Text::new("SELECT key, count, operation_id, step FROM scope WHERE key = $1");
+        let Some(row) = Query::new(&SCOPE).bind(key).first(&self.inner.reader).await? else {
             return Ok((0, None));
         };
         let cells = Cells::new(&row, "scope", "key");
@@ -161,11 +158,12 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn claimed(&self, panel: &str, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        let claimed =
-            "SELECT remote_id FROM service WHERE panel = $1 AND remote_id IN (SELECT value FROM json_each($2))";
+        static CLAIMED: Text = Text::new(
+            "SELECT remote_id FROM service WHERE panel = $1 AND remote_id IN (SELECT one.value FROM {list $2} AS one)",
+        );
         let ids = serde_json::Value::from(ids).to_string();
-        let query = sqlx::query_scalar(claimed).bind(panel).bind(ids);
-        query.fetch_all(&self.inner.reader).await.map_err(unavailable)
+        let rows = Query::new(&CLAIMED).bind(panel).bind(ids).all(&self.inner.reader).await?;
+        rows.iter().map(|row| Cells::new(row, "service", "remote_id").cell("remote_id")).collect()
     }
 
     /// The live service that has this id on the panel.
@@ -174,9 +172,8 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn owner_of(&self, panel: &str, remote_id: &str) -> Result<Option<ServiceKey>, StoreError> {
-        let owner = "SELECT platform, service_id FROM service WHERE panel = $1 AND remote_id = $2";
-        let query = sqlx::query(owner).bind(panel).bind(remote_id);
-        let row = query.fetch_optional(&self.inner.reader).await.map_err(unavailable)?;
+        static OWNER: Text = Text::new("SELECT platform, service_id FROM service WHERE panel = $1 AND remote_id = $2");
+        let row = Query::new(&OWNER).bind(panel).bind(remote_id).first(&self.inner.reader).await?;
         row.map(|row| key_of(&Cells::new(&row, "service", "service_id"))).transpose()
     }
 }
@@ -247,7 +244,7 @@ impl ServiceFilter {
 }
 
 /// Where a page ends that looks along the key; `None` when there are fewer services than it may look at.
-async fn end(db: &mut SqliteConnection, filter: &ServiceFilter) -> Result<Option<ServiceKey>, StoreError> {
+async fn end(moment: &mut Moment, filter: &ServiceFilter) -> Result<Option<ServiceKey>, StoreError> {
     let mut way = "SELECT platform, service_id FROM service".to_owned();
     let conditions =
         [(filter.platform.is_some(), "platform = $1"), (filter.after.is_some(), "(platform, service_id) > ($9, $10)")];
@@ -257,8 +254,7 @@ async fn end(db: &mut SqliteConnection, filter: &ServiceFilter) -> Result<Option
          SELECT platform, service_id FROM way WHERE (SELECT count(*) FROM way) = $13
          ORDER BY platform DESC, service_id DESC LIMIT 1"
     );
-    let query = bind(sqlx::query(AssertSqlSafe(text)), filter, None, LOOKS_AT);
-    let row = query.fetch_optional(db).await.map_err(unavailable)?;
+    let row = bind(Query::made(text), filter, None, LOOKS_AT).first_of(moment).await?;
     row.map(|row| key_of(&Cells::new(&row, "service", "service_id"))).transpose()
 }
 
@@ -290,12 +286,7 @@ fn push(text: &mut String, conditions: &[(bool, &str)]) {
     }
 }
 
-fn bind<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    filter: &ServiceFilter,
-    end: Option<&ServiceKey>,
-    rows: u32,
-) -> Query<'q, Sqlite, SqliteArguments> {
+fn bind(query: Query, filter: &ServiceFilter, end: Option<&ServiceKey>, rows: u32) -> Query {
     query
         .bind(filter.platform.clone())
         .bind(filter.status.map(ServiceStatus::as_str))
@@ -321,8 +312,9 @@ pub fn key_of(cells: &Cells<'_>) -> Result<ServiceKey, StoreError> {
 /// The statements of lists, for whoever looks at their plans.
 #[cfg(test)]
 pub fn plans() -> Vec<String> {
+    use super::dialect::Dialect;
     let after = ServiceKey { platform: "p".into(), service_id: "1".into() };
     let one = ServiceFilter { remote_id: Some("1".into()), ..ServiceFilter::default() };
     let next = ServiceFilter { domain: Some("d".into()), after: Some(after), ..ServiceFilter::default() };
-    vec![list(&one, false), list(&next, true)]
+    [list(&one, false), list(&next, true)].map(|text| Dialect::Sqlite.text(&text).into_owned()).into()
 }

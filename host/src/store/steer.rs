@@ -11,18 +11,18 @@ use serde_json::json;
 /// The statements. The decision stands in the log in the same commit.
 pub const SQL: &[&str] = &[
     "{fate}
-     SELECT iif(o.run IS :run AND o.state = :from, 'yes', 'no'), 0, 0, NULL
-     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id",
+     SELECT CASE WHEN o.run = :run AND o.state = :from THEN 'yes' ELSE 'no' END, 0, 0, NULL
+     FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id",
     "{won}
-     UPDATE operation SET cancel_asked = 1, updated_at = :now
+     UPDATE operation SET cancel_asked = {true}, updated_at = :now
      WHERE operation.id = :id AND NOT :moves",
     "{won}
      UPDATE operation
      SET state = :to, touched = convergent OR :touched, doubted = :doubted,
-         attempts = iif(:fresh_attempts, 0, attempts), reason = coalesce(:reason, reason),
+         attempts = CASE WHEN :fresh_attempts THEN 0 ELSE attempts END, reason = coalesce(:reason, reason),
          active = active AND NOT :final, next_at = NULL, cancel_asked = :cancel_asked AND NOT :final,
-         passed_by = iif(state = 'failed', NULL, passed_by),
-         finished_at = iif(:final, :now, NULL), updated_at = :now
+         passed_by = CASE WHEN state <> 'failed' THEN passed_by END,
+         finished_at = CASE WHEN :final THEN :now END, updated_at = :now
      WHERE operation.id = :id AND :moves",
     "{won}
      UPDATE service SET version = version + 1, updated_at = :now

@@ -31,11 +31,11 @@ WHERE scope.key = :scope AND scope.operation_id = :id
 /// The statements before those two.
 pub const SQL: &[&str] = &[
     "{fate}
-     SELECT CASE WHEN o.run IS NOT :run OR o.state <> 'running' THEN 'lease_lost'
+     SELECT CASE WHEN o.run IS DISTINCT FROM :run OR o.state <> 'running' THEN 'lease_lost'
               WHEN owner.service_id IS NOT NULL THEN 'taken'
               ELSE 'yes' END,
-         0, 0, iif(owner.service_id IS NULL, NULL, json_array(owner.platform, owner.service_id))
-     FROM (SELECT 1) LEFT JOIN operation o ON o.id = :id
+         0, 0, CASE WHEN owner.service_id IS NOT NULL THEN {array owner.platform, owner.service_id} END
+     FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id
             LEFT JOIN service owner ON owner.panel = o.panel AND owner.remote_id = :owned
                 AND NOT (owner.platform = o.platform AND owner.service_id = o.service_id)",
     WRITE_ENTRY,

@@ -1,24 +1,27 @@
 //! Everything that happened to one service, newest first.
 
+use super::dialect::Text;
 use super::logs;
 use super::model::{Attempt, LogFilter, Note, ServiceKey, TimelineEntry};
-use super::reader::{Cells, unavailable};
+use super::reader::{Cells, Line, Pool, Query};
 use super::{Store, StoreError};
 use serde_json::json;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-const OPERATIONS: &str = "
-SELECT id, epoch, action, key FROM operation WHERE id IN (SELECT value FROM json_each($1))";
+static OPERATIONS: Text =
+    Text::new("SELECT id, epoch, action, key FROM operation WHERE id IN (SELECT one.value FROM {list $1} AS one)");
 
-const ATTEMPTS: &str = "
-SELECT owner, run, started_at, ended_at, end, fault FROM attempt
-WHERE owner IN (SELECT value FROM json_each($1)) ORDER BY owner, run";
+static ATTEMPTS: Text = Text::new(
+    "
+SELECT owner, run, started_at, ended_at, \"end\", fault FROM attempt
+WHERE owner IN (SELECT one.value FROM {list $1} AS one) ORDER BY owner, run",
+);
 
 /// What people decided and why the host looked: not what plugins remark, which is for the entry itself.
-const NOTES: &str = "
+static NOTES: Text = Text::new(
+    "
 SELECT owner, run, at, kind, text FROM note
-WHERE owner IN (SELECT value FROM json_each($1)) AND kind IN ('decision', 'poll') ORDER BY number";
+WHERE owner IN (SELECT one.value FROM {list $1} AS one) AND kind IN ('decision', 'poll') ORDER BY number",
+);
 
 impl Store {
     /// The entries about the service before the id `before`, newest first; at most a thousand. The last one's id is the next
@@ -42,10 +45,10 @@ impl Store {
         };
         let rows = self.log(&filter).await?.rows;
         let ids = json!(rows.iter().map(|row| &row.id).collect::<Vec<_>>()).to_string();
-        let mut db = self.inner.reader.acquire().await.map_err(unavailable)?;
-        let operations = of(&mut db, OPERATIONS, &ids, read_operation).await?;
-        let attempts: Vec<Attempt> = of(&mut db, ATTEMPTS, &ids, logs::read_attempt).await?;
-        let notes: Vec<Note> = of(&mut db, NOTES, &ids, logs::read_note).await?;
+        let db = &self.inner.reader;
+        let operations = of(db, &OPERATIONS, &ids, read_operation).await?;
+        let attempts: Vec<Attempt> = of(db, &ATTEMPTS, &ids, logs::read_attempt).await?;
+        let notes: Vec<Note> = of(db, &NOTES, &ids, logs::read_note).await?;
         let entries = rows.into_iter().map(|row| {
             let operation = operations.iter().find(|operation| operation.id == row.id);
             TimelineEntry {
@@ -69,7 +72,7 @@ struct Accepted {
     key: Option<String>,
 }
 
-fn read_operation(row: &SqliteRow) -> Result<Accepted, StoreError> {
+fn read_operation(row: &Line) -> Result<Accepted, StoreError> {
     let cells = Cells::new(row, "operation", "id");
     Ok(Accepted {
         id: cells.cell("id")?,
@@ -80,11 +83,11 @@ fn read_operation(row: &SqliteRow) -> Result<Accepted, StoreError> {
 }
 
 async fn of<T>(
-    db: &mut SqliteConnection,
-    text: &'static str,
+    db: &Pool,
+    text: &'static Text,
     ids: &str,
-    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    read: impl Fn(&Line) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let rows = sqlx::query(text).bind(ids.to_owned()).fetch_all(db).await.map_err(unavailable)?;
+    let rows = Query::new(text).bind(ids).all(db).await?;
     rows.iter().map(read).collect()
 }

@@ -10,6 +10,7 @@
 //! words.
 
 use super::command::Command;
+use super::dialect::{Dialect, Text};
 use billhook_plugin_api::Fault;
 use serde_json::{Value, json};
 
@@ -39,24 +40,31 @@ const HELD: usize = 12;
 pub const GATHER: &str = "
 {won}
 INSERT INTO unindexed (number, words) SELECT :number, :words WHERE :words IS NOT NULL
-ON CONFLICT (number) DO UPDATE SET words = words || ' ' || excluded.words";
+ON CONFLICT (number) DO UPDATE SET words = unindexed.words || ' ' || excluded.words";
 
 /// A part of the log that is older than its index.
 pub const BACKLOG: &[&str] = &[
     "INSERT INTO unindexed (number, words)
-     SELECT line.value ->> 0, line.value ->> 1 FROM json_each(:lines) AS line
+     SELECT CAST(line.value ->> 0 AS BIGINT), line.value ->> 1 FROM {rows :lines} AS line
      WHERE true
-     ON CONFLICT (number) DO UPDATE SET words = words || ' ' || excluded.words",
+     ON CONFLICT (number) DO UPDATE SET words = unindexed.words || ' ' || excluded.words",
     "UPDATE backlog SET place = :reached WHERE :reached IS NOT NULL",
     "DELETE FROM backlog WHERE :reached IS NULL",
 ];
 
-/// Moves what waits into the index. In the order of the numbers, which the index takes in one go.
-pub const MOVE: &str = "
-BEGIN IMMEDIATE;
-INSERT INTO log_words (rowid, words) SELECT number, words FROM unindexed ORDER BY number;
-DELETE FROM unindexed;
-COMMIT";
+/// Moves what waits into the index. In the order of the numbers, which SQLite's index takes in one go; on Postgres serial with
+/// the transactions that write words.
+pub static MOVE: Text = Text::twins(
+    "BEGIN IMMEDIATE;
+     INSERT INTO log_words (rowid, words) SELECT number, words FROM unindexed ORDER BY number;
+     DELETE FROM unindexed;
+     COMMIT",
+    "SELECT pg_advisory_xact_lock({serial});
+     WITH moved AS (DELETE FROM unindexed RETURNING number, words)
+     INSERT INTO log_words (number, words)
+     SELECT number, array_to_tsvector(string_to_array(words, ' ')) FROM moved
+     ON CONFLICT (number) DO UPDATE SET words = log_words.words || excluded.words",
+);
 
 /// Puts the words of `texts` into a row about the entry `id`.
 pub fn add<'t>(command: &mut Command, row: &mut Value, id: &str, texts: impl IntoIterator<Item = &'t str>) {
@@ -116,9 +124,13 @@ impl Sought {
     }
 
     /// In the language of the index. A word has neither quotes nor operators.
-    pub fn expression(&self) -> String {
-        let quoted: Vec<String> = self.0.iter().map(|word| format!("\"{word}\"")).collect();
-        quoted.join(" AND ")
+    pub fn expression(&self, dialect: Dialect) -> String {
+        let (quote, and) = match dialect {
+            Dialect::Sqlite => ('"', " AND "),
+            Dialect::Postgres => ('\'', " & "),
+        };
+        let quoted: Vec<String> = self.0.iter().map(|word| format!("{quote}{word}{quote}")).collect();
+        quoted.join(and)
     }
 
     /// Those that are not among stored words; `None` when all are.
@@ -199,7 +211,11 @@ mod tests {
             ("same Same SAME", Some(r#""same""#)),
             ("\u{0}\"*", None),
         ] {
-            assert_eq!(Sought::of(text).map(|sought| sought.expression()).as_deref(), expected, "{text:?}");
+            assert_eq!(
+                Sought::of(text).map(|sought| sought.expression(Dialect::Sqlite)).as_deref(),
+                expected,
+                "{text:?}"
+            );
         }
         let many = "a b c d e f g h i j k l m n o p q r s";
         assert_eq!(Sought::of(many).unwrap().0.len(), MOST_SOUGHT);

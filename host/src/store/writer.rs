@@ -1,12 +1,11 @@
 //! The one task that writes. It takes whatever waits into one transaction; there is no timer.
 
 use super::command::{Command, MAX_COMMANDS, Pass};
-use super::file::Lock;
 use super::hand::{Fates, Hand, Transacted};
 use super::model::Evidence;
 use super::news::News;
 use super::traffic::Traffic;
-use super::{CommitTap, Moment, StoreError, error, evidence, words};
+use super::{CommitTap, Moment, StoreError, evidence, words};
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -88,16 +87,8 @@ pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 }
 
 impl Writer {
-    /// Starts the task with the connection to the file at `path`; `host` is this opening of the store. It ends when this is
-    /// dropped, after writing what waits; `lock` is given back when the connection is closed.
-    pub fn start(
-        db: rusqlite::Connection,
-        path: &Path,
-        host: String,
-        tap: Option<Arc<dyn CommitTap>>,
-        lock: Lock,
-    ) -> Result<Self, StoreError> {
-        let hand = Hand::start(db, path.to_owned(), host, lock)?;
+    /// Starts the task. It ends when this is dropped, after writing what waits.
+    pub fn start(hand: Hand, tap: Option<Arc<dyn CommitTap>>) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = Self {
             sender,
@@ -123,7 +114,7 @@ impl Writer {
         };
         // Joined by `close`; dropped handles end it by closing its channel.
         tokio::spawn(task.run(receiver));
-        Ok(writer)
+        writer
     }
 
     /// Writes the command; returns after the commit that holds it.
@@ -268,8 +259,8 @@ impl Task {
     /// Moves the words that wait into the index. Nobody waits for it, and it may be lost: then they are moved another time.
     async fn index(&mut self) {
         self.worded = 0;
-        if let Err(failure) = self.hand.run(words::MOVE).await {
-            tracing::warn!(error = %failure, "words of the log could not be indexed; searches read them where they are");
+        if let Err(failure) = self.hand.run(&words::MOVE).await {
+            tracing::warn!(error = %failure.error(), "words of the log could not be indexed; searches read them where they are");
         }
     }
 
@@ -297,16 +288,16 @@ impl Task {
         replies.resize_with(commands.len(), || None);
         match self.commit(commands).await {
             (commands, Ok(fates)) => self.deliver(&commands, replies, fates),
-            (commands, Err(failure)) if error::is_local(&failure) && commands.len() > 1 => {
+            (commands, Err(failure)) if failure.is_local() && commands.len() > 1 => {
                 self.each_alone(commands, replies).await;
             }
             (commands, Err(failure)) => {
-                let is_local = error::is_local(&failure);
+                let is_local = failure.is_local();
                 let mut riders = Vec::new();
                 for (command, reply) in commands.into_iter().zip(replies) {
                     match reply {
                         None if !is_local => riders.push(command),
-                        reply => answer(reply, Err(StoreError::of_write(&failure))),
+                        reply => answer(reply, Err(failure.error())),
                     }
                 }
                 self.ride_later(riders);
@@ -329,7 +320,7 @@ impl Task {
         for (command, reply) in commands.into_iter().zip(replies) {
             match self.commit(vec![command]).await {
                 (commands, Ok(fates)) => self.deliver(&commands, vec![reply], fates),
-                (_, Err(failure)) => answer(reply, Err(StoreError::of_write(&failure))),
+                (_, Err(failure)) => answer(reply, Err(failure.error())),
             }
         }
     }
@@ -390,8 +381,9 @@ pub fn evidence_command(evidence: &Evidence, body_cap: usize) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::file::{self, Lock};
     use crate::store::model::Note;
-    use crate::store::{file, hand, schema};
+    use crate::store::{hand, schema};
 
     fn notes(text: &str) -> Command {
         let note = Note { owner: "op_1".into(), run: 1, at: 1, kind: "note".into(), text: text.into() };
@@ -408,7 +400,8 @@ mod tests {
         let db = hand::open(&path).unwrap();
         let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         db.query_row(&format!("PRAGMA max_page_count = {}", pages + 20), [], |_| Ok(())).unwrap();
-        let writer = Writer::start(db, &path, "host".into(), None, lock).unwrap();
+        let thread = hand::Thread::start(db, path.clone(), "host".into(), lock).unwrap();
+        let writer = Writer::start(Hand::Sqlite(thread), None);
 
         let long = "x".repeat(1_000_000);
         writer.ride(notes("rider"));

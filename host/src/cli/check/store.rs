@@ -73,7 +73,7 @@ pub(super) async fn database(config: &Config) -> Finding {
         Ok(sealer) => sealer,
         Err(error) => return Finding::error(PLACE, error.to_string(), "check the system's random source"),
     };
-    let options = StoreOptions { body_cap: config.store.body_cap, readers: 1, tap: None };
+    let options = StoreOptions { body_cap: config.store.body_cap, readers: 1, ..StoreOptions::default() };
     match Store::open(&format!("sqlite://{}", path.display()), sealer, options).await {
         Ok(store) => {
             let facts = store.facts().clone();

@@ -7,6 +7,13 @@ use crate::store::model::*;
 use billhook_plugin_api::{Fault, Hook};
 use sqlx::Connection as _;
 
+on_both![
+    evidence_rides_along_with_the_next_commit,
+    a_lone_record_is_durable_after_a_flush,
+    much_evidence_does_not_wait,
+    a_long_body_is_cut_and_stays_readable,
+];
+
 fn exchange(owner: &str, seq: u32) -> Exchange {
     Exchange {
         owner: owner.into(),
@@ -39,9 +46,8 @@ fn attempt(owner: &str, end: Option<&str>) -> Attempt {
     }
 }
 
-#[tokio::test]
-async fn evidence_rides_along_with_the_next_commit() {
-    let (_place, store) = store().await;
+async fn evidence_rides_along_with_the_next_commit(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     let before = store.commits();
     store.record(Evidence { attempts: vec![attempt("op_1", None)], ..Evidence::default() });
@@ -57,9 +63,8 @@ async fn evidence_rides_along_with_the_next_commit() {
     assert_eq!(detail.exchanges, [exchange("op_1", 1), exchange("op_1", 2)]);
 }
 
-#[tokio::test]
-async fn a_lone_record_is_durable_after_a_flush() {
-    let (place, store) = store().await;
+async fn a_lone_record_is_durable_after_a_flush(on: On) {
+    let (place, store) = store(on).await;
     let reading = Reading {
         id: "rd_9".into(),
         platform: "whmcs".into(),
@@ -88,9 +93,8 @@ async fn a_lone_record_is_durable_after_a_flush() {
     assert_eq!(detail.exchanges, [exchange("rd_9", 1)]);
 }
 
-#[tokio::test]
-async fn much_evidence_does_not_wait() {
-    let (_place, store) = store().await;
+async fn much_evidence_does_not_wait(on: On) {
+    let (_place, store) = store(on).await;
     let text = "x".repeat(100_000);
     for n in 0..30 {
         let note = Note { owner: "rd_1".into(), run: 0, at: n, kind: "note".into(), text: text.clone() };
@@ -103,9 +107,8 @@ async fn much_evidence_does_not_wait() {
     }
 }
 
-#[tokio::test]
-async fn a_long_body_is_cut_and_stays_readable() {
-    let (_place, store) = store().await;
+async fn a_long_body_is_cut_and_stays_readable(on: On) {
+    let (_place, store) = store(on).await;
     let long = Exchange { reply_body: Some("y".repeat(1_000_000)), ..exchange("op_1", 1) };
     running(&store, "1", "42").await;
     store.record(Evidence { exchanges: vec![long], ..Evidence::default() });
@@ -143,7 +146,7 @@ fn usual(owner: &str, seed: u64) -> Exchange {
 #[tokio::test]
 async fn a_hook_leaves_at_most_two_kilobytes_in_the_log() {
     const HOOKS: u64 = 400;
-    let (place, store) = store().await;
+    let (place, store) = store(On::Sqlite).await;
     for n in 0..HOOKS {
         let name = format!("01J{n:023}");
         running(&store, &name, &n.to_string()).await;

@@ -10,30 +10,38 @@ use std::os::unix::fs::PermissionsExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-#[tokio::test]
-async fn a_store_has_one_host() {
-    let (place, store) = store().await;
+on_both![
+    a_store_has_one_host,
+    a_store_keeps_its_name,
+    a_closed_store_says_so,
+    no_secret_stands_in_the_files,
+    the_tap_stands_around_every_commit,
+];
+
+async fn a_store_has_one_host(on: On) {
+    let (place, store) = store(on).await;
 
     let second = Store::open(&place.url(), place.sealer(), StoreOptions::default()).await;
 
     let Err(StoreError::Locked { holder, .. }) = second else { panic!("{second:?}") };
-    assert_eq!(holder, format!("process {}", std::process::id()));
+    match on {
+        On::Sqlite => assert_eq!(holder, format!("process {}", std::process::id())),
+        On::Postgres => assert_eq!(holder, crate::store::address::application()),
+    }
     store.close().await;
     place.open().await;
 }
 
-#[tokio::test]
-async fn a_store_keeps_its_name() {
-    let (place, store) = store().await;
+async fn a_store_keeps_its_name(on: On) {
+    let (place, store) = store(on).await;
     let facts = store.facts().clone();
     assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 5, 32));
     store.close().await;
     assert_eq!(place.open().await.facts(), &facts);
 }
 
-#[tokio::test]
-async fn a_closed_store_says_so() {
-    let (_place, store) = store().await;
+async fn a_closed_store_says_so(on: On) {
+    let (_place, store) = store(on).await;
     store.close().await;
     assert!(matches!(store.accept(new("1", "42")).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.operation(&id("1")).await, Err(StoreError::Unavailable(_))));
@@ -42,7 +50,7 @@ async fn a_closed_store_says_so() {
 
 #[tokio::test]
 async fn addresses_that_name_no_file_are_refused() {
-    let place = Place::new();
+    let place = Place::new(On::Sqlite).await;
     for url in ["store.db", "sqlite://store.db", "sqlite::memory:", "sqlite:///tmp/", "sqlite:///tmp/x.db?mode=ro"] {
         let opened = Store::open(url, place.sealer(), StoreOptions::default()).await;
         assert!(matches!(opened, Err(StoreError::Open { .. })), "{url}: {opened:?}");
@@ -51,7 +59,7 @@ async fn addresses_that_name_no_file_are_refused() {
 
 #[tokio::test]
 async fn files_are_closed_to_others() {
-    let (place, store) = store().await;
+    let (place, store) = store(On::Sqlite).await;
     running(&store, "1", "42").await;
 
     let folder = place.path().parent().unwrap().to_owned();
@@ -65,9 +73,8 @@ async fn files_are_closed_to_others() {
     }
 }
 
-#[tokio::test]
-async fn no_secret_stands_in_the_files() {
-    let (place, store) = store().await;
+async fn no_secret_stands_in_the_files(on: On) {
+    let (place, store) = store(on).await;
     running(&store, "1", "42").await;
     let marks = [CALL_MARK, "mark-of-the-step-0002", "mark-of-the-result-03", "mark-of-the-service-4"];
     let mut write = done("1", 1, "password", json!({ "p": marks[1] }));
@@ -77,12 +84,18 @@ async fn no_secret_stands_in_the_files() {
     let end = Finish { secrets: secret("p", marks[2]), service: Some(change), ..finish("1", 1, State::Succeeded) };
     assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
 
+    let files = match on {
+        On::Sqlite => place.path().parent().unwrap().to_owned(),
+        On::Postgres => place.database().files().await,
+    };
     let bytes = || -> Vec<u8> {
-        let files = std::fs::read_dir(place.path().parent().unwrap()).unwrap();
-        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+        // A server's files come and go.
+        let files = std::fs::read_dir(&files).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap_or_default()).collect()
     };
     let found = |bytes: &[u8], mark: &str| bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
 
+    place.run("", "CHECKPOINT").await;
     let open = bytes();
     assert!(found(&open, "vps-small"), "the search finds what is there");
     store.close().await;
@@ -103,9 +116,8 @@ impl CommitTap for Noted {
     }
 }
 
-#[tokio::test]
-async fn the_tap_stands_around_every_commit() {
-    let place = Place::new();
+async fn the_tap_stands_around_every_commit(on: On) {
+    let place = Place::new(on).await;
     let tap = Arc::new(Noted::default());
     let options = StoreOptions { tap: Some(tap.clone()), ..StoreOptions::default() };
     let store = Store::open(&place.url(), place.sealer(), options).await.unwrap();

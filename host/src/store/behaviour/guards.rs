@@ -9,9 +9,30 @@ use billhook_plugin_api::Hook;
 use futures_util::future::join_all;
 use serde_json::json;
 
-#[tokio::test]
-async fn of_fifty_hooks_for_one_service_that_arrive_at_once_one_is_stored() {
-    let (_place, store) = store().await;
+on_both![
+    of_fifty_hooks_for_one_service_that_arrive_at_once_one_is_stored,
+    a_key_names_one_operation_of_its_platform,
+    a_hook_decided_on_an_older_read_is_refused,
+    one_operation_of_a_service_is_active,
+    two_of_one_service_that_are_claimed_at_once_do_not_both_run,
+    a_claim_needs_the_run_that_was_read,
+    of_two_steps_of_one_scope_one_begins,
+    whoever_lost_the_lease_writes_nothing_but_evidence,
+    a_cancel_and_a_begin_meet_in_either_order,
+    a_cancel_and_a_begin_at_once_never_both_win,
+    what_has_begun_nothing_is_cancelled_by_what_comes_after,
+    a_claim_that_touches_stays_touched_until_it_is_taken_back,
+    records_and_waits_are_no_effects,
+    a_remote_id_belongs_to_one_live_service_of_a_panel,
+    one_that_cannot_be_stored_hurts_nobody_else,
+    neighbours_share_a_commit,
+    a_step_and_the_end_after_it_share_a_commit_in_their_order,
+    what_has_begun_something_is_neither_cancelled_nor_called_so,
+    only_what_waits_or_needs_attention_is_passed,
+];
+
+async fn of_fifty_hooks_for_one_service_that_arrive_at_once_one_is_stored(on: On) {
+    let (_place, store) = store(on).await;
     let all = (0..50).map(|n| store.accept(new(&format!("{n}"), "42")));
 
     let answers = join_all(all).await;
@@ -21,9 +42,8 @@ async fn of_fifty_hooks_for_one_service_that_arrive_at_once_one_is_stored() {
     assert_eq!((stored, moved), (1, 49));
 }
 
-#[tokio::test]
-async fn a_key_names_one_operation_of_its_platform() {
-    let (_place, store) = store().await;
+async fn a_key_names_one_operation_of_its_platform(on: On) {
+    let (_place, store) = store(on).await;
     let keyed = |name: &str, service: &str| NewOperation { key: Some("k".into()), ..new(name, service) };
     let other_platform =
         NewOperation { service: ServiceKey { platform: "blesta".into(), service_id: "42".into() }, ..keyed("3", "42") };
@@ -36,9 +56,8 @@ async fn a_key_names_one_operation_of_its_platform() {
     assert_eq!(store.service(&key("42")).await.unwrap(), None, "a refused hook leaves nothing");
 }
 
-#[tokio::test]
-async fn a_hook_decided_on_an_older_read_is_refused() {
-    let (_place, store) = store().await;
+async fn a_hook_decided_on_an_older_read_is_refused(on: On) {
+    let (_place, store) = store(on).await;
     store.accept(new("1", "42")).await.unwrap();
     for version in [None, Some(0), Some(2)] {
         let stale = NewOperation { service_version: version, ..new("2", "42") };
@@ -48,9 +67,8 @@ async fn a_hook_decided_on_an_older_read_is_refused() {
     assert_eq!(fresh, Accepted::Stored { seq: 2, run: None, cancelled: vec![] });
 }
 
-#[tokio::test]
-async fn one_operation_of_a_service_is_active() {
-    let (_place, store) = store().await;
+async fn one_operation_of_a_service_is_active(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     let second = NewOperation { claim: Some(mark()), ..hook("2", "42", 1, Hook::Renew) };
 
@@ -65,9 +83,8 @@ async fn one_operation_of_a_service_is_active() {
     assert_eq!(store.claim(&id("2"), 0, mark(), NOW).await.unwrap(), Some(1));
 }
 
-#[tokio::test]
-async fn two_of_one_service_that_are_claimed_at_once_do_not_both_run() {
-    let (_place, store) = store().await;
+async fn two_of_one_service_that_are_claimed_at_once_do_not_both_run(on: On) {
+    let (_place, store) = store(on).await;
     for n in 0..8 {
         let version = (n > 0).then_some(n);
         store.accept(NewOperation { service_version: version, ..new(&format!("{n}"), "42") }).await.unwrap();
@@ -82,9 +99,8 @@ async fn two_of_one_service_that_are_claimed_at_once_do_not_both_run() {
     assert!(store.commits() - before <= 3, "nobody is tried alone");
 }
 
-#[tokio::test]
-async fn a_claim_needs_the_run_that_was_read() {
-    let (_place, store) = store().await;
+async fn a_claim_needs_the_run_that_was_read(on: On) {
+    let (_place, store) = store(on).await;
     store.accept(new("1", "42")).await.unwrap();
 
     assert_eq!(store.claim(&id("nobody"), 0, mark(), NOW).await.unwrap(), None);
@@ -95,9 +111,8 @@ async fn a_claim_needs_the_run_that_was_read() {
     assert_eq!(claims.iter().filter(|claim| matches!(claim, Ok(Some(1)))).count(), 1);
 }
 
-#[tokio::test]
-async fn of_two_steps_of_one_scope_one_begins() {
-    let (_place, store) = store().await;
+async fn of_two_steps_of_one_scope_one_begins(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "41").await;
     running(&store, "2", "42").await;
 
@@ -126,9 +141,8 @@ async fn of_two_steps_of_one_scope_one_begins() {
     assert_eq!(store.begin(held).await.unwrap(), Begun::ScopeBusy, "a scope is not held because somebody says so");
 }
 
-#[tokio::test]
-async fn whoever_lost_the_lease_writes_nothing_but_evidence() {
-    let (_place, store) = store().await;
+async fn whoever_lost_the_lease_writes_nothing_but_evidence(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     store.finish(finish("1", 1, State::Waiting), Evidence::default()).await.unwrap();
     assert_eq!(store.claim(&id("1"), 1, mark(), NOW).await.unwrap(), Some(2));
@@ -153,10 +167,9 @@ async fn whoever_lost_the_lease_writes_nothing_but_evidence() {
     assert_eq!(detail.notes, [note]);
 }
 
-#[tokio::test]
-async fn a_cancel_and_a_begin_meet_in_either_order() {
+async fn a_cancel_and_a_begin_meet_in_either_order(on: On) {
     for cancel_first in [true, false] {
-        let (_place, store) = store().await;
+        let (_place, store) = store(on).await;
         running(&store, "1", "42").await;
         let terminate = NewOperation { cancels: vec![id("1")], ..hook("2", "42", 1, Hook::Terminate) };
         let (cancel, start) = (store.accept(terminate), store.begin(begin("1", 1, "server")));
@@ -177,10 +190,9 @@ async fn a_cancel_and_a_begin_meet_in_either_order() {
     }
 }
 
-#[tokio::test]
-async fn a_cancel_and_a_begin_at_once_never_both_win() {
+async fn a_cancel_and_a_begin_at_once_never_both_win(on: On) {
     for _ in 0..10 {
-        let (_place, store) = store().await;
+        let (_place, store) = store(on).await;
         running(&store, "1", "42").await;
         let terminate = NewOperation { cancels: vec![id("1")], ..hook("2", "42", 1, Hook::Terminate) };
 
@@ -192,9 +204,8 @@ async fn a_cancel_and_a_begin_at_once_never_both_win() {
     }
 }
 
-#[tokio::test]
-async fn what_has_begun_nothing_is_cancelled_by_what_comes_after() {
-    let (_place, store) = store().await;
+async fn what_has_begun_nothing_is_cancelled_by_what_comes_after(on: On) {
+    let (_place, store) = store(on).await;
     store.accept(new("1", "42")).await.unwrap();
     store.accept(hook("2", "42", 1, Hook::Suspend)).await.unwrap();
     let cancels = vec![id("1"), id("2"), id("nobody")];
@@ -209,9 +220,8 @@ async fn what_has_begun_nothing_is_cancelled_by_what_comes_after() {
     assert_eq!((row.state, row.ended_at), (State::Cancelled, Some(NOW)));
 }
 
-#[tokio::test]
-async fn a_claim_that_touches_stays_touched_until_it_is_taken_back() {
-    let (_place, store) = store().await;
+async fn a_claim_that_touches_stays_touched_until_it_is_taken_back(on: On) {
+    let (_place, store) = store(on).await;
     let touching = ClaimMark { touches: true, ..mark() };
     store.accept(NewOperation { claim: Some(touching), ..new("1", "42") }).await.unwrap();
     let mut write = done("1", 1, "wait", json!(null));
@@ -225,10 +235,9 @@ async fn a_claim_that_touches_stays_touched_until_it_is_taken_back() {
     assert_eq!(store.operation(&id("1")).await.unwrap().unwrap().effects, NOTHING);
 }
 
-#[tokio::test]
-async fn records_and_waits_are_no_effects() {
+async fn records_and_waits_are_no_effects(on: On) {
     for kind in [Kind::Record, Kind::Wait, Kind::Undo] {
-        let (_place, store) = store().await;
+        let (_place, store) = store(on).await;
         running(&store, "1", "42").await;
         let mut begin = begin("1", 1, "x");
         begin.entry.kind = kind;
@@ -237,9 +246,8 @@ async fn records_and_waits_are_no_effects() {
     }
 }
 
-#[tokio::test]
-async fn a_remote_id_belongs_to_one_live_service_of_a_panel() {
-    let (_place, store) = store().await;
+async fn a_remote_id_belongs_to_one_live_service_of_a_panel(on: On) {
+    let (_place, store) = store(on).await;
     for n in 1..=3 {
         let new = NewOperation { claim: Some(mark()), ..new(&n.to_string(), &format!("4{n}")) };
         let panel = if n == 3 { "https://other".to_owned() } else { new.panel.clone() };
@@ -263,9 +271,8 @@ async fn a_remote_id_belongs_to_one_live_service_of_a_panel() {
     assert_eq!((service.remote_id, service.status), (None, ServiceStatus::Active));
 }
 
-#[tokio::test]
-async fn one_that_cannot_be_stored_hurts_nobody_else() {
-    let (_place, store) = store().await;
+async fn one_that_cannot_be_stored_hurts_nobody_else(on: On) {
+    let (_place, store) = store(on).await;
     store.accept(new("0", "40")).await.unwrap();
     // The id is taken, which no guard answers for: the database refuses it.
     let mut all: Vec<_> = (1..20).map(|n| new(&n.to_string(), &format!("5{n}"))).collect();
@@ -282,9 +289,8 @@ async fn one_that_cannot_be_stored_hurts_nobody_else() {
     assert_eq!(store.service(&key("58")).await.unwrap(), None, "nothing is left of it");
 }
 
-#[tokio::test]
-async fn neighbours_share_a_commit() {
-    let (_place, store) = store().await;
+async fn neighbours_share_a_commit(on: On) {
+    let (_place, store) = store(on).await;
     let accepts = (0..64).map(|n| {
         let new = NewOperation { claim: Some(mark()), ..new(&n.to_string(), &format!("{n}")) };
         store.accept(new)
@@ -298,9 +304,8 @@ async fn neighbours_share_a_commit() {
     assert!(store.commits() - after <= 4, "{}", store.commits());
 }
 
-#[tokio::test]
-async fn a_step_and_the_end_after_it_share_a_commit_in_their_order() {
-    let (_place, store) = store().await;
+async fn a_step_and_the_end_after_it_share_a_commit_in_their_order(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     store.begin(begin("1", 1, "server")).await.unwrap();
     let before = store.commits();
@@ -313,9 +318,8 @@ async fn a_step_and_the_end_after_it_share_a_commit_in_their_order() {
     assert_eq!(store.commits() - before, 1);
 }
 
-#[tokio::test]
-async fn what_has_begun_something_is_neither_cancelled_nor_called_so() {
-    let (_place, store) = store().await;
+async fn what_has_begun_something_is_neither_cancelled_nor_called_so(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     store.begin(begin("1", 1, "server")).await.unwrap();
     store.finish(Finish { effects: DOUBT, ..finish("1", 1, State::Waiting) }, Evidence::default()).await.unwrap();
@@ -327,11 +331,10 @@ async fn what_has_begun_something_is_neither_cancelled_nor_called_so() {
     assert_eq!(state(&store, "1").await, State::Waiting);
 }
 
-#[tokio::test]
-async fn only_what_waits_or_needs_attention_is_passed() {
+async fn only_what_waits_or_needs_attention_is_passed(on: On) {
     for (state, passed) in [(State::Waiting, true), (State::Attention, true), (State::Running, false)] {
         for at_accept in [true, false] {
-            let (_place, store) = store().await;
+            let (_place, store) = store(on).await;
             running(&store, "1", "42").await;
             if state != State::Running {
                 store.finish(finish("1", 1, state), Evidence::default()).await.unwrap();

@@ -7,9 +7,23 @@ use crate::store::model::*;
 use billhook_plugin_api::{Fault, Hook, Secret};
 use serde_json::json;
 
-#[tokio::test]
-async fn an_accepted_operation_reads_back_whole() {
-    let (_place, store) = store().await;
+on_both![
+    an_accepted_operation_reads_back_whole,
+    what_is_accepted_claimed_is_taken_and_ended_without_a_read,
+    an_end_tells_whether_others_wait,
+    a_name_with_nul_is_refused,
+    a_hook_goes_from_claim_over_a_step_to_its_end,
+    properties_are_laid_over_and_a_gone_service_begins_anew,
+    secrets_of_a_result_go_when_acknowledged_or_old,
+    step_secrets_last_as_long_as_the_operation,
+    a_failed_operation_is_asked_for_again_with_new_content,
+    a_person_settles_what_needs_attention,
+    a_running_one_is_asked_to_cancel_and_stays_running,
+    a_terminate_passes_a_waiting_renew_and_ends_it,
+];
+
+async fn an_accepted_operation_reads_back_whole(on: On) {
+    let (_place, store) = store(on).await;
     let new = NewOperation {
         key: Some("order-1".into()),
         username: Some("acme\u{0}\\u0000".into()),
@@ -34,9 +48,8 @@ async fn an_accepted_operation_reads_back_whole() {
     assert_eq!(service.username.as_deref(), Some("acme\u{fffd}\\u0000"), "NUL would have cut it");
 }
 
-#[tokio::test]
-async fn what_is_accepted_claimed_is_taken_and_ended_without_a_read() {
-    let (_place, store) = store().await;
+async fn what_is_accepted_claimed_is_taken_and_ended_without_a_read(on: On) {
+    let (_place, store) = store(on).await;
     let (mut before, mut epoch) = (None, 1);
     for (name, what, change) in [
         ("1", Hook::Create, ServiceChange::default()),
@@ -82,9 +95,8 @@ async fn what_is_accepted_claimed_is_taken_and_ended_without_a_read() {
     }
 }
 
-#[tokio::test]
-async fn an_end_tells_whether_others_wait() {
-    let (_place, store) = store().await;
+async fn an_end_tells_whether_others_wait(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     running(&store, "2", "43").await;
     let suspend = NewOperation { service_version: Some(1), hook: Hook::Suspend, ..new("3", "42") };
@@ -99,16 +111,14 @@ async fn an_end_tells_whether_others_wait() {
     assert_eq!(end, Finished::Stored { others: false }, "what others have does not count");
 }
 
-#[tokio::test]
-async fn a_name_with_nul_is_refused() {
-    let (_place, store) = store().await;
+async fn a_name_with_nul_is_refused(on: On) {
+    let (_place, store) = store(on).await;
     let accepted = store.accept(new("1", "42\u{0}x")).await;
     assert!(matches!(accepted, Err(crate::store::StoreError::Rejected(_))), "{accepted:?}");
 }
 
-#[tokio::test]
-async fn a_hook_goes_from_claim_over_a_step_to_its_end() {
-    let (_place, store) = store().await;
+async fn a_hook_goes_from_claim_over_a_step_to_its_end(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
 
     assert_eq!(store.begin(begin("1", 1, "server")).await.unwrap(), Begun::Yes);
@@ -153,9 +163,8 @@ async fn a_hook_goes_from_claim_over_a_step_to_its_end() {
     assert_eq!(store.claimed("https://vf2", &ids).await.unwrap(), [""; 0]);
 }
 
-#[tokio::test]
-async fn properties_are_laid_over_and_a_gone_service_begins_anew() {
-    let (_place, store) = store().await;
+async fn properties_are_laid_over_and_a_gone_service_begins_anew(on: On) {
+    let (_place, store) = store(on).await;
     store.accept(new("1", "42")).await.unwrap();
     let lay = |value: serde_json::Value| ServiceChange {
         properties: value.as_object().unwrap().clone(),
@@ -187,9 +196,8 @@ async fn properties_are_laid_over_and_a_gone_service_begins_anew() {
     assert!(!store.change_service(&key("42"), 1, gone, NOW).await.unwrap(), "of an epoch that is over");
 }
 
-#[tokio::test]
-async fn secrets_of_a_result_go_when_acknowledged_or_old() {
-    let (_place, store) = store().await;
+async fn secrets_of_a_result_go_when_acknowledged_or_old(on: On) {
+    let (_place, store) = store(on).await;
     for (name, service) in [("1", "41"), ("2", "42")] {
         running(&store, name, service).await;
         let end = Finish { secrets: secret("p", "x"), ..finish(name, 1, State::Succeeded) };
@@ -207,9 +215,8 @@ async fn secrets_of_a_result_go_when_acknowledged_or_old() {
     }
 }
 
-#[tokio::test]
-async fn step_secrets_last_as_long_as_the_operation() {
-    let (_place, store) = store().await;
+async fn step_secrets_last_as_long_as_the_operation(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     let mut write = done("1", 1, "password", json!({ "p": "s3cret" }));
     write.entry.sealed = true;
@@ -224,9 +231,8 @@ async fn step_secrets_last_as_long_as_the_operation() {
     assert_eq!(store.journal(&id("1")).await.unwrap()[0].result, json!(null));
 }
 
-#[tokio::test]
-async fn a_failed_operation_is_asked_for_again_with_new_content() {
-    let (_place, store) = store().await;
+async fn a_failed_operation_is_asked_for_again_with_new_content(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     let fault = Fault::invalid_input("bad e-mail");
     let end = Finish { fault: Some(fault.clone()), ..finish("1", 1, State::Failed) };
@@ -256,9 +262,8 @@ async fn a_failed_operation_is_asked_for_again_with_new_content() {
     assert_eq!(store.log_detail("op_1").await.unwrap().unwrap().0.state, State::Queued);
 }
 
-#[tokio::test]
-async fn a_person_settles_what_needs_attention() {
-    let (_place, store) = store().await;
+async fn a_person_settles_what_needs_attention(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     store.begin(begin_in("1", "server", "vf1/user", 0)).await.unwrap();
     let end = Finish { effects: DOUBT, reason: Some("two new".into()), ..finish("1", 1, State::Attention) };
@@ -282,9 +287,8 @@ async fn a_person_settles_what_needs_attention() {
     assert_eq!((detail.notes[0].kind.as_str(), detail.notes[0].text.as_str()), ("decision", "root: decided"));
 }
 
-#[tokio::test]
-async fn a_running_one_is_asked_to_cancel_and_stays_running() {
-    let (_place, store) = store().await;
+async fn a_running_one_is_asked_to_cancel_and_stays_running(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "42").await;
     let ask = Steer { cancel_asked: true, ..steer("1", State::Running, 1, State::Running) };
 
@@ -296,10 +300,9 @@ async fn a_running_one_is_asked_to_cancel_and_stays_running() {
     assert!(store.journal(&id("1")).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_terminate_passes_a_waiting_renew_and_ends_it() {
+async fn a_terminate_passes_a_waiting_renew_and_ends_it(on: On) {
     for ends in [false, true] {
-        let (_place, store) = store().await;
+        let (_place, store) = store(on).await;
         let renew = NewOperation { hook: Hook::Renew, claim: Some(mark()), ..new("1", "42") };
         store.accept(renew).await.unwrap();
         store.begin(begin_in("1", "pay", "login", 0)).await.unwrap();

@@ -10,6 +10,15 @@ use billhook_plugin_api::Hook;
 use futures_util::future::join_all;
 use serde_json::json;
 
+on_both![
+    a_capacity_holds_for_all_that_arrive_at_once,
+    a_service_counts_from_its_create_until_it_is_gone,
+    those_that_wait_for_a_place_get_it_in_the_order_in_which_they_came,
+    an_operation_that_has_touched_nothing_goes_to_another_server_with_all_that_is_of_it,
+    an_operation_stays_where_it_has_touched_something,
+    what_was_passed_over_is_kept_where_the_operation_stays,
+];
+
 fn placement(passed: &[&str]) -> Placement {
     let one = |server: &&str| Passed { server: (*server).into(), reason: "it is full".into(), by_panel: true };
     Placement { group: "nodes".into(), passed: passed.iter().map(one).collect(), exhausted: false }
@@ -42,9 +51,8 @@ async fn where_is(store: &Store, name: &str, service: &str) -> (String, String, 
     (operation.server, operation.panel, passed, store.journal(&id(name)).await.unwrap().len())
 }
 
-#[tokio::test]
-async fn a_capacity_holds_for_all_that_arrive_at_once() {
-    let (_place, store) = store().await;
+async fn a_capacity_holds_for_all_that_arrive_at_once(on: On) {
+    let (_place, store) = store(on).await;
     let all = (0..50).map(|n| store.accept(placed(&format!("{n:02}"), &format!("s{n}"), "vf1", Some(7))));
 
     let answers = join_all(all).await;
@@ -55,9 +63,8 @@ async fn a_capacity_holds_for_all_that_arrive_at_once() {
     assert!(matches!(store.accept(new("99", "s99")).await, Ok(Accepted::Stored { .. })));
 }
 
-#[tokio::test]
-async fn a_service_counts_from_its_create_until_it_is_gone() {
-    let (_place, store) = store().await;
+async fn a_service_counts_from_its_create_until_it_is_gone(on: On) {
+    let (_place, store) = store(on).await;
     assert_eq!(load(&store, "vf1").await, 0);
     running(&store, "1", "42").await;
     assert_eq!(load(&store, "vf1").await, 1, "it is being made");
@@ -81,9 +88,8 @@ async fn a_service_counts_from_its_create_until_it_is_gone() {
     assert_eq!(load(&store, "vf1").await, 0, "a create that failed made nothing");
 }
 
-#[tokio::test]
-async fn those_that_wait_for_a_place_get_it_in_the_order_in_which_they_came() {
-    let (_place, store) = store().await;
+async fn those_that_wait_for_a_place_get_it_in_the_order_in_which_they_came(on: On) {
+    let (_place, store) = store(on).await;
     for n in 1..=3 {
         store.accept(placed(&n.to_string(), &format!("s{n}"), "vf1", None)).await.unwrap();
     }
@@ -93,9 +99,8 @@ async fn those_that_wait_for_a_place_get_it_in_the_order_in_which_they_came() {
     }
 }
 
-#[tokio::test]
-async fn an_operation_that_has_touched_nothing_goes_to_another_server_with_all_that_is_of_it() {
-    let (_place, store) = store().await;
+async fn an_operation_that_has_touched_nothing_goes_to_another_server_with_all_that_is_of_it(on: On) {
+    let (_place, store) = store(on).await;
     store.accept(NewOperation { claim: Some(mark()), ..placed("1", "42", "vf1", None) }).await.unwrap();
     // Made here, for the server that is full; and a change that the panel refused.
     let mut record = done("1", 1, "password", json!("x"));
@@ -127,12 +132,11 @@ async fn an_operation_that_has_touched_nothing_goes_to_another_server_with_all_t
     assert_eq!(store.claim(&id("1"), 1, mark(), NOW).await.unwrap(), Some(2));
 }
 
-#[tokio::test]
-async fn an_operation_stays_where_it_has_touched_something() {
+async fn an_operation_stays_where_it_has_touched_something(on: On) {
     for what in
         ["a step was begun", "a step is done", "an earlier doubt", "a remote id", "another claim", "a full server"]
     {
-        let (_place, store) = store().await;
+        let (_place, store) = store(on).await;
         store.accept(NewOperation { claim: Some(mark()), ..placed("1", "42", "vf1", None) }).await.unwrap();
         let mut to = to_other("1", None);
         match what {
@@ -167,9 +171,8 @@ async fn an_operation_stays_where_it_has_touched_something() {
     }
 }
 
-#[tokio::test]
-async fn what_was_passed_over_is_kept_where_the_operation_stays() {
-    let (_place, store) = store().await;
+async fn what_was_passed_over_is_kept_where_the_operation_stays(on: On) {
+    let (_place, store) = store(on).await;
     let first = NewOperation { placement: Some(placement(&["vf0"])), claim: Some(mark()), ..new("1", "42") };
     store.accept(first).await.unwrap();
     assert_eq!(where_is(&store, "1", "42").await.2, "vf0");

@@ -5,6 +5,14 @@ use crate::operation::State;
 use crate::store::model::*;
 use billhook_plugin_api::Hook;
 
+on_both![
+    pages_follow_each_other_without_gap_or_overlap,
+    a_filter_is_a_conjunction,
+    what_is_due_comes_by_its_time,
+    admission_sees_what_still_matters,
+    what_is_not_there_is_none,
+];
+
 fn reading(name: &str) -> Reading {
     Reading {
         id: format!("rd_{name}"),
@@ -21,9 +29,8 @@ fn reading(name: &str) -> Reading {
     }
 }
 
-#[tokio::test]
-async fn pages_follow_each_other_without_gap_or_overlap() {
-    let (_place, store) = store().await;
+async fn pages_follow_each_other_without_gap_or_overlap(on: On) {
+    let (_place, store) = store(on).await;
     for n in 0..25 {
         // Operations and readings stand in one order of time, whatever their prefix.
         if n % 2 == 0 {
@@ -51,9 +58,8 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
     assert_eq!(ids, [id("08"), id("06"), id("04")]);
 }
 
-#[tokio::test]
-async fn a_filter_is_a_conjunction() {
-    let (_place, store) = store().await;
+async fn a_filter_is_a_conjunction(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "41").await;
     running(&store, "2", "42").await;
     store.finish(finish("2", 1, State::Failed), Evidence::default()).await.unwrap();
@@ -77,9 +83,8 @@ async fn a_filter_is_a_conjunction() {
     }
 }
 
-#[tokio::test]
-async fn what_is_due_comes_by_its_time() {
-    let (_place, store) = store().await;
+async fn what_is_due_comes_by_its_time(on: On) {
+    let (_place, store) = store(on).await;
     for n in 1..=4 {
         running(&store, &n.to_string(), &n.to_string()).await;
     }
@@ -98,9 +103,8 @@ async fn what_is_due_comes_by_its_time() {
     assert!(store.due_of(&key("3")).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn admission_sees_what_still_matters() {
-    let (_place, store) = store().await;
+async fn admission_sees_what_still_matters(on: On) {
+    let (_place, store) = store(on).await;
     let life = [
         ("1", Hook::Create, 1, State::Succeeded),
         ("2", Hook::Suspend, 1, State::Succeeded),
@@ -145,9 +149,8 @@ async fn admission_sees_what_still_matters() {
     assert_eq!(store.earlier(&key("none"), None).await.unwrap(), (None, None, vec![]));
 }
 
-#[tokio::test]
-async fn what_is_not_there_is_none() {
-    let (_place, store) = store().await;
+async fn what_is_not_there_is_none(on: On) {
+    let (_place, store) = store(on).await;
     assert_eq!(store.operation(&id("1")).await.unwrap(), None);
     assert_eq!(store.taken(&id("1")).await.unwrap(), None);
     assert_eq!(store.log_detail("op_1").await.unwrap(), None);

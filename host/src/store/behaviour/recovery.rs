@@ -6,9 +6,14 @@ use crate::operation::State;
 use crate::store::model::*;
 use billhook_plugin_api::Hook;
 
-#[tokio::test]
-async fn what_was_answered_is_there_after_a_drop_without_close() {
-    let (place, store) = store().await;
+on_both![
+    what_was_answered_is_there_after_a_drop_without_close,
+    what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted,
+    many_are_rescued_while_hooks_are_served,
+];
+
+async fn what_was_answered_is_there_after_a_drop_without_close(on: On) {
+    let (place, store) = store(on).await;
     running(&store, "1", "42").await;
     drop(store);
 
@@ -18,9 +23,8 @@ async fn what_was_answered_is_there_after_a_drop_without_close() {
     assert!(store.taken(&id("1")).await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted() {
-    let (place, store) = store().await;
+async fn what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted(on: On) {
+    let (place, store) = store(on).await;
     running(&store, "1", "41").await;
     store.begin(begin("1", 1, "server")).await.unwrap();
     let looked = Doubt { looks: 2, waited_ms: 70, why: DoubtCause::ReplyLost, ..Doubt::default() };
@@ -62,9 +66,8 @@ async fn what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted() {
     assert_eq!(store.claim(&id("1"), 1, mark(), NOW).await.unwrap(), Some(2));
 }
 
-#[tokio::test]
-async fn many_are_rescued_while_hooks_are_served() {
-    let (place, store) = store().await;
+async fn many_are_rescued_while_hooks_are_served(on: On) {
+    let (place, store) = store(on).await;
     let all = (0..450).map(|n| {
         let new = NewOperation { claim: Some(mark()), ..new(&format!("{n}"), &format!("{n}")) };
         store.accept(new)

@@ -1,13 +1,15 @@
 //! Stores and values with boring defaults.
 
+pub use super::cluster::Database;
 use crate::journal::{Entry, Kind, Stage};
 use crate::operation::{Effects, State};
 use crate::seal::{HostKey, Sealer};
 use crate::store::model::*;
-use crate::store::{Store, StoreOptions};
+use crate::store::{Store, StoreOptions, writer};
 use billhook_plugin_api::protocol::HookCall;
 use billhook_plugin_api::{Hook, Secret};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -17,24 +19,43 @@ pub const DOUBT: Effects = Effects { touched: true, doubted: true };
 pub const NOW: u64 = 1_700_000_000_000;
 pub const CALL_MARK: &str = "mark-of-the-call-0001";
 
-/// A folder that outlives the stores opened in it, and their key.
+/// Which database a test is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// A folder, and on Postgres a database, that outlive the stores opened in it, and their key.
 pub struct Place {
     folder: TempDir,
+    database: Option<Database>,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub async fn new(on: On) -> Self {
         let folder = TempDir::new().unwrap();
         HostKey::create(&folder.path().join("key")).unwrap();
-        Self { folder }
+        let database = match on {
+            On::Sqlite => None,
+            On::Postgres => Some(Database::with_tables().await),
+        };
+        Self { folder, database }
     }
 
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("data/store.db")
     }
 
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().unwrap()
+    }
+
     pub fn url(&self) -> String {
-        format!("sqlite://{}", self.path().display())
+        match &self.database {
+            None => format!("sqlite://{}", self.path().display()),
+            Some(database) => database.url(),
+        }
     }
 
     pub fn sealer(&self) -> Sealer {
@@ -44,10 +65,33 @@ impl Place {
     pub async fn open(&self) -> Store {
         Store::open(&self.url(), self.sealer(), StoreOptions::default()).await.unwrap()
     }
+
+    /// Runs statements on the database itself, in the words of either.
+    pub async fn run(&self, sqlite: &str, postgres: &str) {
+        match &self.database {
+            None => {
+                let mut db = writer::connect(&self.path()).await.unwrap();
+                sqlx::raw_sql(AssertSqlSafe(sqlite.to_owned())).execute(&mut db).await.unwrap();
+                db.close().await.unwrap();
+            }
+            Some(database) => database.run(postgres).await,
+        }
+    }
+
+    /// A number that the database itself answers.
+    pub async fn count(&self, text: &'static str) -> i64 {
+        match &self.database {
+            None => {
+                let mut db = writer::connect(&self.path()).await.unwrap();
+                sqlx::query_scalar(text).fetch_one(&mut db).await.unwrap()
+            }
+            Some(database) => sqlx::query_scalar(text).fetch_one(&mut database.connect().await).await.unwrap(),
+        }
+    }
 }
 
-pub async fn store() -> (Place, Store) {
-    let place = Place::new();
+pub async fn store(on: On) -> (Place, Store) {
+    let place = Place::new(on).await;
     let store = place.open().await;
     (place, store)
 }

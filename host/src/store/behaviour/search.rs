@@ -2,11 +2,24 @@
 
 use super::samples::*;
 use crate::operation::State;
+use crate::store::dialect::Dialect;
 use crate::store::model::*;
 use crate::store::{Sought, Store, StoreOptions, schema, writer};
 use billhook_plugin_api::{Fault, FaultClass, Hook};
 use sqlx::{AssertSqlSafe, Connection};
 use std::collections::BTreeSet;
+
+on_both![
+    an_entry_is_found_by_whatever_was_said_of_it,
+    words_are_found_before_and_after_they_are_indexed_and_in_between,
+    whatever_is_typed_is_words_or_nothing,
+    filters_and_words_are_one_conjunction,
+    an_id_on_a_panel_leads_to_all_that_had_it,
+    a_page_looks_at_a_bounded_part_of_the_log_and_the_next_one_goes_on,
+    followers_hear_of_what_was_committed,
+    a_timeline_holds_what_was_done_and_who_decided,
+    services_are_listed_by_their_key,
+];
 
 /// An id like those of the engine: the n-th millisecond of a day in 2026.
 fn ulid(n: u64) -> String {
@@ -58,9 +71,8 @@ async fn found(store: &Store, filter: LogFilter) -> Vec<u64> {
     ids
 }
 
-#[tokio::test]
-async fn an_entry_is_found_by_whatever_was_said_of_it() {
-    let (_place, store) = store().await;
+async fn an_entry_is_found_by_whatever_was_said_of_it(on: On) {
+    let (_place, store) = store(on).await;
     let name = ulid(1);
     let create = NewOperation {
         id: OperationId(format!("op_{name}")),
@@ -97,9 +109,8 @@ async fn an_entry_is_found_by_whatever_was_said_of_it() {
     }
 }
 
-#[tokio::test]
-async fn words_are_found_before_and_after_they_are_indexed_and_in_between() {
-    let (place, store) = store().await;
+async fn words_are_found_before_and_after_they_are_indexed_and_in_between(on: On) {
+    let (place, store) = store(on).await;
     let (name, many) = (ulid(0), crate::store::words::WORTH_MOVING as u64);
     let create = NewOperation { id: OperationId(format!("op_{name}")), claim: Some(mark()), ..new(&name, "early") };
     store.accept(create).await.unwrap();
@@ -124,20 +135,16 @@ async fn words_are_found_before_and_after_they_are_indexed_and_in_between() {
     check(&store).await;
     store.close().await;
 
-    let mut db = writer::connect(&place.path()).await.unwrap();
-    let count = "SELECT count(*) FROM unindexed";
-    let waiting: i64 = sqlx::query_scalar(count).fetch_one(&mut db).await.unwrap();
+    let waiting = place.count("SELECT count(*) FROM unindexed").await;
     assert!(waiting > 0 && waiting < 3 * many as i64, "some are indexed and some wait: {waiting}");
-    sqlx::raw_sql(crate::store::words::MOVE).execute(&mut db).await.unwrap();
+    let [sqlite, postgres] = [Dialect::Sqlite, Dialect::Postgres].map(|one| crate::store::words::MOVE.of(one));
     let merge = "INSERT INTO log_words (log_words) VALUES ('optimize')";
-    sqlx::raw_sql(merge).execute(&mut db).await.unwrap();
-    db.close().await.unwrap();
+    place.run(&format!("{sqlite}; {merge}"), postgres).await;
     check(&place.open().await).await;
 }
 
-#[tokio::test]
-async fn whatever_is_typed_is_words_or_nothing() {
-    let (_place, store) = store().await;
+async fn whatever_is_typed_is_words_or_nothing(on: On) {
+    let (_place, store) = store(on).await;
     read(&store, [reading(1, "status: done \"quoted\" (and) near")]).await;
     let long = "x\" OR * ".repeat(2_000);
     for text in [
@@ -174,9 +181,8 @@ async fn whatever_is_typed_is_words_or_nothing() {
     assert_eq!(found(&store, words("(done\" AND \"quoted")).await, [1]);
 }
 
-#[tokio::test]
-async fn filters_and_words_are_one_conjunction() {
-    let (_place, store) = store().await;
+async fn filters_and_words_are_one_conjunction(on: On) {
+    let (_place, store) = store(on).await;
     read(
         &store,
         [
@@ -221,9 +227,8 @@ async fn filters_and_words_are_one_conjunction() {
     }
 }
 
-#[tokio::test]
-async fn an_id_on_a_panel_leads_to_all_that_had_it() {
-    let (_place, store) = store().await;
+async fn an_id_on_a_panel_leads_to_all_that_had_it(on: On) {
+    let (_place, store) = store(on).await;
     for (n, service) in [(1, "41"), (2, "42"), (3, "43")] {
         let name = ulid(n);
         let create = NewOperation {
@@ -253,19 +258,20 @@ async fn an_id_on_a_panel_leads_to_all_that_had_it() {
     assert_eq!(found(&store, of_any).await, [4, 1], "the platform need not be named");
 }
 
-#[tokio::test]
-async fn a_page_looks_at_a_bounded_part_of_the_log_and_the_next_one_goes_on() {
-    let (place, store) = store().await;
+async fn a_page_looks_at_a_bounded_part_of_the_log_and_the_next_one_goes_on(on: On) {
+    let (place, store) = store(on).await;
     read(&store, [Reading { provider: "rare".into(), ..reading(1, "status: needle common") }]).await;
     store.close().await;
-    let mut db = writer::connect(&place.path()).await.unwrap();
-    let fill = "
-        INSERT INTO log (place, platform, hook, provider, server, state, summary, attempts, started_at)
+    let columns = "
+        INSERT INTO log (place, platform, hook, provider, server, state, summary, attempts, started_at)";
+    let sqlite = "
         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 21000)
         SELECT '01J' || printf('%010d', n) || '0000000000000_rd', 'p', 'status', 'usual', 's', 'succeeded', 'status: common', 1, 1 FROM n";
-    sqlx::raw_sql(fill).execute(&mut db).await.unwrap();
-    sqlx::raw_sql("INSERT INTO backlog (place) VALUES ('~')").execute(&mut db).await.unwrap();
-    db.close().await.unwrap();
+    let postgres = "
+        SELECT '01J' || lpad(n::text, 10, '0') || '0000000000000_rd', 'p', 'status', 'usual', 's', 'succeeded',
+            'status: common', 1, 1 FROM generate_series(1, 21000) AS n";
+    let backlog = "INSERT INTO backlog (place) VALUES ('~')";
+    place.run(&format!("{columns} {sqlite}; {backlog}"), &format!("{columns} {postgres}; {backlog}")).await;
     let store = place.open().await;
     crate::store::backlog::index(std::sync::Arc::downgrade(&store.inner)).await;
 
@@ -287,7 +293,7 @@ async fn a_page_looks_at_a_bounded_part_of_the_log_and_the_next_one_goes_on() {
 
 #[tokio::test]
 async fn a_log_that_is_older_than_its_index_is_indexed() {
-    let place = Place::new();
+    let place = Place::new(On::Sqlite).await;
     std::fs::create_dir_all(place.path().parent().unwrap()).unwrap();
     crate::store::file::prepare(&place.path()).unwrap();
     let mut db = writer::connect(&place.path()).await.unwrap();
@@ -321,9 +327,8 @@ async fn a_log_that_is_older_than_its_index_is_indexed() {
     assert_eq!(found(&store, words("number 1")).await, [2_000, 1]);
 }
 
-#[tokio::test]
-async fn followers_hear_of_what_was_committed() {
-    let (_place, store) = store().await;
+async fn followers_hear_of_what_was_committed(on: On) {
+    let (_place, store) = store(on).await;
     let mut rows = store.follow_log();
     let mut follower = store.follow(&id("1"));
     running(&store, "1", "41").await;
@@ -349,9 +354,8 @@ async fn followers_hear_of_what_was_committed() {
     assert!(store.log_after("op_1", 5).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_timeline_holds_what_was_done_and_who_decided() {
-    let (_place, store) = store().await;
+async fn a_timeline_holds_what_was_done_and_who_decided(on: On) {
+    let (_place, store) = store(on).await;
     running(&store, "1", "41").await;
     let attempt = Attempt {
         owner: "op_1".into(),
@@ -383,9 +387,8 @@ async fn a_timeline_holds_what_was_done_and_who_decided() {
     assert_eq!(rest.len(), 1);
 }
 
-#[tokio::test]
-async fn services_are_listed_by_their_key() {
-    let (_place, store) = store().await;
+async fn services_are_listed_by_their_key(on: On) {
+    let (_place, store) = store(on).await;
     for n in 0..25 {
         let mut create =
             NewOperation { domain: Some(format!("d{}.example", n % 5)), ..new(&format!("{n}"), &format!("s/{n:02}")) };
@@ -413,7 +416,7 @@ async fn services_are_listed_by_their_key() {
 
 #[tokio::test]
 async fn lists_and_searches_go_by_an_index() {
-    let place = Place::new();
+    let place = Place::new(On::Sqlite).await;
     let store = Store::open(&place.url(), place.sealer(), StoreOptions::default()).await.unwrap();
     store.close().await;
     let mut db = writer::connect(&place.path()).await.unwrap();

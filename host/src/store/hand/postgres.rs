@@ -1,0 +1,208 @@
+//! The hand on Postgres: one connection, one round trip for a transaction.
+//!
+//! A connection may be lost before the answer comes, and then nobody knows whether the transaction was committed. So each has a
+//! number, which is stored with it, with the answer: on the next connection the same is asked again, and is either answered or
+//! carried out.
+
+use super::{Fates, apply};
+use crate::store::address::{SCHEMA, Server};
+use crate::store::command::{Command, Part, without_nul};
+use crate::store::error::Failure;
+use crate::store::writer::Fate;
+use crate::store::{StoreError, hold};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+use std::time::Duration;
+
+/// The first wait for a server that is away, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The connection that writes, and how to get another one.
+pub struct Hand {
+    server: Server,
+    host: String,
+    patience: Duration,
+    connection: Option<PgConnection>,
+    /// The server's process behind the connection.
+    process: i32,
+    /// Transactions so far.
+    batch: i64,
+    text: String,
+}
+
+/// What is asked of the server: a transaction, as rows and bytes, or statements that answer nothing.
+enum Job<'j> {
+    Apply(&'j str, &'j [&'j [u8]]),
+    Run(&'static str),
+}
+
+/// Why something did not work.
+enum Trouble {
+    /// The connection is of no use any more, and what was asked may have been done.
+    Lost(Failure),
+    /// It was not done.
+    Refused(Failure),
+}
+
+impl Hand {
+    /// Over a connection that has the store, see [`hold`]; `host` is this opening of the store. Without a server it waits for
+    /// `patience`, and then answers that there is none.
+    pub async fn new(
+        mut connection: PgConnection,
+        server: Server,
+        host: String,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        let process = process(&mut connection).await.map_err(|error| StoreError::of(&error))?;
+        let text = format!("SELECT {SCHEMA}.{}($1, $2, $3::jsonb, $4)", apply::name());
+        Ok(Self { server, host, patience, connection: Some(connection), process, batch: 0, text })
+    }
+
+    /// Carries the commands out, one after the other, all of them or none.
+    pub async fn transact(&mut self, commands: &[Command]) -> Result<Fates, Failure> {
+        let unreadable = |error: serde_json::Error| Failure::unavailable(format!("no answer of the database: {error}"));
+        self.batch += 1;
+        let rows: Vec<Rows<'_>> = commands.iter().map(Rows).collect();
+        let rows = without_nul(serde_json::to_string(&rows).map_err(unreadable)?);
+        let bytes: Vec<&[u8]> = commands.iter().map(Command::all_bytes).collect();
+        let fates = self.insist(&Job::Apply(&rows, &bytes)).await?;
+        let fates: Vec<Option<(String, i64, i64, Option<String>)>> =
+            serde_json::from_str(&fates).map_err(unreadable)?;
+        let fate = |(word, a, b, detail): (String, i64, i64, Option<String>)| Fate {
+            word,
+            a: a.unsigned_abs(),
+            b: b.unsigned_abs(),
+            detail,
+        };
+        Ok(fates.into_iter().map(|fates| fates.map(fate)).collect())
+    }
+
+    /// Runs statements that may as well run twice, as one transaction.
+    pub async fn run(&mut self, statements: &'static str) -> Result<(), Failure> {
+        self.insist(&Job::Run(statements)).await.map(drop)
+    }
+
+    /// Closes the connection, and with it gives the store back.
+    pub async fn close(self) {
+        if let Some(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "the connection to the database was not closed in order");
+        }
+    }
+
+    /// Does it over, on other connections, until it is known to be done or refused, or the patience is over.
+    async fn insist(&mut self, job: &Job<'_>) -> Result<String, Failure> {
+        let (mut waited, mut wait) = (Duration::ZERO, WAITS.0);
+        loop {
+            let failure = match self.attempt(job).await {
+                Ok(done) => return Ok(done),
+                Err(Trouble::Refused(failure)) => return Err(failure),
+                Err(Trouble::Lost(failure)) => failure,
+            };
+            // What is left of it must not be read as the next one's answer.
+            self.connection = None;
+            if waited >= self.patience {
+                return Err(failure);
+            }
+            if waited.is_zero() {
+                tracing::warn!(error = %failure.error(), "the connection to the database is lost");
+            }
+            #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
+            tokio::time::sleep(wait).await;
+            waited += wait;
+            wait = (wait * 2).min(WAITS.1);
+        }
+    }
+
+    async fn attempt(&mut self, job: &Job<'_>) -> Result<String, Trouble> {
+        let silent = || Trouble::Lost(Failure::unavailable("the database does not answer"));
+        if self.connection.is_none() {
+            let connect = self.server.connect();
+            #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
+            let connected = tokio::time::timeout(self.patience, connect).await.map_err(|_| silent())?;
+            let mut db = connected.map_err(|error| Trouble::Lost(Failure::of(&error)))?;
+            hold::take(&mut db, &self.server, Some(self.process)).await.map_err(|error| match error {
+                StoreError::Locked { holder, .. } => {
+                    Trouble::Refused(Failure::unavailable(format!("{holder} has taken the store over")))
+                }
+                error => Trouble::Lost(Failure::unavailable(error.to_string())),
+            })?;
+            self.process = process(&mut db).await.map_err(|error| trouble(&error))?;
+            self.connection = Some(db);
+            tracing::info!("connected to the database again");
+        }
+        let Some(db) = &mut self.connection else { return Err(silent()) };
+        let (text, host, batch) = (&self.text, &self.host, self.batch);
+        let done = async {
+            match job {
+                Job::Apply(rows, bytes) => {
+                    let query = sqlx::query_scalar(AssertSqlSafe(text.clone())).bind(host).bind(batch);
+                    query.bind(*rows).bind(*bytes).fetch_one(db).await
+                }
+                Job::Run(statements) => sqlx::raw_sql(*statements).execute(db).await.map(|_| String::new()),
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
+        let done = tokio::time::timeout(self.patience, done).await.map_err(|_| silent())?;
+        done.map_err(|error| trouble(&error))
+    }
+}
+
+async fn process(db: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(db).await
+}
+
+fn trouble(error: &sqlx::Error) -> Trouble {
+    let failure = Failure::of(error);
+    match is_lost(error) {
+        true => Trouble::Lost(failure),
+        false => Trouble::Refused(failure),
+    }
+}
+
+/// Whether another connection may have an answer.
+pub fn is_lost(error: &sqlx::Error) -> bool {
+    /// Shut down, crashed, starting, a session ended for being idle; become a standby; serialization, deadlock; too many
+    /// connections.
+    const PASSING: [&str; 8] = ["57P01", "57P02", "57P03", "57P05", "25006", "40001", "40P01", "53300"];
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || PASSING.contains(&&*code))
+        }
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// A command as the function takes it: its rows by their kinds, and the operations that it moves.
+struct Rows<'c>(&'c Command);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("k", &ByKind(self.0.parts()))?;
+        map.serialize_entry("m", self.0.moved())?;
+        map.end()
+    }
+}
+
+struct ByKind<'c>(&'c [Part]);
+
+impl Serialize for ByKind<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (at, part) in self.0.iter().enumerate() {
+            if self.0[..at].iter().any(|before| before.kind == part.kind) {
+                continue;
+            }
+            let rows: Vec<&Map<String, Value>> =
+                self.0[at..].iter().filter(|other| other.kind == part.kind).map(|part| &part.row).collect();
+            map.serialize_entry(&format!("{:?}", part.kind), &rows)?;
+        }
+        map.end()
+    }
+}
