@@ -23,6 +23,7 @@ mod evidence;
 mod files;
 mod guards;
 mod life;
+mod lost;
 mod placing;
 mod reads;
 mod recovery;

@@ -117,9 +117,7 @@ impl Database {
     }
 
     async fn copy_as(template: &str, name: &str) -> Self {
-        let admin = Self { name: "postgres".to_owned() };
-        admin.run(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-        std::mem::forget(admin);
+        Self::admin(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         Self { name: name.to_owned() }
     }
 
@@ -132,6 +130,24 @@ impl Database {
         let oid = "SELECT oid::text FROM pg_database WHERE datname = current_database()";
         let oid: String = sqlx::query_scalar(oid).fetch_one(&mut self.connect().await).await.unwrap();
         cluster().folder.join("data/base").join(oid)
+    }
+
+    /// Ends all connections, and lets nobody in.
+    pub async fn close_to_all(&self) {
+        let name = &self.name;
+        Self::admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        Self::admin(&end).await;
+    }
+
+    pub async fn open_to_all(&self) {
+        Self::admin(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
+    async fn admin(text: &str) {
+        let admin = Self { name: "postgres".to_owned() };
+        admin.run(text).await;
+        std::mem::forget(admin);
     }
 
     pub async fn connect(&self) -> PgConnection {

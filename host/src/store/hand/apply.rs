@@ -123,7 +123,7 @@ DECLARE
         &mut text,
         &format!(
             "BEGIN
-    -- A statement of its own: those behind it see all that was committed before the lock was given.
+    -- A statement of its own, so that those behind it see all that was committed before the lock was given.
     PERFORM pg_advisory_xact_lock({SERIAL});
     SELECT number, fates INTO q_batch, q_fates FROM batch WHERE host = p_host;
     IF q_batch = p_batch THEN

@@ -206,3 +206,76 @@ impl Serialize for ByKind<'_> {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::address::Address;
+    use crate::store::behaviour::cluster::Database;
+    use crate::store::behaviour::samples;
+    use crate::store::{accept, claim, finish};
+
+    async fn hand(database: &Database) -> Hand {
+        let Ok(Address::Postgres(server)) = Address::of(&database.url(), None) else { panic!("{}", database.url()) };
+        let mut db = server.connect().await.unwrap();
+        hold::take(&mut db, &server, None).await.unwrap();
+        Hand::new(db, *server, "host".into(), Duration::from_secs(5)).await.unwrap()
+    }
+
+    fn words(fates: Fates) -> Vec<Option<String>> {
+        fates.into_iter().map(|fate| fate.map(|fate| fate.word)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_without_an_answer_is_answered_and_not_done_again() {
+        let place = samples::Place::new(samples::On::Postgres).await;
+        let mut hand = hand(place.database()).await;
+        let commands = ["1", "2"].map(|name| accept::command(&samples::new(name, "42"), &place.sealer()).unwrap());
+        let first = hand.transact(&commands).await.unwrap();
+        assert_eq!(
+            words(first.clone()),
+            [Some("yes".to_owned()), Some("moved".to_owned())],
+            "each sees the one before"
+        );
+
+        // As if the answer had not come.
+        hand.batch -= 1;
+        hand.connection = None;
+        assert_eq!(hand.transact(&commands).await.unwrap(), first);
+        assert_eq!(place.count("SELECT count(*) FROM operation").await, 1);
+
+        // The same asked anew is judged anew.
+        let again = hand.transact(&commands).await.unwrap();
+        assert_eq!(words(again), [Some("moved".to_owned()), Some("moved".to_owned())]);
+
+        // One that was given up comes too late, whatever it holds.
+        hand.batch = 0;
+        let late = [accept::command(&samples::new("3", "43"), &place.sealer()).unwrap()];
+        let refused = hand.transact(&late).await.unwrap_err();
+        assert!(!refused.is_local() && refused.error().to_string().contains("given up"), "{refused:?}");
+        assert_eq!(place.count("SELECT count(*) FROM operation").await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_life_in_one_transaction() {
+        let place = samples::Place::new(samples::On::Postgres).await;
+        let mut hand = hand(place.database()).await;
+        let sealer = place.sealer();
+        let end = samples::finish("1", 1, crate::operation::State::Succeeded);
+        let commands = [
+            accept::command(&samples::new("1", "42"), &sealer).unwrap(),
+            claim::command(&samples::id("1"), 0, &samples::mark(), 1),
+            crate::store::begin::command(&samples::begin_in("1", "server", "s", 0), &sealer).unwrap(),
+            crate::store::step::command(&samples::done("1", 1, "server", Value::from(7)), &sealer).unwrap(),
+            finish::command(&end, None, &crate::store::model::Evidence::default(), &sealer, 1000).unwrap(),
+        ];
+        assert_eq!(words(hand.transact(&commands).await.unwrap()), [(); 5].map(|()| Some("yes".to_owned())));
+    }
+
+    #[test]
+    fn what_another_connection_may_answer_is_told_from_what_is_refused() {
+        let io = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(is_lost(&sqlx::Error::Io(io())));
+        assert!(!is_lost(&sqlx::Error::RowNotFound) && !is_lost(&sqlx::Error::PoolClosed));
+    }
+}
