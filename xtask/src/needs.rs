@@ -45,6 +45,22 @@ pub(crate) fn judge() -> Result<()> {
     install(&["python3", "python3-lxml"], hint)
 }
 
+/// Makes sure of a Postgres server: the tests of the store start one of their own.
+pub(crate) fn database() -> Result<()> {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| {
+        versions.any(|version| version.is_ok_and(|version| version.path().join("bin/initdb").exists()))
+    });
+    if debian || succeeds(Command::new("initdb").arg("--version")) {
+        return Ok(());
+    }
+    let hint = "install one; on Debian or Ubuntu: apt-get install postgresql";
+    if !can_install() {
+        bail!("there is no Postgres server to test the store with; {hint}");
+    }
+    println!("there is no Postgres server; installing postgresql");
+    install(&["postgresql"], hint)
+}
+
 fn can_install() -> bool {
     rustix::process::geteuid().is_root() && succeeds(Command::new("apt-get").arg("--version"))
 }

@@ -55,6 +55,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
     needs::compiler()?;
     needs::components()?;
     needs::judge()?;
+    needs::database()?;
 
     stage("format", FORMAT, &[])?;
     let how = if options.quick {
