@@ -160,6 +160,8 @@ pub struct StoreConfig {
     pub database: Database,
     /// The longest body that is kept whole, in bytes.
     pub body_cap: usize,
+    /// How long a write waits for a server that is away.
+    pub patience: Duration,
 }
 
 /// A database.
@@ -171,6 +173,33 @@ pub enum Database {
         /// The file, absolute.
         path: PathBuf,
     },
+    /// A database on a Postgres server.
+    Postgres {
+        /// Its address, without a password.
+        url: String,
+        /// The role's.
+        password: Option<SecretText>,
+        /// For what is kept beside a database.
+        folder: PathBuf,
+    },
+}
+
+impl Database {
+    /// The address as the store takes it.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite { path } => format!("sqlite://{}", path.display()),
+            Self::Postgres { url, .. } => url.clone(),
+        }
+    }
+
+    /// Where files stand that belong to it.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Sqlite { path } => path.parent().unwrap_or(Path::new("/")),
+            Self::Postgres { folder, .. } => folder,
+        }
+    }
 }
 
 /// `[seal]`: encryption at rest.

@@ -22,8 +22,8 @@ pub use lanes::ServerLane;
 pub(crate) use libraries::{plugin_file, plugin_policy};
 pub use readings::{ReadAnswer, ReadFailure};
 pub use reload::Reloaded;
-pub(crate) use start::beside;
 pub use start::{EngineOptions, StartError};
+pub(crate) use start::{beside, store_options};
 pub use steering::Decision;
 
 use crate::attempt::Env;

@@ -158,6 +158,33 @@ impl Store {
         Ok(Self { inner })
     }
 
+    /// Looks at a database on a server, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`](Self::open); another host that has it is none.
+    pub async fn look_at(url: &str, options: &StoreOptions) -> Result<Look, StoreError> {
+        match Address::of(url, options.password.as_ref())? {
+            Address::Postgres(server) => {
+                let mut db = server.connect().await.map_err(|error| server.refused(error.to_string()))?;
+                let look = schema::postgres::look(&mut db, &server).await;
+                // Whatever becomes of the connection: nothing was asked of it that could be lost.
+                let _ = db.close().await;
+                look
+            }
+            Address::Sqlite(path) => Err(StoreError::Open { path, why: "it is no address of a server".to_owned() }),
+        }
+    }
+
+    /// What the store takes on its server, bytes; none where it is a file.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.reader.size().await
+    }
+
     /// Follows an operation: hears of each commit that is about it.
     pub fn follow(&self, id: &OperationId) -> Follower {
         self.inner.writer.news().follow(&id.0)

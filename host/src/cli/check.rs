@@ -101,8 +101,8 @@ async fn look(place: &Place, config: &Config, args: &CheckArgs, findings: &mut V
     }
     findings.extend(store::user(config));
     findings.extend(folders::look(config));
-    findings.push(store::key(config));
-    findings.push(store::database(config).await);
+    findings.push(store::key(config).await);
+    findings.extend(store::database(config).await);
     findings.extend(target::look(config).await);
 
     let client = Client::new(place.socket.clone().unwrap_or_else(|| config.socket.admin_socket()));

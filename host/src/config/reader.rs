@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::finding::{Finding, Problem, nearest};
 use super::layers::Layers;
+use super::secret::{self, SecretText};
 use super::units;
 use crate::lane::RateLimit;
 
@@ -144,6 +145,12 @@ impl<'a> Section<'a> {
         let path = self.key(key);
         let raw = Raw { value: self.take(key)?, is_text: self.reader.is_from_environment(&path) };
         parse(raw).map_err(|problem| self.reader.refuse(&path, problem)).ok()
+    }
+
+    /// The secret that `key` refers to, or nothing when it is not set.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<SecretText> {
+        let path = self.key(key);
+        secret::one(self.reader, &path, self.take(key)?)
     }
 
     /// The value of `key`, which must be set.

@@ -100,6 +100,16 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// The one secret at `key`, whose name says that it is one.
+pub(super) fn one(reader: &Reader<'_>, key: &str, value: Value) -> Option<SecretText> {
+    let mut secrets = Vec::new();
+    let value = resolve(reader, key, "", value, &mut secrets);
+    if secrets.is_empty() && !value.is_null() {
+        reader.refuse(key, Problem::new("is no secret", "write { file = \"/path\" } or { env = \"NAME\" }"));
+    }
+    secrets.pop().map(|setting| setting.secret)
+}
+
 fn resolve(reader: &Reader<'_>, key: &str, pointer: &str, value: Value, secrets: &mut Vec<SecretSetting>) -> Value {
     match value {
         Value::Object(table) if is_reference(&table) => match read_reference(reader, &table) {

@@ -105,8 +105,23 @@ fn header_count(raw: Raw) -> Result<u32, Problem> {
 }
 
 fn store(mut section: Section<'_>, folders: &Folders) -> StoreConfig {
+    let password = section.secret("password");
     let database = if section.is_set("url") {
-        section.optional("url", database)
+        let database = section.optional("url", database);
+        match database {
+            Some(Database::Postgres { url, .. }) => {
+                let folder = folders.data.clone().or_else(|| no_default(&section, "url")).unwrap_or_default();
+                Some(Database::Postgres { url, password, folder })
+            }
+            other => {
+                if password.is_some() && other.is_some() {
+                    let problem =
+                        Problem::new("is for a Postgres server, and `url` names a file", "leave one of the two");
+                    section.reader().refuse(&section.key("password"), problem);
+                }
+                other
+            }
+        }
     } else {
         // Asked all the same, so that it counts as known.
         section.optional("url", database).or_else(|| {
@@ -117,23 +132,45 @@ fn store(mut section: Section<'_>, folders: &Folders) -> StoreConfig {
     let config = StoreConfig {
         database: database.unwrap_or(Database::Sqlite { path: PathBuf::new() }),
         body_cap: section.value("body_cap", body_cap),
+        patience: section.value("patience", reader::duration),
     };
     section.finish();
     config
 }
 
 fn database(raw: Raw) -> Result<Database, Problem> {
-    const REMEDY: &str =
-        "write sqlite:// and the whole path of the file, such as sqlite:///var/lib/billhook/billhook.db";
-    // Not quoted: the URL of another kind of database may hold a password.
+    const REMEDY: &str = "write sqlite:// and the whole path of the file, such as sqlite:///var/lib/billhook/billhook.db, or \
+                          postgres://role@server/database";
+    // Not quoted: it may hold a password.
     let text = reader::text(raw)?;
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return server_database(text);
+    }
     let Some(path) = text.strip_prefix("sqlite://") else {
-        return Err(Problem::new("is not the URL of a SQLite database", REMEDY));
+        return Err(Problem::new("is not the URL of a SQLite or Postgres database", REMEDY));
     };
     if !path.starts_with('/') || path.ends_with('/') || path.contains(['?', '#', '%']) {
         return Err(Problem::new("does not name a file by its whole path", REMEDY));
     }
     Ok(Database::Sqlite { path: PathBuf::from(path) })
+}
+
+/// Password and folder are put in by whoever asked.
+fn server_database(text: String) -> Result<Database, Problem> {
+    const REMEDY: &str = "write postgres://role@server/database, or for a socket \
+                          postgres:///database?host=/run/postgresql&user=role";
+    let url = url::Url::parse(&text).map_err(|_| Problem::new("is not a URL that can be read", REMEDY))?;
+    if url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password") {
+        return Err(Problem::new(
+            "holds a password in clear",
+            "put it into a file that only its owner can read and write password = { file = \"/path\" } beside the url; then \
+             change it on the server, since it may have been seen",
+        ));
+    }
+    if url.path().trim_start_matches('/').is_empty() {
+        return Err(Problem::new("names no database", REMEDY));
+    }
+    Ok(Database::Postgres { url: text, password: None, folder: PathBuf::new() })
 }
 
 fn body_cap(raw: Raw) -> Result<usize, Problem> {

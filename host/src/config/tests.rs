@@ -83,6 +83,7 @@ fn the_shipped_file_gives_the_documented_defaults() {
         store: StoreConfig {
             database: Database::Sqlite { path: "/var/lib/billhook/billhook.db".into() },
             body_cap: 256 << 10,
+            patience: seconds(30),
         },
         seal: SealConfig { key_file: "/etc/billhook/host.key".into() },
         plugins: PluginsConfig {
@@ -253,11 +254,27 @@ fn each_bad_setting_is_refused_with_its_place_and_remedy() {
         ("[socket]\nhook_mode = \"0666\"".to_owned(), ":2 socket.hook_mode", "more than reading", "0660"),
         ("[socket]\nfolder = \"run\"".to_owned(), ":2 socket.folder", "relative", "from / on"),
         (format!("[socket]\nfolder = \"/{}\"", "x".repeat(100)), ":2 socket.folder", "too long", "shorter"),
+        ("[store]\nurl = \"postgres://u:hunter2@h/d\"".to_owned(), ":2 store.url", "holds a password", "{ file ="),
         (
-            "[store]\nurl = \"postgres://u:hunter2@h/d\"".to_owned(),
+            "[store]\nurl = \"postgres:///d?host=/run&password=hunter2\"".to_owned(),
             ":2 store.url",
-            "not the URL of a SQLite",
-            "sqlite:///",
+            "holds a password",
+            "change it",
+        ),
+        ("[store]\nurl = \"postgres://u@h:hunter2/d\"".to_owned(), ":2 store.url", "not a URL", "postgres://role@"),
+        ("[store]\nurl = \"postgres://u@h\"".to_owned(), ":2 store.url", "names no database", "postgres://role@"),
+        ("[store]\nurl = \"mysql://u:hunter2@h/d\"".to_owned(), ":2 store.url", "not the URL of a", "sqlite:///"),
+        (
+            "[store]\nurl = \"postgres://u@h/d\"\npassword = \"hunter2-hunter2\"".to_owned(),
+            ":3 store.password",
+            "written in clear",
+            "{ file =",
+        ),
+        (
+            "[store]\nurl = \"postgres://u@h/d\"\npassword = true".to_owned(),
+            ":3 store.password",
+            "no secret",
+            "{ file =",
         ),
         ("[store]\nurl = \"sqlite://billhook.db\"".to_owned(), ":2 store.url", "whole path", "sqlite:///"),
         ("[store]\nbody_cap = \"1GiB\"".to_owned(), ":2 store.body_cap", "between 1KiB and 16MiB", "256KiB"),

@@ -7,7 +7,7 @@ use super::resolve::schema_text;
 use super::{Engine, InForce};
 use crate::attempt::{Desk, Env, EnvParts, Tap};
 use crate::clock::SharedClock;
-use crate::config::{Config, Database, ServerConfig};
+use crate::config::{Config, Database, ServerConfig, StoreConfig};
 use crate::mask::{Fingerprinter, SecretSet};
 use crate::panel::{Panel, Provider, millis};
 use crate::plugin::Prober;
@@ -15,7 +15,7 @@ use crate::retry::RetryPolicy;
 use crate::seal::{HostKey, KeyError, Sealer};
 use crate::store::{CommitTap, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
-use billhook_plugin_api::{AuthScheme, SECRET_MARK};
+use billhook_plugin_api::{AuthScheme, SECRET_MARK, Secret};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -70,14 +70,13 @@ impl Engine {
     /// [`StartError`]: without a store or a key there is nothing to start.
     pub async fn start(config: Arc<Config>, options: EngineOptions) -> Result<Arc<Self>, StartError> {
         let EngineOptions { clock, tap, commit_tap, staging, prober } = options;
-        let Database::Sqlite { path } = &config.store.database;
-        let key = host_key(&config.seal.key_file, path)?;
+        let url = config.store.database.url();
+        let store_options = StoreOptions { tap: commit_tap, ..store_options(&config.store) };
+        let key = host_key(&config.seal.key_file, &config.store.database, &store_options).await?;
         let sealer = Sealer::new(key, Vec::new())
             .map_err(|source| StartError::Key { path: config.seal.key_file.clone(), source })?;
         let prints = Fingerprinter::new(&sealer.derive("fingerprint"));
-        let store_options =
-            StoreOptions { body_cap: config.store.body_cap, tap: commit_tap, ..StoreOptions::default() };
-        let store = Store::open(&format!("sqlite://{}", path.display()), sealer, store_options).await?;
+        let store = Store::open(&url, sealer, store_options).await?;
 
         let desk = Arc::new(Desk::default());
         let plugin_runtime = tokio::runtime::Builder::new_multi_thread()
@@ -91,8 +90,10 @@ impl Engine {
         for (server, pause) in store.pauses().await? {
             lanes.set_pause(&server, Some(pause));
         }
-        let libraries =
-            Libraries::new(staging.unwrap_or_else(|| beside(path)), Prober::new(prober, Arc::clone(&clock)));
+        let libraries = Libraries::new(
+            staging.unwrap_or_else(|| beside(config.store.database.folder())),
+            Prober::new(prober, Arc::clone(&clock)),
+        );
         let names = config.servers.values().map(|server| server.provider.clone()).collect();
         let (providers, unready_providers) = load_providers(&config, &libraries, names).await;
         let mut panels = BTreeMap::new();
@@ -188,9 +189,24 @@ impl Engine {
 }
 
 /// The key; made at the first start, and never when a store is there already.
-fn host_key(path: &Path, database: &Path) -> Result<HostKey, StartError> {
+/// How the store is opened that this describes.
+pub(crate) fn store_options(config: &StoreConfig) -> StoreOptions {
+    let password = match &config.database {
+        Database::Postgres { password, .. } => password.as_ref().map(|secret| Secret::new(secret.expose().to_owned())),
+        Database::Sqlite { .. } => None,
+    };
+    StoreOptions { body_cap: config.body_cap, password, patience: config.patience, ..StoreOptions::default() }
+}
+
+/// The key; a new one only where nothing can be sealed with another.
+async fn host_key(path: &Path, database: &Database, options: &StoreOptions) -> Result<HostKey, StartError> {
     let wrap = |source| StartError::Key { path: path.to_owned(), source };
-    if path.exists() || database.exists() {
+    let is_made = match database {
+        Database::Sqlite { path } => path.exists(),
+        Database::Postgres { .. } if path.exists() => true,
+        Database::Postgres { url, .. } => Store::look_at(url, options).await?.facts.is_some(),
+    };
+    if path.exists() || is_made {
         return HostKey::load(path).map_err(wrap);
     }
     tracing::info!(path = %path.display(), "a host key is made; keep a copy of it apart from the backups of the store");
@@ -234,8 +250,8 @@ pub(super) async fn load_providers(
 }
 
 /// Beside the store: the daemon's own folder, on a file system that is there.
-pub(crate) fn beside(database: &Path) -> PathBuf {
-    database.parent().unwrap_or(Path::new("/")).join("plugins")
+pub(crate) fn beside(folder: &Path) -> PathBuf {
+    folder.join("plugins")
 }
 
 /// Why a server has no provider.

@@ -39,7 +39,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, _: Admin) -> Result<impl I
 
 async fn size(engine: &Engine) -> Option<StoreSize> {
     let config = engine.config();
-    let Database::Sqlite { path } = &config.store.database;
+    let Database::Sqlite { path } = &config.store.database else {
+        // The log of a server is everybody's.
+        return engine.env().store.size().await.ok().flatten().map(|database| StoreSize { database, wal: 0 });
+    };
     let mut wal = path.clone().into_os_string();
     wal.push("-wal");
     let wal = length(&PathBuf::from(wal)).await;

@@ -19,6 +19,12 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.classid::bigint = $1 >> 32 AND l.objid::bigint = $1 & 4294967295";
 
+/// The server's process that has it, and for whom.
+pub async fn holder(db: &mut PgConnection) -> Result<Option<(i32, String)>, sqlx::Error> {
+    let holder: Option<(i32, String)> = sqlx::query_as(HELD_BY).bind(HOLDER).fetch_optional(db).await?;
+    Ok(holder.map(|(pid, name)| (pid, if name.is_empty() { "another program".to_owned() } else { name })))
+}
+
 /// Takes the store for the session of `db`. `former` is the server's process of a session of ours that was lost.
 pub async fn take(db: &mut PgConnection, server: &Server, former: Option<i32>) -> Result<(), StoreError> {
     let failed = |error: sqlx::Error| StoreError::of(&error);
@@ -28,16 +34,13 @@ pub async fn take(db: &mut PgConnection, server: &Server, former: Option<i32>) -
         if taken {
             return Ok(());
         }
-        let holder: Option<(i32, String)> =
-            sqlx::query_as(HELD_BY).bind(HOLDER).fetch_optional(&mut *db).await.map_err(failed)?;
         // It may have gone between the two questions.
-        let Some((pid, name)) = holder else { continue };
+        let Some((pid, name)) = holder(db).await.map_err(failed)? else { continue };
         if Some(pid) == former {
             // The server has not noticed that the connection is gone.
             sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&mut *db).await.map_err(failed)?;
         } else if name != address::application() || patience == 0 {
-            let holder = if name.is_empty() { "another program".to_owned() } else { name };
-            return Err(StoreError::Locked { path: server.shown().into(), holder });
+            return Err(StoreError::Locked { path: server.shown().into(), holder: name });
         }
         patience -= 1;
         #[expect(

@@ -817,6 +817,21 @@ pub struct StoreFacts {
     pub generation: u64,
     /// Version of the tables.
     pub schema: u32,
-    /// Version of the database library.
+    /// Version of the database library, or server.
     pub engine: String,
+}
+
+/// What somebody sees who looks at a database on a server without opening the store in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Version of the server.
+    pub engine: String,
+    /// What the store says of itself, if there is one.
+    pub facts: Option<StoreFacts>,
+    /// Who has it.
+    pub holder: Option<String>,
+    /// Whether the role may make what is missing.
+    pub may_make: bool,
+    /// Whether what goes over the connection can be read on its way.
+    pub in_clear: bool,
 }

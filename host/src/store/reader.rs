@@ -70,6 +70,17 @@ impl Pool {
         }
     }
 
+    /// How large the tables on a server are, bytes.
+    pub async fn size(&self) -> Result<Option<u64>, StoreError> {
+        static SIZE: Text = Text::new(
+            "SELECT 'all' AS name, coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS size FROM pg_class c
+             WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace",
+        );
+        let Self::Postgres(_) = self else { return Ok(None) };
+        let row = Query::new(&SIZE).first(self).await?;
+        row.map(|row| Cells::new(&row, "pg_class", "name").number("size")).transpose()
+    }
+
     pub async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,

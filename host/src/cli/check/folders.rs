@@ -14,11 +14,14 @@ const OTHERS: u32 = 0o007;
 
 /// Looks at the folders of sockets, plugins and store.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
-    let Database::Sqlite { path } = &config.store.database;
+    // On a server, plugins are still kept beside.
+    let folder = config.store.database.folder();
     let mut findings = vec![sockets(&config.socket), plugins(config)];
     findings.extend(groups(&config.socket));
-    findings.extend(path.parent().map(store));
-    findings.extend(path.parent().and_then(nearest_folder).and_then(room));
+    findings.push(store(folder));
+    if let Database::Sqlite { .. } = &config.store.database {
+        findings.extend(nearest_folder(folder).and_then(room));
+    }
     findings
 }
 

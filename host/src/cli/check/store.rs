@@ -2,14 +2,12 @@
 
 use super::{Finding, nearest_folder, owner};
 use crate::config::{Config, Database};
+use crate::engine::store_options;
 use crate::seal::{HostKey, Sealer};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Store, StoreError, StoreFacts, StoreOptions};
 use std::path::Path;
 
-fn path(config: &Config) -> &Path {
-    let Database::Sqlite { path } = &config.store.database;
-    path
-}
+const PLACE: &str = "store.url";
 
 fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -17,7 +15,7 @@ fn own_uid() -> u32 {
 
 /// Whether this user is the one whose daemon has the store: what another user can read says little of what it can.
 pub(super) fn user(config: &Config) -> Option<Finding> {
-    let path = path(config);
+    let Database::Sqlite { path } = &config.store.database else { return None };
     let owner = owner(path).or_else(|| path.parent().and_then(owner))?;
     (owner != own_uid()).then(|| {
         let text = format!("the store belongs to user {owner}, and this is user {}: rights may look wrong", own_uid());
@@ -26,7 +24,7 @@ pub(super) fn user(config: &Config) -> Option<Finding> {
 }
 
 /// The host key.
-pub(super) fn key(config: &Config) -> Finding {
+pub(super) async fn key(config: &Config) -> Finding {
     const PLACE: &str = "seal.key_file";
     let file = &config.seal.key_file;
     if file.exists() {
@@ -39,7 +37,15 @@ pub(super) fn key(config: &Config) -> Finding {
             ),
         };
     }
-    if path(config).exists() {
+    let is_sealed = match &config.store.database {
+        Database::Sqlite { path } => path.exists(),
+        Database::Postgres { url, .. } => match Store::look_at(url, &store_options(&config.store)).await {
+            Ok(look) => look.facts.is_some(),
+            // What is wrong is said of the database.
+            Err(_) => false,
+        },
+    };
+    if is_sealed {
         let text = format!("{} is missing, and the store is sealed with it", file.display());
         return Finding::error(PLACE, text, "put it back from its copy");
     }
@@ -54,9 +60,53 @@ pub(super) fn key(config: &Config) -> Finding {
 }
 
 /// The database, if it is there and nobody has it open.
-pub(super) async fn database(config: &Config) -> Finding {
-    const PLACE: &str = "store.url";
-    let path = path(config);
+pub(super) async fn database(config: &Config) -> Vec<Finding> {
+    match &config.store.database {
+        Database::Sqlite { path } => vec![file(config, path).await],
+        Database::Postgres { url, .. } => on_server(config, url).await,
+    }
+}
+
+async fn on_server(config: &Config, url: &str) -> Vec<Finding> {
+    let look = match Store::look_at(url, &store_options(&config.store)).await {
+        Ok(look) => look,
+        Err(error) => {
+            let remedy = match &error {
+                StoreError::ServerTooOld { .. } => "upgrade the server, or name another one",
+                StoreError::NewerSchema { .. } => "install the newer Billhook",
+                StoreError::Retired { .. } => "name the database that has taken over",
+                _ => "see docs/postgres.md: the server's state and settings, the address, the role and its password",
+            };
+            return vec![Finding::error(PLACE, error.to_string(), remedy)];
+        }
+    };
+    let mut findings = vec![match (&look.facts, &look.holder) {
+        (Some(facts), Some(holder)) => Finding::ok(PLACE, format!("{}, in use by {holder}", words(facts))),
+        (Some(facts), None) => Finding::ok(PLACE, words(facts)),
+        (None, _) if look.may_make => {
+            Finding::ok(PLACE, format!("{}, the tables are made at the first start", look.engine))
+        }
+        (None, _) => Finding::error(
+            PLACE,
+            "the role may make no tables there",
+            "as the database's owner: CREATE SCHEMA billhook AUTHORIZATION the role",
+        ),
+    }];
+    if look.in_clear {
+        findings.push(Finding::warn(
+            PLACE,
+            "the server is on another machine, and what goes there can be read on its way",
+            "reach it through a tunnel or a private network, or keep it on this machine",
+        ));
+    }
+    findings
+}
+
+fn words(facts: &StoreFacts) -> String {
+    format!("store {}, generation {}, tables of version {}, {}", facts.id, facts.generation, facts.schema, facts.engine)
+}
+
+async fn file(config: &Config, path: &Path) -> Finding {
     if !path.exists() {
         return match nearest_folder(path) {
             Some(_) => Finding::ok(PLACE, format!("{} is made at the first start", path.display())),
@@ -73,18 +123,12 @@ pub(super) async fn database(config: &Config) -> Finding {
         Ok(sealer) => sealer,
         Err(error) => return Finding::error(PLACE, error.to_string(), "check the system's random source"),
     };
-    let options = StoreOptions { body_cap: config.store.body_cap, readers: 1, ..StoreOptions::default() };
-    match Store::open(&format!("sqlite://{}", path.display()), sealer, options).await {
+    let options = StoreOptions { readers: 1, ..store_options(&config.store) };
+    match Store::open(&config.store.database.url(), sealer, options).await {
         Ok(store) => {
             let facts = store.facts().clone();
             store.close().await;
-            Finding::ok(
-                PLACE,
-                format!(
-                    "store {}, generation {}, tables of version {}, {}",
-                    facts.id, facts.generation, facts.schema, facts.engine
-                ),
-            )
+            Finding::ok(PLACE, words(&facts))
         }
         Err(StoreError::Locked { holder, .. }) => {
             Finding::ok(PLACE, format!("in use by {holder}, so it was not opened"))

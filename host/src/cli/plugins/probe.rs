@@ -4,7 +4,6 @@ use super::super::answer::{Answer, Exit};
 use super::super::complaint::WrongUse;
 use super::super::place::Place;
 use crate::clock::SystemClock;
-use crate::config::Database;
 use crate::engine::{beside, plugin_policy};
 use crate::plugin::{self, Prober};
 use clap::Args;
@@ -32,8 +31,7 @@ pub(super) async fn run(place: &Place, args: &ProbeArgs) -> anyhow::Result<Answe
         let what = format!("{} is not called lib<name>.so, so the daemon would not look at it", args.file.display());
         return Err(WrongUse::new(what, "name the plugin's library").into());
     };
-    let Database::Sqlite { path } = &config.store.database;
-    let staging = beside(path);
+    let staging = beside(config.store.database.folder());
     check_user(&staging)?;
     let policy = plugin_policy(&config, name, &staging);
     let prober = Prober::new(None, SystemClock::shared());

@@ -3,8 +3,8 @@
 use super::{facts_of, new_id};
 use crate::store::address::{SCHEMA, Server};
 use crate::store::hand::{SERIAL, apply};
-use crate::store::model::StoreFacts;
-use crate::store::{StoreError, reader};
+use crate::store::model::{Look, StoreFacts};
+use crate::store::{StoreError, hold, reader};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -77,6 +77,33 @@ pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFact
     let facts = facts(&mut change, &engine).await?;
     change.commit().await.map_err(of)?;
     Ok(facts)
+}
+
+/// What is there, without making anything.
+pub async fn look(db: &mut PgConnection, server: &Server) -> Result<Look, StoreError> {
+    const MAY_MAKE: &str = "SELECT coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'CREATE, USAGE'),
+        has_database_privilege(current_database(), 'CREATE'))";
+    // No address: a socket of this machine.
+    const IN_CLEAR: &str = "SELECT coalesce(NOT (inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1'
+        OR inet_client_addr() = inet_server_addr() OR coalesce(s.ssl, false)), false)
+        FROM (SELECT pg_backend_pid() AS pid) AS own LEFT JOIN pg_stat_ssl s ON s.pid = own.pid";
+    let of = |error: sqlx::Error| StoreError::of(&error);
+    let engine = check(db, server).await?;
+    let table = format!("{SCHEMA}.store");
+    let made: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname || '.' || tablename = $1)")
+            .bind(&table)
+            .fetch_one(&mut *db)
+            .await
+            .map_err(of)?;
+    let facts = if made { Some(facts(db, &engine).await?) } else { None };
+    if let Some(facts) = facts.as_ref().filter(|facts| facts.schema > super::KNOWN) {
+        return Err(StoreError::NewerSchema { found: facts.schema, known: super::KNOWN });
+    }
+    let may_make = sqlx::query_scalar(MAY_MAKE).bind(SCHEMA).fetch_one(&mut *db).await.map_err(of)?;
+    let in_clear = sqlx::query_scalar(IN_CLEAR).fetch_one(&mut *db).await.map_err(of)?;
+    let holder = hold::holder(db).await.map_err(of)?.map(|(_, name)| name);
+    Ok(Look { engine: format!("PostgreSQL {engine}"), facts, holder, may_make, in_clear })
 }
 
 /// The version of a server that will do.
