@@ -136,6 +136,10 @@ fn the_servers_defaults_are_those_that_the_shipped_file_shows() {
     let shown = shipped_with_examples().replace("/etc/billhook/panel-1.token", &desk.path("token"));
     let without_pin: String =
         shown.lines().filter(|line| !line.starts_with("pin_sha256")).map(|line| format!("{line}\n")).collect();
+    // It shows a file, and beside it what is for a server alone.
+    let without_pin = without_pin
+        .replace("url = \"sqlite:///var/lib/billhook/billhook.db\"", "url = \"postgres://u@h/d\"")
+        .replace("/etc/billhook/postgres.password", &desk.path("token"));
     let config = desk
         .load(&without_pin.replace("#admin", "").replace("admin_mode = \"0600\"", "admin_mode = \"0660\""))
         .expect("the examples");
@@ -156,6 +160,22 @@ fn the_servers_defaults_are_those_that_the_shipped_file_shows() {
     assert_eq!(times(&bare), times(&shown));
     assert_eq!(config.products["vps-small"].settings.value(), &json!({ "package_id": 1, "hypervisor_group_id": 1 }));
     assert_eq!(config.platforms["whmcs"], PlatformConfig { uids: [33].into(), hooks: PlatformHooks::All });
+}
+
+#[test]
+fn the_password_for_a_server_comes_as_other_secrets_do() {
+    let desk = Desk::new().env("PASSWORD_OF_IT", "hunter2-hunter2");
+    let text = "[store]\nurl = \"postgres://u@h/d\"\npassword = { env = \"PASSWORD_OF_IT\" }\npatience = \"5s\"";
+
+    let config = desk.load(text).expect("a store on a server");
+
+    let Database::Postgres { url, password, folder } = &config.store.database else { panic!("{:?}", config.store) };
+    assert_eq!((url.as_str(), folder.as_path()), ("postgres://u@h/d", Path::new("/var/lib/billhook")));
+    assert_eq!(password.as_ref().map(SecretText::expose), Some("hunter2-hunter2"));
+    assert_eq!(config.store.patience, seconds(5));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let refused = desk.findings("[store]\nurl = \"sqlite:///x/y.db\"\npassword = { env = \"PASSWORD_OF_IT\" }");
+    assert!(refused.iter().any(|finding| finding.problem.contains("`url` names a file")), "{refused:?}");
 }
 
 #[test]
