@@ -46,6 +46,7 @@ mod writer;
 mod behaviour;
 
 pub use self::error::StoreError;
+pub use self::file::make_folder;
 pub use self::model::*;
 pub use self::news::Follower;
 pub use self::traffic::{Parked, Traveller};

@@ -13,7 +13,7 @@ use crate::panel::{Panel, Provider, millis};
 use crate::plugin::Prober;
 use crate::retry::RetryPolicy;
 use crate::seal::{HostKey, KeyError, Sealer};
-use crate::store::{CommitTap, Store, StoreError, StoreOptions};
+use crate::store::{self, CommitTap, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
 use billhook_plugin_api::{AuthScheme, SECRET_MARK, Secret};
 use serde_json::Value;
@@ -77,6 +77,8 @@ impl Engine {
             .map_err(|source| StartError::Key { path: config.seal.key_file.clone(), source })?;
         let prints = Fingerprinter::new(&sealer.derive("fingerprint"));
         let store = Store::open(&url, sealer, store_options).await?;
+        // A database on a server needs none; the copies of plugins do.
+        store::make_folder(config.store.database.folder())?;
 
         let desk = Arc::new(Desk::default());
         let plugin_runtime = tokio::runtime::Builder::new_multi_thread()

@@ -18,6 +18,8 @@ macro_rules! on_both {
     };
 }
 
+pub(super) use on_both;
+
 pub(super) mod cluster;
 mod evidence;
 mod files;

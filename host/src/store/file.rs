@@ -24,14 +24,25 @@ pub fn path_of(url: &str) -> Result<PathBuf, StoreError> {
 /// SQLite gives its side files the mode of the database file, whatever the umask.
 pub fn prepare(path: &Path) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::Open { path: path.to_owned(), why: error.to_string() };
-    if let Some(folder) = path.parent()
-        && !folder.exists()
-    {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed)?;
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     file.and_then(|file| file.set_permissions(Permissions::from_mode(0o600))).map_err(failed)
+}
+
+/// Makes the folder (0700) if it is missing.
+///
+/// # Errors
+///
+/// [`StoreError::Open`] where it cannot be made.
+pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    let failed = |error: io::Error| StoreError::Open { path: folder.to_owned(), why: error.to_string() };
+    if folder.exists() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed)
 }
 
 /// The store is ours for as long as this lives, also against a process that is killed: the system gives it back.

@@ -53,9 +53,13 @@ mod tests {
     use super::*;
     use crate::store::behaviour::samples;
 
-    #[tokio::test]
-    async fn a_pause_outlives_the_host_until_it_is_ended() {
-        let (place, store) = samples::store(samples::On::Sqlite).await;
+    use crate::store::behaviour::on_both;
+    use samples::On;
+
+    on_both![a_pause_outlives_the_host_until_it_is_ended];
+
+    async fn a_pause_outlives_the_host_until_it_is_ended(on: On) {
+        let (place, store) = samples::store(on).await;
         let pause = |at| Pause { by: "uid 0 (root)".into(), at };
         store.set_pause("b", Some(&pause(1))).await.unwrap();
         store.set_pause("a", Some(&pause(2))).await.unwrap();

@@ -274,6 +274,48 @@ mod tests {
         assert_eq!(text, "a = <:now> AND b = (<:ids>)::jsonb AND <@call> || 'x'");
     }
 
+    /// The text with numbered parameters, and their types.
+    fn prepared(statement: &Statement) -> (String, Vec<&'static str>) {
+        let mut types = Vec::new();
+        let text = named(&statement.text, |sign, name| {
+            types.push(match (sign, name, statement.kind) {
+                ('@', ..) => "bytea",
+                (_, "a" | "b", _) => "bigint",
+                (_, "host" | "ended" | "word" | "detail", _) | (.., None) => "text",
+                (_, name, Some(kind)) => type_of(kind, name),
+            });
+            format!("${}", types.len())
+        });
+        (text, types)
+    }
+
+    #[tokio::test]
+    async fn the_server_takes_every_statement_and_reads_no_whole_table_for_it() {
+        use crate::store::behaviour::cluster::Database;
+        use sqlx::{AssertSqlSafe, Executor, Row};
+        // Of one row.
+        const SMALL: [&str; 1] = ["backlog"];
+        let database = Database::with_tables().await;
+        let mut db = database.connect().await;
+        db.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
+        for statement in kind::statements(Dialect::Postgres) {
+            let (text, types) = prepared(statement);
+            let (types, nothing) = match types.len() {
+                0 => (String::new(), String::new()),
+                many => (format!("({})", types.join(", ")), format!("({})", vec!["NULL"; many].join(", "))),
+            };
+            let prepare = format!("DEALLOCATE ALL; PREPARE one {types} AS {text}");
+            let prepared = db.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await;
+            assert!(prepared.is_ok(), "{:?}\n{text}", prepared.err());
+            let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN EXECUTE one {nothing}"))).fetch_all(&mut db).await;
+            for step in plan.unwrap() {
+                let step: String = step.get(0);
+                let whole = step.split_once("Seq Scan on ").map(|(_, rest)| rest.split(' ').next().unwrap_or(rest));
+                assert!(whole.is_none_or(|table| SMALL.contains(&table)), "{step}\n{text}");
+            }
+        }
+    }
+
     #[test]
     fn every_member_is_declared_and_nothing_is_left_to_be_bound() {
         let text = create();
