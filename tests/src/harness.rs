@@ -12,5 +12,5 @@ mod saved;
 
 pub use process::{Cut, Process};
 pub use provider::{PanelOf, Provider, RunningOf};
-pub use rig::{Host, PLATFORM, Rig, Setup, body, temp_folder};
+pub use rig::{Host, PLATFORM, Rig, STORE, Setup, StoreOn, body, temp_folder};
 pub use saved::Saved;

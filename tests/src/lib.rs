@@ -7,6 +7,7 @@
 
 pub mod apiscp;
 pub mod clock;
+pub mod cluster;
 pub mod crash_host;
 pub mod dcimanager;
 pub mod document;

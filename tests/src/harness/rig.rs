@@ -3,6 +3,7 @@ use super::front::EXCHANGE_TIMEOUT;
 use super::provider::{PanelOf, Provider, RunningOf};
 use crate::apiscp::{self, ApisCp};
 use crate::clock::ManualClock as PanelManualClock;
+use crate::cluster::Database;
 use crate::dcimanager::{self, DciManager};
 use crate::panel::{Running, World};
 use crate::rootpanel::{self, RootPanel};
@@ -33,6 +34,9 @@ const START_MS: u64 = 1_830_297_600_000;
 /// How often time is moved for one operation: what waits longer waits for something that does not come.
 const MOST_MOVES: usize = 5_000;
 
+/// Set it to `postgres` to run every host on a server that does not say otherwise.
+pub const STORE: &str = "BILLHOOK_TEST_STORE";
+
 /// The platform that the rig sends as.
 pub const PLATFORM: &str = "shop";
 
@@ -53,6 +57,28 @@ pub struct Setup {
     pub socket: String,
     /// What the platform may send, as TOML; everything when absent.
     pub hooks: Option<String>,
+    /// What the host's store is on.
+    pub store: StoreOn,
+}
+
+/// What a store is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreOn {
+    /// A file in the rig's folder.
+    Sqlite,
+    /// A database of the tests' own server.
+    Postgres,
+}
+
+impl Default for StoreOn {
+    /// A file, but for whoever asks for the other in [`STORE`].
+    fn default() -> Self {
+        match std::env::var(STORE).as_deref() {
+            Ok("postgres") => Self::Postgres,
+            Ok("sqlite") | Err(_) => Self::Sqlite,
+            Ok(other) => panic!("{STORE}={other}: write sqlite or postgres"),
+        }
+    }
 }
 
 /// A fake panel, a folder with a configuration, and the clocks that move both.
@@ -65,6 +91,8 @@ pub struct Rig<P: Provider = VirtFusion> {
     pub panel_clock: PanelManualClock,
     /// Everything that the host writes.
     pub folder: TempDir,
+    /// Where the host's store is, if not in the folder.
+    pub database: Option<Database>,
     setup: Setup,
     /// Another panel's address, where the configuration names that.
     elsewhere: Option<(String, String)>,
@@ -200,6 +228,7 @@ impl<P: Provider> Rig<P> {
             clock: ManualClock::new(START_MS),
             panel_clock,
             folder: temp_folder(),
+            database: (setup.store == StoreOn::Postgres).then(Database::empty),
             setup,
             elsewhere: None,
         };
@@ -261,7 +290,7 @@ folder = "{folder}"
 {socket}
 
 [store]
-url = "sqlite://{folder}/billhook.db"
+url = "{url}"
 
 [seal]
 key_file = "{folder}/host.key"
@@ -293,6 +322,10 @@ server = "panel"
 {extra}
 "#,
             folder = folder.display(),
+            url = match &self.database {
+                Some(database) => database.url(),
+                None => format!("sqlite://{}/billhook.db", folder.display()),
+            },
             plugins = plugins::<P>().display(),
             provider = P::NAME,
             timeout = EXCHANGE_TIMEOUT.as_secs(),
@@ -330,6 +363,7 @@ server = "panel"
     /// Starts a host on a copy of what stands on the disk now, as if the power had gone this moment. The host that is there may
     /// stand still, but must not go on.
     pub async fn host_after_cut(&self) -> (TempDir, Host) {
+        assert!(self.database.is_none(), "a server's files cannot be copied from under it");
         let (own, copy) = (self.folder.path(), temp_folder());
         for file in std::fs::read_dir(own).expect("the rig's folder").flatten() {
             if file.path().is_file() {

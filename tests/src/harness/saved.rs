@@ -1,5 +1,6 @@
 use super::provider::PanelOf;
 use super::rig::Rig;
+use crate::cluster::{Database, administer};
 use crate::harness::Provider;
 use billhook::clock::{Clock as _, ManualClock};
 use std::fs;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct Saved<P: Provider> {
     panel: PanelOf<P>,
     files: Vec<(PathBuf, Vec<u8>)>,
+    database: Option<Database>,
     unix_ms: u64,
     panel_ms: u64,
 }
@@ -20,7 +22,13 @@ impl<P: Provider> Rig<P> {
         each_file(self.folder.path(), &mut |path| {
             files.push((path.to_owned(), fs::read(path).expect("a file of the rig is read")));
         });
-        Saved { panel: self.panel().twin(), files, unix_ms: self.clock.unix_ms(), panel_ms: self.panel_clock.now_ms() }
+        Saved {
+            panel: self.panel().twin(),
+            files,
+            database: self.database.as_ref().map(Database::twin),
+            unix_ms: self.clock.unix_ms(),
+            panel_ms: self.panel_clock.now_ms(),
+        }
     }
 
     /// Goes back to a moment of this rig. Whatever has happened since is unknown to all who come now; who still holds a
@@ -34,6 +42,11 @@ impl<P: Provider> Rig<P> {
         for (path, content) in &to.files {
             // Written over, so that it keeps its mode.
             fs::write(path, content).expect("a file of the rig is written");
+        }
+        if let (Some(own), Some(kept)) = (&self.database, &to.database) {
+            // Whoever is still connected is thrown out.
+            administer(&format!("DROP DATABASE {} WITH (FORCE)", own.name()));
+            administer(&format!("CREATE DATABASE {} TEMPLATE {}", own.name(), kept.name()));
         }
         self.clock = ManualClock::new(to.unix_ms);
         self.panel_clock.set(to.panel_ms);

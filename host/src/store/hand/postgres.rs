@@ -43,6 +43,8 @@ enum Job<'j> {
 enum Trouble {
     /// The connection is of no use any more, and what was asked may have been done.
     Lost(Failure),
+    /// The same, and all patience was spent on hearing nothing.
+    Silent,
     /// It was not done.
     Refused(Failure),
 }
@@ -96,16 +98,21 @@ impl Hand {
 
     /// Does it over, on other connections, until it is known to be done or refused, or the patience is over.
     async fn insist(&mut self, job: &Job<'_>) -> Result<String, Failure> {
-        let (mut waited, mut wait) = (Duration::ZERO, WAITS.0);
+        let (mut waited, mut wait, mut silences) = (Duration::ZERO, WAITS.0, 0);
         loop {
             let failure = match self.attempt(job).await {
                 Ok(done) => return Ok(done),
                 Err(Trouble::Refused(failure)) => return Err(failure),
                 Err(Trouble::Lost(failure)) => failure,
+                Err(Trouble::Silent) => {
+                    silences += 1;
+                    Failure::unavailable("the database does not answer")
+                }
             };
             // What is left of it must not be read as the next one's answer.
             self.connection = None;
-            if waited >= self.patience {
+            // After one silence another connection is tried: the old one may have been cut by something between.
+            if waited >= self.patience || silences > 1 {
                 return Err(failure);
             }
             if waited.is_zero() {
@@ -119,11 +126,10 @@ impl Hand {
     }
 
     async fn attempt(&mut self, job: &Job<'_>) -> Result<String, Trouble> {
-        let silent = || Trouble::Lost(Failure::unavailable("the database does not answer"));
         if self.connection.is_none() {
             let connect = self.server.connect();
             #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
-            let connected = tokio::time::timeout(self.patience, connect).await.map_err(|_| silent())?;
+            let connected = tokio::time::timeout(self.patience, connect).await.map_err(|_| Trouble::Silent)?;
             let mut db = connected.map_err(|error| Trouble::Lost(Failure::of(&error)))?;
             hold::take(&mut db, &self.server, Some(self.process)).await.map_err(|error| match error {
                 StoreError::Locked { holder, .. } => {
@@ -135,7 +141,7 @@ impl Hand {
             self.connection = Some(db);
             tracing::info!("connected to the database again");
         }
-        let Some(db) = &mut self.connection else { return Err(silent()) };
+        let Some(db) = &mut self.connection else { return Err(Trouble::Silent) };
         let (text, host, batch) = (&self.text, &self.host, self.batch);
         let done = async {
             match job {
@@ -147,7 +153,7 @@ impl Hand {
             }
         };
         #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
-        let done = tokio::time::timeout(self.patience, done).await.map_err(|_| silent())?;
+        let done = tokio::time::timeout(self.patience, done).await.map_err(|_| Trouble::Silent)?;
         done.map_err(|error| trouble(&error))
     }
 }

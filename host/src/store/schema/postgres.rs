@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn tables_are_made_once_and_a_store_that_is_not_ours_to_serve_is_refused() {
-        let database = Database::empty().await;
+        let database = Database::empty();
         let server = server(&database);
         let mut db = server.connect().await.unwrap();
         let made = migrate(&mut db, &server).await.unwrap();
@@ -167,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_role_that_may_not_make_the_schema_is_told_what_to_grant() {
-        let database = Database::empty().await;
+        let database = Database::empty();
         database.run("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN").await;
         let Ok(Address::Postgres(server)) = Address::of(&database.url().replace("user=billhook", "user=guest"), None)
         else {
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_that_would_not_keep_texts_is_refused() {
-        let database = Database::empty().await;
+        let database = Database::empty();
         database.run("CREATE DATABASE in_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'").await;
         let url = database.url();
         let (_, query) = url.split_once('?').unwrap();

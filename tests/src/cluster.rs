@@ -1,0 +1,141 @@
+//! A Postgres of our own: one server for the process, on a socket, gone with it. The host's own tests include this file.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A server's own user: it refuses to run as root.
+const USERS: [&str; 2] = ["postgres", "nobody"];
+
+/// Makes the cluster, runs it until its own input ends, which it does with this process, and leaves nothing behind.
+const KEEPER: &str = r#"
+folder=$1 bin=$2; shift 2
+stop() { "$@" "$bin/pg_ctl" -D "$folder/data" -m immediate stop; rm -rf "$folder"; }
+"$@" "$bin/initdb" -D "$folder/data" -U billhook -A trust -E UTF8 --locale=C.UTF-8 --no-sync &&
+"$@" "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w start \
+    -o "-c listen_addresses='' -c unix_socket_directories='$folder' -c max_connections=300 -c shared_buffers=64MB" ||
+    { cat "$folder/log"; stop "$@"; echo failed; exit 1; }
+echo ready
+cat > /dev/null
+stop "$@"
+"#;
+
+struct Cluster {
+    folder: PathBuf,
+    bin: PathBuf,
+    /// Held open: its end is the keeper's sign.
+    _keeper: std::process::Child,
+}
+
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(start)
+}
+
+fn start() -> Cluster {
+    let bin = programs();
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = tempfile::Builder::new().prefix("billhook-pg-").tempdir_in(parent).expect("a folder").keep();
+    let mut command = Command::new("sh");
+    command.args(["-c", KEEPER, "sh"]).arg(&folder).arg(&bin);
+    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        let user = |user: &&&str| Command::new("id").arg(user).output().is_ok_and(|found| found.status.success());
+        let user =
+            USERS.iter().find(user).expect("there is no user to run a database server as: add the user postgres");
+        let owned = Command::new("chown").arg(user).arg(&folder).status();
+        assert!(owned.expect("chown runs").success(), "the folder is not given to {user}");
+        command.args(["setpriv", &format!("--reuid={user}"), "--clear-groups"]);
+    } else {
+        command.arg("env");
+    }
+    // Of its own group: what ends this process from a terminal must not end the keeper before it has cleaned up.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut keeper = command.spawn().expect("a shell runs");
+    let said: Vec<String> = BufReader::new(keeper.stdout.take().expect("its output is a pipe"))
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|line| line != "ready")
+        .collect();
+    assert!(said.last().is_none_or(|line| line != "failed"), "no database server can be started: {said:#?}");
+    Cluster { folder, bin, _keeper: keeper }
+}
+
+/// Where the server's programs are: Debian keeps them out of the path.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|version| Some((version.file_name().to_str()?.parse().ok()?, version.path().join("bin"))))
+        .filter(|(_, bin)| bin.join("initdb").exists())
+        .collect();
+    found.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = || std::env::split_paths(&path).find(|bin| bin.join("initdb").exists());
+    found.pop().map(|(_, bin)| bin).or_else(in_path).expect(
+        "there is no Postgres server to test with; on Debian or Ubuntu: apt-get install postgresql (cargo xtask test does)",
+    )
+}
+
+/// A database that goes with this.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    /// One without anything in it.
+    pub fn empty() -> Self {
+        Self::copy_of("template0")
+    }
+
+    /// Its twin, as it is now; nobody may be connected.
+    pub fn twin(&self) -> Self {
+        Self::copy_of(&self.name)
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("postgres:///{}?host={}&user=billhook", self.name, cluster().folder.display())
+    }
+
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The files of all databases of the server.
+    pub fn data(&self) -> PathBuf {
+        cluster().folder.join("data")
+    }
+
+    fn copy_of(template: &str) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        administer(&format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Self { name }
+    }
+}
+
+/// Has the server do something, from a database that is nobody's.
+pub fn administer(text: &str) {
+    let done = run(text);
+    assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn run(text: &str) -> std::process::Output {
+    let mut psql = Command::new(cluster().bin.join("psql"));
+    let host = format!("--host={}", cluster().folder.display());
+    let psql = psql.args(["--quiet", "--no-psqlrc", "--username=billhook", &host, "--command", text, "postgres"]);
+    psql.stdin(Stdio::null()).output().expect("psql runs")
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // What is left goes with the cluster.
+        run(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}
