@@ -39,7 +39,7 @@ impl Address {
     }
 }
 
-/// The rows of a list; headings of groups are none.
+/// The rows of a list, each address once: steps are named after them. Headings of groups are none.
 fn rows(doc: &Node) -> Result<Vec<Address>, Fault> {
     let is_address = |row: &&Node| row.text("type") != Some("group");
     let read = |row: &Node| {
@@ -50,7 +50,14 @@ fn rows(doc: &Node) -> Result<Vec<Address>, Fault> {
         let ip = row.text("ip").or(row.text("name")).unwrap_or_default().to_owned();
         Ok(Address { id, ip, domain: host_name(row.text("domain").unwrap_or_default()) })
     };
-    elements(doc)?.into_iter().filter(is_address).map(read).collect()
+    let mut found: Vec<Address> = Vec::new();
+    for row in elements(doc)?.into_iter().filter(is_address) {
+        let address = read(row)?;
+        if found.iter().all(|other| other.id != address.id) {
+            found.push(address);
+        }
+    }
+    Ok(found)
 }
 
 /// A machine's addresses.
@@ -196,11 +203,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headings_are_no_addresses() {
+    fn headings_are_no_addresses_and_each_address_is_there_once() {
         let doc = Node::parse(
             b"<doc><elem><id>1</id><type>group</type></elem>\
               <elem><id>2</id><ip>192.0.2.1</ip><domain>Free.DS.</domain><type>ip</type></elem>\
-              <elem><id>3</id><ip>2001:db8::1</ip></elem></doc>",
+              <elem><id>3</id><ip>2001:db8::1</ip></elem><elem><id>3</id><ip>2001:db8::1</ip></elem></doc>",
         )
         .unwrap();
         let rows = rows(&doc).unwrap();
