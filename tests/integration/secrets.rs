@@ -4,6 +4,7 @@ use base64::Engine as _;
 use billhook::operation::State;
 use billhook::store::LogFilter;
 use billhook_plugin_api::Hook;
+use billhook_tests::cluster::administer;
 use billhook_tests::harness::{Rig, body};
 use billhook_tests::virtfusion::{Fault, Plan};
 use serde_json::json;
@@ -105,7 +106,14 @@ async fn planted_secrets_are_nowhere_in_clear() {
     assert!(secrets.len() >= 3, "the panel plants its own: {}", secrets.len());
 
     let mut places = left_behind(rig.folder.path());
-    assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "the WAL is looked at too");
+    if let Some(database) = &rig.database {
+        administer("CHECKPOINT");
+        for folder in [database.data().join("pg_wal"), database.data().join("base/".to_owned() + &database.number())] {
+            places.extend(left_behind(&folder).into_iter().map(|(name, bytes)| (format!("billhook.db {name}"), bytes)));
+        }
+    } else {
+        assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "the WAL is looked at too");
+    }
     let rows = store.log(&LogFilter { limit: 1_000, ..LogFilter::default() }).await.unwrap().rows;
     let mut log = String::new();
     for row in &rows {

@@ -97,6 +97,14 @@ impl Database {
         Self::copy_of(&self.name)
     }
 
+    /// Its twin, as it is now; whoever is connected is thrown out, and let in no more.
+    pub fn twin_after_cut(&self) -> Self {
+        let name = &self.name;
+        administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+        administer(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+        self.twin()
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("postgres:///{}?host={}&user=billhook", self.name, cluster().folder.display())
@@ -107,9 +115,15 @@ impl Database {
         &self.name
     }
 
-    /// The files of all databases of the server.
+    /// The server's files.
     pub fn data(&self) -> PathBuf {
         cluster().folder.join("data")
+    }
+
+    /// By which the server names the folder of its files, below `base`.
+    pub fn number(&self) -> String {
+        let found = run(&format!("SELECT oid FROM pg_database WHERE datname = '{}'", self.name));
+        String::from_utf8_lossy(&found.stdout).trim().to_owned()
     }
 
     fn copy_of(template: &str) -> Self {
@@ -129,7 +143,16 @@ pub fn administer(text: &str) {
 fn run(text: &str) -> std::process::Output {
     let mut psql = Command::new(cluster().bin.join("psql"));
     let host = format!("--host={}", cluster().folder.display());
-    let psql = psql.args(["--quiet", "--no-psqlrc", "--username=billhook", &host, "--command", text, "postgres"]);
+    let psql = psql.args([
+        "--quiet",
+        "--tuples-only",
+        "--no-psqlrc",
+        "--username=billhook",
+        &host,
+        "--command",
+        text,
+        "postgres",
+    ]);
     psql.stdin(Stdio::null()).output().expect("psql runs")
 }
 

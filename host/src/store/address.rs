@@ -28,11 +28,14 @@ const SETTINGS: [(&str, &str); 10] = [
 ];
 
 /// What the one that writes has beside them.
-const WRITING: [(&str, &str); 4] = [
+pub const WRITING: [(&str, &str); 7] = [
     ("synchronous_commit", "on"),
     ("default_transaction_read_only", "off"),
-    // The plans are made while the tables are small, and kept: by an index, always.
+    // The plans are made while the tables are small, and kept: by an index, always, and row by row.
     ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
 

@@ -169,6 +169,8 @@ enum Words {
 pub struct Query {
     words: Words,
     binds: Vec<Bind>,
+    /// Planned anew each time, by what is bound: a server's plan for any value would look for rare words among all rows.
+    is_anew: bool,
 }
 
 /// Makes the driver's own query.
@@ -184,19 +186,26 @@ macro_rules! bound {
                 Bind::Number(number) => bound.bind(*number),
             };
         }
-        bound
+        // SQLite plans when it prepares.
+        bound.persistent($dialect == Dialect::Sqlite || !$query.is_anew)
     }};
 }
 
 impl Query {
     /// One that is always the same.
     pub const fn new(text: &'static Text) -> Self {
-        Self { words: Words::Fixed(text), binds: Vec::new() }
+        Self { words: Words::Fixed(text), binds: Vec::new(), is_anew: false }
     }
 
     /// One that was put together of constant parts; they may hold marks.
     pub const fn made(text: String) -> Self {
-        Self { words: Words::Made(text), binds: Vec::new() }
+        Self { words: Words::Made(text), binds: Vec::new(), is_anew: true }
+    }
+
+    /// It shall be planned by what is bound, where the database can do that.
+    pub const fn anew(mut self) -> Self {
+        self.is_anew = true;
+        self
     }
 
     /// Binds the next parameter.

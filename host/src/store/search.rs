@@ -240,7 +240,7 @@ async fn by_words(moment: &mut Moment, filter: &LogFilter, sought: &Sought) -> R
     let mut page = LogPage::default();
     let (mut reached, mut looked_up, mut chunk) = (None, 0, limit(filter).max(1));
     while looked_up < LOOKS_UP {
-        let query = Query::new(&INDEXED).bind(sought.expression(dialect)).bind(highest).bind(lowest).bind(chunk);
+        let query = Query::new(&INDEXED).anew().bind(sought.expression(dialect)).bind(highest).bind(lowest).bind(chunk);
         let mut numbers = numbers(&query.all_of(moment).await?)?;
         reached = numbers.last().copied().filter(|_| numbers.len() == chunk as usize);
         looked_up += numbers.len();
@@ -289,7 +289,7 @@ async fn waiting(moment: &mut Moment, sought: &Sought, lowest: i64, highest: i64
     for (rest, numbers) in by_rest {
         let Some(rest) = rest else { continue };
         let numbers_of = json!(numbers).to_string();
-        let query = Query::new(&INDEXED_OF).bind(rest.expression(moment.dialect())).bind(numbers_of);
+        let query = Query::new(&INDEXED_OF).anew().bind(rest.expression(moment.dialect())).bind(numbers_of);
         found.extend(self::numbers(&query.all_of(moment).await?)?);
     }
     Ok(found)

@@ -93,6 +93,8 @@ pub struct Rig<P: Provider = VirtFusion> {
     pub folder: TempDir,
     /// Where the host's store is, if not in the folder.
     pub database: Option<Database>,
+    /// What hosts after a cut have in its place.
+    cut: Mutex<Vec<Database>>,
     setup: Setup,
     /// Another panel's address, where the configuration names that.
     elsewhere: Option<(String, String)>,
@@ -229,6 +231,7 @@ impl<P: Provider> Rig<P> {
             panel_clock,
             folder: temp_folder(),
             database: (setup.store == StoreOn::Postgres).then(Database::empty),
+            cut: Mutex::default(),
             setup,
             elsewhere: None,
         };
@@ -363,8 +366,8 @@ server = "panel"
     /// Starts a host on a copy of what stands on the disk now, as if the power had gone this moment. The host that is there may
     /// stand still, but must not go on.
     pub async fn host_after_cut(&self) -> (TempDir, Host) {
-        assert!(self.database.is_none(), "a server's files cannot be copied from under it");
         let (own, copy) = (self.folder.path(), temp_folder());
+        let database = self.database.as_ref().map(Database::twin_after_cut);
         for file in std::fs::read_dir(own).expect("the rig's folder").flatten() {
             if file.path().is_file() {
                 std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("the file is copied");
@@ -372,9 +375,13 @@ server = "panel"
         }
         let path = copy.path().join("billhook.toml");
         let text = std::fs::read_to_string(&path).expect("the configuration is read");
-        let text = text.replace(&own.display().to_string(), &copy.path().display().to_string());
+        let mut text = text.replace(&own.display().to_string(), &copy.path().display().to_string());
+        if let (Some(old), Some(new)) = (&self.database, &database) {
+            text = text.replace(&old.url(), &new.url());
+        }
         std::fs::write(&path, text).expect("the configuration is written");
         let host = self.start(load(&path), None).await;
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner).extend(database);
         (copy, host)
     }
 

@@ -39,18 +39,13 @@ impl Database {
     }
 
     /// Where the server keeps it.
-    pub async fn files(&self) -> PathBuf {
-        let oid = "SELECT oid::text FROM pg_database WHERE datname = current_database()";
-        let oid: String = sqlx::query_scalar(oid).fetch_one(&mut self.connect().await).await.unwrap();
-        self.0.data().join("base").join(oid)
+    pub fn files(&self) -> PathBuf {
+        self.0.data().join("base").join(self.0.number())
     }
 
-    /// Ends all connections, and lets nobody in.
-    pub fn close_to_all(&self) {
-        let name = self.0.name();
-        server::administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
-        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-        server::administer(&end);
+    /// Ends all connections, and lets nobody in. What is there then is kept.
+    pub fn close_to_all(&self) -> Self {
+        Self(self.0.twin_after_cut())
     }
 
     pub fn open_to_all(&self) {
@@ -62,6 +57,10 @@ impl Database {
         let path = format!("SET search_path = {SCHEMA}");
         sqlx::raw_sql(AssertSqlSafe(path)).execute(&mut db).await.unwrap();
         db
+    }
+
+    pub async fn count(&self, text: &'static str) -> i64 {
+        sqlx::query_scalar(text).fetch_one(&mut self.connect().await).await.unwrap()
     }
 
     pub async fn run(&self, text: &str) {

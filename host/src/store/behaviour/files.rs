@@ -86,7 +86,7 @@ async fn no_secret_stands_in_the_files(on: On) {
 
     let files = match on {
         On::Sqlite => place.path().parent().unwrap().to_owned(),
-        On::Postgres => place.database().files().await,
+        On::Postgres => place.database().files(),
     };
     let bytes = || -> Vec<u8> {
         // A server's files come and go.

@@ -38,7 +38,7 @@ async fn while_there_is_no_server_nothing_is_stored_and_afterwards_it_goes_on() 
     running(&store, "1", "42").await;
     let note = Note { owner: "op_1".into(), run: 1, at: NOW, kind: "note".into(), text: "kept".into() };
     store.record(Evidence { notes: vec![note.clone()], ..Evidence::default() });
-    place.database().close_to_all();
+    let kept = place.database().close_to_all();
 
     let refused = store.accept(new("2", "43")).await;
     let unread = store.operation(&id("1")).await;
@@ -49,6 +49,7 @@ async fn while_there_is_no_server_nothing_is_stored_and_afterwards_it_goes_on() 
     assert!(matches!(store.accept(new("2", "43")).await, Ok(Accepted::Stored { .. })));
     let (_, detail) = store.log_detail("op_1").await.unwrap().unwrap();
     assert_eq!(detail.notes, [note], "what rode along has waited");
+    assert_eq!(kept.count("SELECT count(*) FROM operation").await, 1, "as it was when the server went");
 }
 
 #[tokio::test]

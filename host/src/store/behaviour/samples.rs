@@ -85,7 +85,7 @@ impl Place {
                 let mut db = writer::connect(&self.path()).await.unwrap();
                 sqlx::query_scalar(text).fetch_one(&mut db).await.unwrap()
             }
-            Some(database) => sqlx::query_scalar(text).fetch_one(&mut database.connect().await).await.unwrap(),
+            Some(database) => database.count(text).await,
         }
     }
 }
