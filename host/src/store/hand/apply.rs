@@ -1,6 +1,6 @@
 //! The transaction as a function of the database.
 //!
-//! On Postgres each statement that is sent costs a round trip. So the statements of [`kind`](super::kind) stand in one function,
+//! On Postgres each statement that is sent costs a round trip. So the statements of [`kind`] stand in one function,
 //! which carries a whole batch of commands out, one after the other, each judged by what those before it have written. Its
 //! name holds a hash of its text: hosts of two versions use one database side by side.
 
