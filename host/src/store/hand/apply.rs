@@ -42,7 +42,7 @@ const NUMBERS: [&str; 24] = [
     "number",
     "request_codec",
 ];
-const TRUTHS: [&str; 16] = [
+const TRUTHS: [&str; 17] = [
     "claimed",
     "touches",
     "touched",
@@ -59,6 +59,7 @@ const TRUTHS: [&str; 16] = [
     "sets_pending",
     "left",
     "is_entry",
+    "exchanges",
 ];
 const LISTS: [&str; 4] = ["passes", "cancels", "ids", "lines"];
 
@@ -294,7 +295,7 @@ mod tests {
         use crate::store::behaviour::cluster::Database;
         use sqlx::{AssertSqlSafe, Executor, Row};
         // Of one row.
-        const SMALL: [&str; 1] = ["backlog"];
+        const SMALL: [&str; 2] = ["backlog", "store"];
         let database = Database::with_tables().await;
         let mut db = database.connect().await;
         db.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await.unwrap();
