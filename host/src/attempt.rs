@@ -9,6 +9,7 @@ mod desk;
 mod env;
 mod evidence;
 mod exchange;
+mod hold;
 mod room;
 mod session;
 mod steps;

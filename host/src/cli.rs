@@ -11,6 +11,7 @@ mod completions;
 mod events;
 mod follow;
 mod hook;
+mod key;
 mod log;
 mod logging;
 mod operation;
@@ -20,6 +21,8 @@ mod plugins;
 mod serve;
 mod servers;
 mod services;
+mod store;
+mod supervisor;
 mod table;
 
 use crate::plugin::probe;
@@ -29,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use client::Client;
 use completions::Shell;
 use hook::HookArgs;
+use key::KeyCommand;
 use log::LogCommand;
 use ops::OpsCommand;
 use place::Place;
@@ -37,6 +41,7 @@ use servers::ServersCommand;
 use services::ServicesCommand;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use store::StoreCommand;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -91,6 +96,12 @@ enum Command {
     /// Look at servers, try them, hold their operations back
     #[command(subcommand)]
     Servers(ServersCommand),
+    /// Copy the store, look at a copy, and let a restored one serve again
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Change the key that seals passwords in the store
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Show what the daemon has loaded, and what it refused
     Plugins(PluginsArgs),
     /// Print what a shell needs to complete this program's arguments
@@ -142,6 +153,8 @@ async fn carry_out(command: &Command, place: &Place, json: bool) -> anyhow::Resu
         Command::Log(command) => log::run(&Client::of(place)?, command, json).await,
         Command::Services(command) => services::run(&Client::of(place)?, command).await,
         Command::Servers(command) => servers::run(&Client::of(place)?, command).await,
+        Command::Store(command) => store::run(place, command).await,
+        Command::Key(command) => key::run(place, command),
         Command::Completions { shell } => Ok(completions::print(*shell)),
         Command::Plugins(args) => plugins::run(place, args).await,
         Command::Openapi => Ok(openapi()),
@@ -203,10 +216,17 @@ mod tests {
             ("log tail -n 0 --words quota --fault quota --provider p --remote-id 4711", None),
             ("log export --format csv --from 2026-05-01", None),
             ("log export --with-bodies", None),
+            ("log prune --before 90d --dry-run", None),
             ("ops watch op_1 --wait 5", None),
             ("services list --platform whmcs --status active --domain d --after whmcs/7", None),
             ("services show whmcs/7", None),
             ("services timeline whmcs/7 --limit 5", None),
+            ("store backup /b/copy.db", None),
+            ("store backup", Some(2)),
+            ("store check", None),
+            ("store check /b/copy.db", None),
+            ("store release", None),
+            ("key rotate", None),
             ("servers list", None),
             ("servers show p1", None),
             ("completions bash", None),

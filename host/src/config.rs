@@ -26,6 +26,7 @@ use self::layers::Layers;
 use self::reader::Reader;
 use crate::lane::LaneLimits;
 use crate::placement::Fill;
+use crate::retention::Retention;
 
 /// The shipped `billhook.toml`: every key with its meaning, unit and default.
 pub const SHIPPED: &str = layers::SHIPPED;
@@ -162,6 +163,10 @@ pub struct StoreConfig {
     pub body_cap: usize,
     /// How long a write waits for a server that is away.
     pub patience: Duration,
+    /// Free space on its disk that is left to what is under way, bytes.
+    pub reserve: u64,
+    /// How long the module log keeps what.
+    pub retention: Retention,
 }
 
 /// A database.

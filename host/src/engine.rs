@@ -4,13 +4,16 @@ mod agenda;
 mod ids;
 mod in_force;
 mod intake;
+mod keeping;
 mod lanes;
 mod libraries;
 mod pausing;
 mod placing;
 mod polls;
 mod readings;
+mod reclaiming;
 mod reload;
+mod resealing;
 mod resolve;
 mod start;
 mod steering;
@@ -18,6 +21,7 @@ mod worker;
 
 pub use in_force::InForce;
 pub use intake::HookOptions;
+pub use keeping::Pruned;
 pub use lanes::ServerLane;
 pub(crate) use libraries::{plugin_file, plugin_policy};
 pub use readings::{ReadAnswer, ReadFailure};
@@ -49,6 +53,8 @@ pub struct Engine {
     reloading: tokio::sync::Mutex<()>,
     /// One pause or resume at a time, so that the store and the lanes agree.
     pausing: tokio::sync::Mutex<()>,
+    /// One at a time prunes.
+    pruning: tokio::sync::Mutex<()>,
     libraries: libraries::Libraries,
     agenda: Agenda,
     lanes: Arc<Lanes>,
@@ -172,6 +178,11 @@ impl Engine {
         }
     }
 
+    /// Whether every change is held back because the store is a restored copy.
+    pub fn is_recovering(&self) -> bool {
+        self.lanes.is_recovering()
+    }
+
     /// Whether nothing is under way and nothing is due: only time, a caller or a panel can move something now.
     pub fn is_idle(&self) -> bool {
         self.agenda.is_idle()
@@ -259,9 +270,14 @@ impl Drop for Engine {
 
 /// A store's failure as a caller sees it.
 pub(crate) fn unavailable(error: StoreError) -> Problem {
-    tracing::error!(error = %error, "the store failed");
-    Problem::new(ProblemType::Unavailable, "the store does not answer; nothing was accepted")
-        .remedy("try again; if it stays so, see the daemon's log")
+    tracing::error!(error = %error, remedy = error.remedy(), "the store failed");
+    let detail = match &error {
+        StoreError::Full(_) => "the disk of the store is full; nothing was accepted",
+        StoreError::ReadOnly(_) => "the store cannot be written; nothing was accepted",
+        StoreError::Damaged(_) => "the store is damaged; nothing was accepted",
+        _ => "the store does not answer; nothing was accepted",
+    };
+    Problem::new(ProblemType::Unavailable, detail).remedy(error.remedy())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

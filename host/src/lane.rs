@@ -116,6 +116,8 @@ pub struct Lane<W> {
     breaker: Breaker,
     rate: Rate,
     pause: Option<Pause>,
+    /// The host holds back the operations of all servers.
+    recovering: bool,
     last_exchange: Option<Sighting>,
     last_test: Option<Sighting>,
 }
@@ -149,6 +151,7 @@ impl<W> Lane<W> {
             breaker: Breaker::new(now),
             rate: Rate::default(),
             pause: None,
+            recovering: false,
             last_exchange: None,
             last_test: None,
         }
@@ -190,10 +193,15 @@ impl<W> Lane<W> {
         }
     }
 
+    /// Whether operations wait for somebody's word.
+    fn holds_changes(&self) -> bool {
+        self.recovering || self.pause.is_some()
+    }
+
     /// The first that may go once the gate is open.
     fn first(&self) -> Option<&Order> {
         let read = self.reads.keys().next();
-        let change = self.changes.keys().next().filter(|_| self.pause.is_none());
+        let change = self.changes.keys().next().filter(|_| !self.holds_changes());
         read.into_iter().chain(change).min()
     }
 

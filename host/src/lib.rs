@@ -14,6 +14,7 @@ pub mod order;
 pub mod placement;
 pub mod problem;
 pub mod request;
+pub mod retention;
 pub mod retry;
 pub mod verdict;
 mod words;

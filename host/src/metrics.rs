@@ -14,7 +14,7 @@ use crate::operation::State;
 use crate::problem::ProblemType;
 use crate::wire::{Exchange, Sent, WireFailure};
 use billhook_plugin_api::{Fault, FaultClass, Hook};
-use labels::{Attempted, Exchanged, Faulted, Moved, Of, On, Refused, Requested};
+use labels::{Attempted, Exchanged, Faulted, Moved, Of, On, Part, Refused, Requested};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -36,6 +36,7 @@ pub struct Metrics {
     turned_away: Family<On, Counter>,
     requests: Family<Requested, Counter>,
     refused: Family<Refused, Counter>,
+    pruned: Family<Part, Counter>,
 }
 
 impl Default for Metrics {
@@ -51,6 +52,7 @@ impl Default for Metrics {
             turned_away: Family::default(),
             requests: Family::default(),
             refused: Family::default(),
+            pruned: Family::default(),
         }
     }
 }
@@ -111,6 +113,13 @@ impl Metrics {
         self.refused.get_or_create(&Refused { socket: line, r#type: problem.as_str() }).inc();
     }
 
+    /// So many entries of the log, and bodies of exchanges, were pruned.
+    pub fn pruned(&self, (entries, bodies): (u64, u64)) {
+        for (part, count) in [("entries", entries), ("bodies", bodies)] {
+            self.pruned.get_or_create(&Part { part }).inc_by(count);
+        }
+    }
+
     fn fault(&self, provider: &str, class: FaultClass) {
         self.faults.get_or_create(&Faulted { provider: provider.to_owned(), class: class.as_str() }).inc();
     }
@@ -137,6 +146,7 @@ fn result_of(exchange: &Exchange) -> ExchangeResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retention::Extent;
     use crate::wire::Reply;
     use std::time::Duration;
 
@@ -183,6 +193,7 @@ mod tests {
         metrics.connected(Line::Hook, 1);
         metrics.turned_away(Line::Hook);
         metrics.answered(Line::Admin, 404, Some(ProblemType::NotFound));
+        metrics.pruned((3, 5));
         let commits = Histogram::new([0.001, 0.01]);
         commits.observe(0.002);
         let moment = Moment {
@@ -195,6 +206,7 @@ mod tests {
             }],
             servers: [("panel-1".to_owned(), true), ("panel-2".to_owned(), false)].into(),
             size: Some(StoreSize { database: 4_096, wal: 512 }),
+            extent: Extent { used: 3_000, free: 1_096 },
             commits,
             dropped: 2,
             now: 61_000,
@@ -224,6 +236,8 @@ mod tests {
             r#"billhook_server_ready{server="panel-2"} 0"#,
             r#"billhook_store_size_bytes{file="wal"} 512"#,
             "billhook_log_dropped_total 2",
+            r#"billhook_log_pruned_total{part="bodies"} 5"#,
+            "billhook_store_used_bytes 3000",
             r#"billhook_connections{socket="hook"} 1"#,
             r#"billhook_connections_accepted_total{socket="hook"} 1"#,
             r#"billhook_connections_turned_away_total{socket="hook"} 1"#,

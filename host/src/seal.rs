@@ -6,6 +6,7 @@
 
 pub mod key;
 pub mod private_file;
+pub mod ring;
 
 use std::fmt;
 
@@ -130,6 +131,17 @@ impl Sealer {
             .decrypt(&nonce, Payload { msg: text, aad: &aad })
             .map(Zeroizing::new)
             .map_err(|_| SealError::Refused { place: place() })
+    }
+
+    /// Whether there are older keys.
+    pub fn has_older(&self) -> bool {
+        !self.older.is_empty()
+    }
+
+    /// The key of the prints by which values are recognised without being known. It stays the same when the host key is rotated:
+    /// a repeated hook is recognised by them.
+    pub fn prints(&self) -> Zeroizing<[u8; 32]> {
+        self.newest.prints()
     }
 
     /// Whether `sealed` was sealed with an older key and should be sealed anew.

@@ -7,18 +7,22 @@ mod accept;
 mod address;
 mod again;
 mod backlog;
+mod backup_sqlite;
 mod begin;
 mod change;
 mod claim;
 mod command;
+mod condition;
 mod depth;
 mod dialect;
 mod error;
 mod evidence;
+mod extent_sqlite;
 mod file;
 mod finish;
 mod hand;
 mod hold;
+mod inspect_sqlite;
 mod journals;
 mod kind;
 mod logs;
@@ -28,8 +32,12 @@ mod news;
 mod operations;
 mod pauses;
 mod placing;
+mod prune;
 mod reader;
+mod release;
 mod rescue;
+mod reseal;
+mod room_sqlite;
 mod schema;
 mod seals;
 mod search;
@@ -43,12 +51,17 @@ mod words;
 mod writer;
 
 #[cfg(test)]
-mod behaviour;
+pub(crate) mod behaviour;
 
+pub use self::backup_sqlite::{backup, draft};
+pub use self::condition::Failure;
 pub use self::error::StoreError;
 pub use self::file::make_folder;
+pub use self::inspect_sqlite::{Inspected, inspect};
 pub use self::model::*;
 pub use self::news::Follower;
+pub use self::prune::{Of as PruneOf, Walk};
+pub use self::reseal::Resealing;
 pub use self::traffic::{Parked, Traveller};
 pub use self::words::Sought;
 
@@ -57,6 +70,7 @@ pub(crate) use self::words::number as words_number;
 
 use self::address::{Address, Server};
 use self::command::Command;
+use self::dialect::Text;
 use self::file::Lock;
 use self::hand::Hand;
 use self::look::Looker;
@@ -73,6 +87,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
+
+/// A commit that changes nothing.
+static PROBE: Text =
+    Text::twins("BEGIN IMMEDIATE; UPDATE store SET schema = schema; COMMIT", "UPDATE store SET schema = schema");
+
+/// A question to the one that writes.
+static QUESTION: Text = Text::new("SELECT 1");
 
 /// When a [`CommitTap`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +156,8 @@ struct Inner {
     body_cap: usize,
     facts: StoreFacts,
     host: String,
+    /// Of the file, where it is one.
+    path: Option<PathBuf>,
 }
 
 impl Store {
@@ -151,9 +174,9 @@ impl Store {
             Address::Sqlite(path) => open_file(path, &host, &sealer, &options).await?,
             Address::Postgres(server) => open_server(*server, &host, &sealer, &options).await?,
         };
-        let Opened { hand, reader, looker, facts } = opened;
+        let Opened { hand, reader, looker, facts, path } = opened;
         let writer = Writer::start(hand, options.tap);
-        let inner = Arc::new(Inner { writer, reader, looker, sealer, body_cap: options.body_cap, facts, host });
+        let inner = Arc::new(Inner { writer, reader, looker, sealer, body_cap: options.body_cap, facts, host, path });
         // Ends by itself; with the store at the latest.
         tokio::spawn(backlog::index(Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -194,6 +217,38 @@ impl Store {
     /// Follows the log: hears which entries' rows were made or changed, commit by commit. Who is too far behind is told so.
     pub fn follow_log(&self) -> broadcast::Receiver<Arc<[String]>> {
         self.inner.writer.news().rows()
+    }
+
+    /// Why nothing can be written, as the last commit showed.
+    pub fn failure(&self) -> Option<Failure> {
+        self.inner.writer.condition().failure()
+    }
+
+    /// Lets a test spoil the database.
+    #[cfg(test)]
+    pub(crate) async fn tend(&self, statements: &'static str) -> Result<(), StoreError> {
+        self.inner.writer.tend(Box::leak(Box::new(Text::new(statements)))).await
+    }
+
+    /// Whether the writer answers, and a commit goes through where the last one did not.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        let writer = &self.inner.writer;
+        writer.tend(if writer.condition().failure().is_some() { &PROBE } else { &QUESTION }).await
+    }
+
+    /// Takes up an operation of this host that nobody runs any more, as [`rescue`](Self::rescue) does those of a dead one.
+    /// `false`: it has moved.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn reclaim(&self, id: &OperationId, run: u64, settle_ms: u64, now: u64) -> Result<bool, StoreError> {
+        let fate = self.inner.writer.decide(rescue::own(id, run, settle_ms, now)).await?;
+        Ok(fate.detail.is_some_and(|detail| detail != "[]"))
     }
 
     /// What the store says of itself.
@@ -273,7 +328,16 @@ impl Store {
     ///
     /// See [`accept`](Self::accept).
     pub async fn write_step(&self, write: StepWrite) -> Result<Written, StoreError> {
-        step::answer(&self.inner.writer.decide(step::command(&write, &self.inner.sealer)?).await?)
+        self.try_write_step(&write).await
+    }
+
+    /// The same, for whoever may have to write it again.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn try_write_step(&self, write: &StepWrite) -> Result<Written, StoreError> {
+        step::answer(&self.inner.writer.decide(step::command(write, &self.inner.sealer)?).await?)
     }
 
     /// Ends an attempt. The evidence is kept even where another claim has the operation.
@@ -285,13 +349,22 @@ impl Store {
     ///
     /// See [`accept`](Self::accept).
     pub async fn finish(&self, finish: Finish, evidence: Evidence) -> Result<Finished, StoreError> {
+        self.try_finish(&finish, &evidence).await
+    }
+
+    /// The same, for whoever may have to do it again.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn try_finish(&self, finish: &Finish, evidence: &Evidence) -> Result<Finished, StoreError> {
         // Secrets of a service are sealed for its place, which only the operation's row knows.
         let service = match finish.service.as_ref().is_some_and(|change| !change.secrets.is_empty()) {
             true => self.service_of(&finish.id).await?,
             false => None,
         };
         let inner = &self.inner;
-        let command = finish::command(&finish, service.as_ref(), &evidence, &inner.sealer, inner.body_cap)?;
+        let command = finish::command(finish, service.as_ref(), evidence, &inner.sealer, inner.body_cap)?;
         Ok(finish::answer(&inner.writer.decide(command).await?))
     }
 
@@ -418,6 +491,7 @@ struct Opened {
     reader: Arc<Pool>,
     looker: Looker,
     facts: StoreFacts,
+    path: Option<PathBuf>,
 }
 
 async fn open_file(
@@ -428,15 +502,15 @@ async fn open_file(
 ) -> Result<Opened, StoreError> {
     file::prepare(&path)?;
     let lock = Lock::take(&path).await?;
-    let failed = |error: sqlx::Error| StoreError::Open { path: path.clone(), why: error.to_string() };
+    let failed = |error: sqlx::Error| StoreError::of_open(&path, StoreError::of(&error));
     let mut db = writer::connect(&path).await.map_err(failed)?;
-    let facts = schema::migrate(&mut db).await?;
+    let facts = schema::migrate(&mut db).await.map_err(|error| StoreError::of_open(&path, error))?;
     db.close().await.map_err(failed)?;
-    let db = hand::open(&path).map_err(|error| StoreError::Open { path: path.clone(), why: error.to_string() })?;
+    let db = hand::open(&path).map_err(|error| StoreError::of_open(&path, StoreError::of_hand(&error)))?;
     let reader = Arc::new(Pool::of_file(&path, options.readers).await.map_err(failed)?);
     let looker = Looker::Sqlite(look::Thread::start(&path, Arc::clone(sealer))?);
-    let hand = Hand::Sqlite(hand::Thread::start(db, path, host.to_owned(), lock)?);
-    Ok(Opened { hand, reader, looker, facts })
+    let hand = Hand::Sqlite(hand::Thread::start(db, path.clone(), host.to_owned(), lock)?);
+    Ok(Opened { hand, reader, looker, facts, path: Some(path) })
 }
 
 async fn open_server(
@@ -451,5 +525,5 @@ async fn open_server(
     let reader = Arc::new(Pool::of_server(&server, options.readers));
     let looker = Looker::Postgres(Arc::clone(&reader), Arc::clone(sealer));
     let hand = hand::postgres::Hand::new(db, server, host.to_owned(), options.patience).await?;
-    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), reader, looker, facts })
+    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), reader, looker, facts, path: None })
 }

@@ -322,6 +322,22 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// What was pruned of the module log by one call, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Pruned)]
+pub struct PrunedView {
+    /// Nothing went: this is how much would.
+    pub dry_run: bool,
+    /// Entries, with all that belongs to them.
+    pub entries: u64,
+    /// Exchanges of other entries, whose bodies went.
+    pub bodies: u64,
+    /// Packed bytes of those bodies.
+    pub bytes: u64,
+    /// There is more to go: call again.
+    pub more: bool,
+}
+
 /// One row of the module log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = LogRow)]
@@ -786,6 +802,8 @@ pub enum HeldWord {
     Paused,
     /// The server does not answer.
     Unreachable,
+    /// The store is a restored copy that nobody has released.
+    Recovering,
 }
 
 /// A configured product.
@@ -811,9 +829,20 @@ pub struct Health {
     pub status: HealthWord,
     /// Version of the daemon.
     pub version: String,
+    /// Why nothing can be stored at the moment, and what helps; absent while it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// Servers that are not ready, with the reason. Only on `admin.sock`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unready: BTreeMap<String, String>,
+}
+
+/// What came of the wish to release the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Released)]
+pub struct ReleasedView {
+    /// It was a restored copy, and is none any more; else it held nothing back.
+    pub released: bool,
 }
 
 /// How the daemon is, in one word.
@@ -824,6 +853,8 @@ pub enum HealthWord {
     Ok,
     /// It takes hooks, and some server is not ready.
     Degraded,
+    /// It takes hooks and holds all changes back: its store is a restored copy that nobody has released.
+    Recovering,
 }
 
 #[cfg(test)]

@@ -177,6 +177,8 @@ impl<P: Provider> House<P> {
         for line in ["test", "pause", "resume"] {
             self.call(&admin, &format!("POST /v1/servers/panel/{line}"), b"").await;
         }
+        self.call(&admin, "POST /v1/log/prune?dry_run=true", b"").await;
+        self.call(&admin, "POST /v1/store/release", b"").await;
         self.call(&admin, "GET /v1/servers/panel/options/package_id", b"").await;
         self.call(&admin, "GET /v1/servers/panel/capacity/vps", b"").await;
         assert_eq!(self.made, Description::checked_in().calls(), "every call is made");
@@ -194,6 +196,7 @@ impl<P: Provider> House<P> {
             &["servers", "list"],
             &["servers", "show", "panel"],
             &["plugins"],
+            &["store", "check"],
             &["check"],
         ] {
             let output = tokio::process::Command::new(artifacts::path("billhook"))

@@ -6,7 +6,7 @@ use super::session::{Conclusion, Ended, Inner, Session, Stop, Subject, undo_faul
 use crate::journal::{self, Sent};
 use crate::operation::{Effects, State};
 use crate::panel::millis;
-use crate::store::{Attempt, Finish, Finished, Operation, Service, ServiceChange, ServiceStatus};
+use crate::store::{Attempt, Evidence, Finish, Finished, Operation, Service, ServiceChange, ServiceStatus, StoreError};
 use crate::verdict::{self, Circumstances, End, Verdict};
 use billhook_plugin_api::protocol::{Answer, Outcome};
 use billhook_plugin_api::{Fault, FaultClass, Hook, Secret};
@@ -129,7 +129,7 @@ impl Session {
         let has_steps = operation.has_steps || !inner.journal.is_empty();
         let last = state.is_final().then(|| Box::new(finish.ended(operation, has_steps)));
         let _parked = self.parked();
-        match self.env.store.finish(finish, evidence).await {
+        match self.env.finish(&finish, &evidence).await {
             Ok(Finished::Stored { others }) => {
                 self.env.metrics.operation(operation.hook, &operation.provider, state);
                 Conclusion::Operation {
@@ -144,10 +144,44 @@ impl Session {
                 }
             }
             Ok(Finished::LeaseLost) => Conclusion::Void,
+            Err(error) if !error.may_pass() => self.hand_over(&finish, &error).await,
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, error = %error, "the outcome could not be stored");
                 Conclusion::Void
             }
+        }
+    }
+
+    /// The store refuses the outcome for good: a person must know, with as little as can be stored.
+    async fn hand_over(&self, finish: &Finish, error: &StoreError) -> Conclusion {
+        tracing::error!(operation.id = %finish.id, error = %error, "the outcome is refused by the store");
+        let reason = format!("the outcome ({}) could not be stored", finish.state);
+        let bare = Finish {
+            state: State::Attention,
+            next_at: None,
+            fault: None,
+            summary: format!("needs attention: {reason}"),
+            reason: Some(reason),
+            outcome: None,
+            secrets: BTreeMap::new(),
+            service: None,
+            placement: None,
+            moves: None,
+            end_passed: None,
+            ..finish.clone()
+        };
+        match self.env.store.finish(bare, Evidence::default()).await {
+            Ok(Finished::Stored { others }) => Conclusion::Operation {
+                state: State::Attention,
+                last: None,
+                others,
+                after_ms: None,
+                poll_at: None,
+                unsettled: false,
+                released: Vec::new(),
+                blocked_on: None,
+            },
+            _ => Conclusion::Void,
         }
     }
 

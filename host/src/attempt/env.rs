@@ -118,7 +118,7 @@ impl Env {
     }
 
     /// Notes that from now on this host watches over the doubt of a step.
-    pub(super) fn watch_doubt(&self, id: &OperationId, step: &str) {
+    pub(crate) fn watch_doubt(&self, id: &OperationId, step: &str) {
         self.doubts().insert((id.clone(), step.to_owned()), self.clock.monotonic());
     }
 

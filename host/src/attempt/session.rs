@@ -61,7 +61,7 @@ pub enum Ended {
     Lost,
     /// The host is going down; the attempt ended at a step boundary.
     Stopped,
-    /// The store failed: what is durable is unknown, and the next start settles it.
+    /// The store failed: what is durable is unknown, and whoever takes it up again settles it.
     StoreFailed,
 }
 
@@ -385,9 +385,13 @@ impl Session {
 
     /// Waits for a *done* that is still on its way.
     pub(super) async fn written(&self, inner: &mut Inner) -> Result<(), Stop> {
-        let Some(writing) = inner.writing.take() else { return Ok(()) };
-        let _parked = self.parked();
-        match writing.await {
+        let Some(writing) = &mut inner.writing else { return Ok(()) };
+        let parked = self.parked();
+        // Taken only then: an attempt that is cut off here waits for it in its conclusion.
+        let written = writing.await;
+        inner.writing = None;
+        drop(parked);
+        match written {
             Ok(written) => accept_written(written?),
             Err(_) => Err(Stop::End(Ended::StoreFailed)),
         }
@@ -395,7 +399,7 @@ impl Session {
 }
 
 /// What a written step means for the attempt.
-pub(super) fn accept_written(written: Written) -> Result<(), Stop> {
+fn accept_written(written: Written) -> Result<(), Stop> {
     match written {
         Written::Yes => Ok(()),
         Written::LeaseLost => Err(Stop::End(Ended::Lost)),

@@ -1,12 +1,13 @@
 //! The conversation about a step.
 
-use super::session::{Ended, Inner, Session, Stop, accept_written, insert_all};
+use super::session::{Ended, Inner, Session, Stop, insert_all};
 use crate::journal::{self, Doubt, Entry, Kind, Meeting, Next, RunEnd, Stage};
 use crate::store::{Begin, Begun, ScopeCount, StepWrite};
 use crate::verdict::End;
 use billhook_plugin_api::protocol::{Answer, Sight, StepFound, StepGiven, StepKind, StepOpen, StepRan, Turn};
 use billhook_plugin_api::{Fault, FaultClass};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// How long an operation that waits for another's scope sleeps at most; it is woken when the scope is given back.
 const SCOPE_PATIENCE_MS: u64 = 30_000;
@@ -262,7 +263,17 @@ impl Session {
             now,
         };
         let parked = self.parked();
-        let begun = self.env.store.begin(begin).await?;
+        let begun = match self.env.store.begin(begin).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                // Nobody may send. Should it be durable all the same, the next run finds it in doubt.
+                match before {
+                    Some(before) => inner.journal[at] = before,
+                    None => inner.journal.truncate(at),
+                }
+                return Err(error.into());
+            }
+        };
         drop(parked);
         if begun == Begun::Yes {
             inner.reserved = None;
@@ -326,14 +337,11 @@ impl Session {
         self.written(inner).await?;
         self.flush(inner);
         let write = self.step_write(inner, at, release, remote_id.clone())?;
+        // Awaited by whatever comes next, so that neighbours share its commit.
+        self.send_off(inner, write);
         if remote_id.is_some() {
-            let _parked = self.parked();
-            accept_written(self.env.store.write_step(write).await?)?;
+            self.written(inner).await?;
             self.release_kept(inner).await?;
-        } else {
-            // Awaited by whatever comes next, so that neighbours share its commit.
-            let store = self.env.store.clone();
-            inner.writing = Some(tokio::spawn(async move { store.write_step(write).await }));
         }
         inner.open = None;
         inner.asked = at + 1;
@@ -357,8 +365,14 @@ impl Session {
             inner.released.push(scope.clone());
         }
         let write = self.step_write(inner, at, release && inner.journal[at].scope.is_some(), None)?;
-        let _parked = self.parked();
-        accept_written(self.env.store.write_step(write).await?)
+        self.send_off(inner, write);
+        self.written(inner).await
+    }
+
+    /// Writes beside the attempt, until it is written: it may be cut off, and what it knows must not go with it.
+    fn send_off(&self, inner: &mut Inner, write: StepWrite) {
+        let env = Arc::clone(&self.env);
+        inner.writing = Some(tokio::spawn(async move { env.write_step(&write).await }));
     }
 
     pub(super) fn step_write(

@@ -54,15 +54,15 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn ok(place: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(super) fn ok(place: impl Into<String>, text: impl Into<String>) -> Self {
         Self { level: Level::Ok, place: place.into(), text: text.into(), remedy: None }
     }
 
-    fn warn(place: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn warn(place: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { level: Level::Warn, place: place.into(), text: text.into(), remedy: Some(remedy.into()) }
     }
 
-    fn error(place: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn error(place: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { level: Level::Error, ..Self::warn(place, text, remedy) }
     }
 }
@@ -82,8 +82,13 @@ pub(super) async fn run(place: &Place, args: &CheckArgs) -> anyhow::Result<Answe
             findings.extend(refused.findings.into_iter().map(|one| Finding::error(one.place, one.problem, one.remedy)))
         }
     }
+    Ok(answer(&findings)?)
+}
+
+/// The findings as an answer.
+pub(super) fn answer(findings: &[Finding]) -> Result<Answer, serde_json::Error> {
     let exit = if findings.iter().any(|finding| finding.level == Level::Error) { Exit::Failed } else { Exit::Done };
-    Ok(Answer::new(text(&findings), serde_json::to_value(&findings)?, exit))
+    Ok(Answer::new(text(findings), serde_json::to_value(findings)?, exit))
 }
 
 async fn look(place: &Place, config: &Config, args: &CheckArgs, findings: &mut Vec<Finding>) {

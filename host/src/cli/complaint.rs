@@ -74,9 +74,10 @@ fn remedy(error: &anyhow::Error) -> Option<&str> {
         return Some(refused.refusal.remedy());
     }
     error.downcast_ref::<StartError>().map(|error| match error {
-        StartError::Store(StoreError::Locked { .. }) => {
-            "one daemon serves a store: stop that one, or give this one a store of its own"
-        }
+        StartError::Store(
+            error
+            @ (StoreError::Locked { .. } | StoreError::Damaged(_) | StoreError::Full(_) | StoreError::ReadOnly(_)),
+        ) => error.remedy(),
         StartError::Store(_) => {
             "`billhook check` looks at the store; the daemon's user needs its folder alone, on a disk with room"
         }

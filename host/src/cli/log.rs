@@ -2,6 +2,7 @@
 
 mod export;
 pub(super) mod filter;
+mod prune;
 mod tail;
 
 use super::answer::{Answer, Exit};
@@ -12,6 +13,7 @@ use crate::views::{AttemptView, ExchangeView, LogEntryView, LogRowView, NoteView
 use clap::{Args, Subcommand};
 use export::ExportArgs;
 use filter::{Filter, Times};
+use prune::PruneArgs;
 use serde_json::Value;
 use std::fmt::Write as _;
 use tail::TailArgs;
@@ -40,6 +42,8 @@ pub(super) enum LogCommand {
     Tail(TailArgs),
     /// Everything that matches, newest first, on stdout
     Export(ExportArgs),
+    /// Remove what has lived out its time, or what ended before a time; never what has not ended
+    Prune(PruneArgs),
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +76,7 @@ pub(super) async fn run(client: &Client, command: &LogCommand, json: bool) -> an
         }
         LogCommand::Tail(args) => tail::run(client, args, json).await,
         LogCommand::Export(args) => export::run(client, args).await,
+        LogCommand::Prune(args) => prune::run(client, args).await,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn held(operation: &OperationView) -> Option<String> {
     let why = match operation.held? {
         HeldWord::Paused => "an admin has paused the server",
         HeldWord::Unreachable => "the server does not answer",
+        HeldWord::Recovering => "the store is a restored copy; see `billhook store release`",
     };
     Some(why.to_owned())
 }

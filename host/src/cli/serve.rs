@@ -3,6 +3,7 @@
 use super::answer::{Answer, Exit};
 use super::logging;
 use super::place::Place;
+use super::supervisor::Supervisor;
 use crate::clock::SystemClock;
 use crate::config::Finding;
 use crate::engine::{Engine, EngineOptions, Reloaded};
@@ -33,6 +34,7 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     for warning in &config.warnings {
         tracing::warn!(place = %warning.place, remedy = %warning.remedy, "{}", warning.problem);
     }
+    let supervisor = Supervisor::new();
     let options =
         EngineOptions { clock: SystemClock::shared(), tap: None, commit_tap: None, staging: None, prober: None };
     let engine = Engine::start(Arc::clone(&config), options).await?;
@@ -51,17 +53,27 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
         "ready"
     );
 
+    supervisor.ready(&status(&engine));
+    let env = Arc::clone(engine.env());
+    let mut signs = std::pin::pin!(supervisor.watch(&env.store, &env.clock));
+
     let signal = loop {
         tokio::select! {
             signal = end.wait() => break signal,
             _ = hang_up.recv() => {}
+            () = &mut signs => {}
         }
+        supervisor.reloading();
         // A reload that is cut off by the end has changed nothing yet.
         tokio::select! {
             signal = end.wait() => break signal,
             () = reload(place, &engine) => {}
+            // It stays where it is until then.
+            () = &mut signs => {}
         }
+        supervisor.ready(&status(&engine));
     };
+    supervisor.stopping();
     tracing::info!(signal, grace_s = GRACE.as_secs(), "stopping; a second signal ends it at once");
     let stop = async {
         server.stop().await;
@@ -77,6 +89,13 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
             Ok(Answer::silent(Exit::Failed))
         }
     }
+}
+
+/// For `systemctl status`.
+fn status(engine: &Engine) -> String {
+    let (ready, unready) = (engine.in_force().panels.len(), engine.unready().len());
+    let recovering = if engine.is_recovering() { "; a restored store: all changes are held back" } else { "" };
+    format!("takes hooks; {ready} servers ready, {unready} not{recovering}")
 }
 
 /// Reads the configuration again and puts it in force, or says why not and leaves everything as it is.

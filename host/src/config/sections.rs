@@ -17,6 +17,7 @@ use super::{
 use crate::body::MAX_STORED_BYTES;
 use crate::lane::{BreakerLimits, LaneLimits};
 use crate::placement::Fill;
+use crate::retention::Retention;
 
 /// The kernel takes 107 bytes for a socket's path, of which the file's name needs some.
 const MAX_SOCKET_FOLDER_BYTES: usize = 90;
@@ -133,9 +134,34 @@ fn store(mut section: Section<'_>, folders: &Folders) -> StoreConfig {
         database: database.unwrap_or(Database::Sqlite { path: PathBuf::new() }),
         body_cap: section.value("body_cap", body_cap),
         patience: section.value("patience", reader::duration),
+        reserve: section.value("reserve", |raw| Ok(reader::size(raw)? as u64)),
+        retention: retention(section.table("retention")),
     };
     section.finish();
     config
+}
+
+fn retention(mut section: Section<'_>) -> Retention {
+    let retention = Retention {
+        bodies: section.value("bodies", reader::duration),
+        failed_bodies: section.value("failed_bodies", reader::duration),
+        reads: section.value("reads", reader::duration),
+        operations: section.value("operations", reader::duration),
+        failures: section.value("failures", reader::duration),
+        budget: section.value("budget", budget),
+    };
+    section.finish();
+    retention
+}
+
+/// Less is taken by the tables themselves and what is unfinished, and the log would be empty most of the time.
+fn budget(raw: Raw) -> Result<u64, Problem> {
+    const LEAST: u64 = 64 << 20;
+    let bytes = reader::size(raw)?;
+    u64::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes >= LEAST)
+        .ok_or_else(|| Problem::new("is less than 64MiB", "write more, such as \"1GiB\""))
 }
 
 fn database(raw: Raw) -> Result<Database, Problem> {

@@ -84,6 +84,15 @@ fn the_shipped_file_gives_the_documented_defaults() {
             database: Database::Sqlite { path: "/var/lib/billhook/billhook.db".into() },
             body_cap: 256 << 10,
             patience: seconds(30),
+            reserve: 64 << 20,
+            retention: Retention {
+                bodies: seconds(30 * 86_400),
+                failed_bodies: seconds(180 * 86_400),
+                reads: seconds(30 * 86_400),
+                operations: seconds(365 * 86_400),
+                failures: seconds(730 * 86_400),
+                budget: 10 << 30,
+            },
         },
         seal: SealConfig { key_file: "/etc/billhook/host.key".into() },
         plugins: PluginsConfig {

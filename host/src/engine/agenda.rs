@@ -1,7 +1,7 @@
 //! When which service is to be looked at again. Monotonic time only: a jump of the wall clock moves nothing.
 
 use crate::clock::SharedClock;
-use crate::store::ServiceKey;
+use crate::store::{OperationId, ServiceKey};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +16,12 @@ pub(super) enum Errand {
     Advance(ServiceKey),
     /// Read the service after something pending.
     Poll(ServiceKey),
+    /// Take up a run that the store failed under.
+    Reclaim(OperationId, u64, ServiceKey),
     /// Drop secrets that nobody came for.
     ExpireSecrets,
+    /// Keep the module log within its bounds.
+    KeepBounds,
     /// Look whether a lane lets somebody go by now.
     LookAtLanes,
 }

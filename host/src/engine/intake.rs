@@ -86,6 +86,7 @@ impl Engine {
                 Admission::Join(id) => return Ok(OperationId(id).into()),
                 Admission::Refuse(refusal) => return Err(refused(&refusal)),
                 Admission::Repeat(id) => {
+                    self.has_room()?;
                     let kept = self.operation(&OperationId(id.clone())).await?;
                     let target = self.resolve(hook, &body, service.as_ref(), Some(&kept.server))?;
                     if self.repeat(kept, hook, &body, &options, &fingerprint, service.as_ref(), &target).await? {
@@ -94,6 +95,7 @@ impl Engine {
                     }
                 }
                 Admission::New => {
+                    self.has_room()?;
                     let chosen = self.choose(hook, &body, service.as_ref()).await?;
                     let server = chosen.as_ref().map(|chosen| chosen.server.as_str());
                     let target = self.resolve(hook, &body, service.as_ref(), server)?;
@@ -107,6 +109,19 @@ impl Engine {
             }
         }
         Err(Problem::new(ProblemType::Unavailable, "the service changed faster than this hook could be placed"))
+    }
+
+    /// Refuses what is new while the disk has no more room than the outcomes of what runs may need.
+    pub(crate) fn has_room(&self) -> Result<(), Problem> {
+        let reserve = self.config().store.reserve;
+        let room = self.env.store.room().map_err(unavailable)?;
+        if room >= reserve {
+            return Ok(());
+        }
+        tracing::error!(free = room, reserve, "a hook was refused: the disk of the store has only its reserve left");
+        let detail = "the disk of the store is nearly full, and what is left is kept for what is under way; nothing was accepted";
+        Err(Problem::new(ProblemType::Unavailable, detail)
+            .remedy("make room on the disk of store.url, and send it again"))
     }
 
     async fn insert(

@@ -249,6 +249,17 @@ impl Lanes {
         self.hand_out();
     }
 
+    /// Holds the operations of all servers back, or lets them go, in order.
+    pub fn set_recovering(self: &Arc<Self>, recovering: bool) {
+        lock(&self.state).places.set_recovering(recovering);
+        self.hand_out();
+    }
+
+    /// Whether the operations of all servers are held back.
+    pub fn is_recovering(&self) -> bool {
+        lock(&self.state).places.is_recovering()
+    }
+
     /// A test of the server ended.
     pub fn tested(&self, server: &str, result: Result<(), String>) {
         let at = self.clock.unix_ms();

@@ -40,6 +40,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Lets go what a restored copy holds back. `false`: it holds nothing back.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable`.
+    pub async fn release(self: &Arc<Self>, actor: &str) -> Result<bool, Problem> {
+        let _alone = self.pausing.lock().await;
+        let released = self.env.store.release(self.env.clock.unix_ms()).await.map_err(unavailable)?;
+        self.lanes.set_recovering(false);
+        if released {
+            tracing::warn!(actor, "the restored store is released: changes go to the panels again");
+        }
+        Ok(released)
+    }
+
     fn known(&self, server: &str) -> Result<(), Problem> {
         if self.in_force().config.servers.contains_key(server) {
             return Ok(());

@@ -122,6 +122,9 @@ impl Engine {
             None => Standing::Ready,
             // Who paused it is for admins.
             Some(Held::Paused(_)) => Standing::Held("it is paused".to_owned()),
+            Some(Held::Recovering) => {
+                Standing::Held("the store is a restored copy, and holds all changes back".to_owned())
+            }
             Some(Held::Unreachable(_)) => Standing::Held("it does not answer and is left alone".to_owned()),
         }
     }

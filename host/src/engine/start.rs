@@ -12,7 +12,7 @@ use crate::mask::{Fingerprinter, SecretSet};
 use crate::panel::{Panel, Provider, millis};
 use crate::plugin::Prober;
 use crate::retry::RetryPolicy;
-use crate::seal::{HostKey, KeyError, Sealer};
+use crate::seal::{HostKey, KeyError, Sealer, ring};
 use crate::store::{self, CommitTap, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
 use billhook_plugin_api::{AuthScheme, SECRET_MARK, Secret};
@@ -72,10 +72,8 @@ impl Engine {
         let EngineOptions { clock, tap, commit_tap, staging, prober } = options;
         let url = config.store.database.url();
         let store_options = StoreOptions { tap: commit_tap, ..store_options(&config.store) };
-        let key = host_key(&config.seal.key_file, &config.store.database, &store_options).await?;
-        let sealer = Sealer::new(key, Vec::new())
-            .map_err(|source| StartError::Key { path: config.seal.key_file.clone(), source })?;
-        let prints = Fingerprinter::new(&sealer.derive("fingerprint"));
+        let sealer = host_keys(&config.seal.key_file, &config.store.database, &store_options).await?;
+        let prints = Fingerprinter::new(&sealer.prints());
         let store = Store::open(&url, sealer, store_options).await?;
         // A database on a server needs none; the copies of plugins do.
         store::make_folder(config.store.database.folder())?;
@@ -89,6 +87,10 @@ impl Engine {
         let activity = Arc::<Activity>::default();
         let (lanes, signals) = Lanes::new(Arc::clone(&clock), Arc::clone(&activity), config.limits.concurrency);
         lanes.set_bounds(config.limits.concurrency, config.servers.iter().map(|(name, server)| (name, &server.lane)));
+        if store.facts().recovering {
+            lanes.set_recovering(true);
+            tracing::warn!("the store is a restored copy: all changes are held back until `billhook store release`");
+        }
         for (server, pause) in store.pauses().await? {
             lanes.set_pause(&server, Some(pause));
         }
@@ -131,6 +133,7 @@ impl Engine {
             in_force: RwLock::new(Arc::new(InForce { config, providers, panels, unready })),
             reloading: tokio::sync::Mutex::new(()),
             pausing: tokio::sync::Mutex::new(()),
+            pruning: tokio::sync::Mutex::new(()),
             libraries,
             agenda: Agenda::new(clock, Arc::clone(&activity)),
             lanes,
@@ -148,7 +151,8 @@ impl Engine {
         let busy = Busy::begin(&engine.activity);
         let recovering = Arc::clone(&engine);
         engine.tasks.spawn(async move {
-            recovering.recover().await;
+            Arc::clone(&recovering).recover().await;
+            recovering.reseal().await;
             drop(busy);
         });
         Ok(engine)
@@ -187,10 +191,10 @@ impl Engine {
             Err(error) => tracing::error!(error = %error, "waiting polls could not be read"),
         }
         self.agenda.put(Duration::from_secs(60), Errand::ExpireSecrets);
+        self.agenda.put(Duration::from_secs(600), Errand::KeepBounds);
     }
 }
 
-/// The key; made at the first start, and never when a store is there already.
 /// How the store is opened that this describes.
 pub(crate) fn store_options(config: &StoreConfig) -> StoreOptions {
     let password = match &config.database {
@@ -200,8 +204,8 @@ pub(crate) fn store_options(config: &StoreConfig) -> StoreOptions {
     StoreOptions { body_cap: config.body_cap, password, patience: config.patience, ..StoreOptions::default() }
 }
 
-/// The key; a new one only where nothing can be sealed with another.
-async fn host_key(path: &Path, database: &Database, options: &StoreOptions) -> Result<HostKey, StartError> {
+/// The keys; a new one is made only where nothing can be sealed with another.
+async fn host_keys(path: &Path, database: &Database, options: &StoreOptions) -> Result<Sealer, StartError> {
     let wrap = |source| StartError::Key { path: path.to_owned(), source };
     let is_made = match database {
         Database::Sqlite { path } => path.exists(),
@@ -209,10 +213,10 @@ async fn host_key(path: &Path, database: &Database, options: &StoreOptions) -> R
         Database::Postgres { url, .. } => Store::look_at(url, options).await?.facts.is_some(),
     };
     if path.exists() || is_made {
-        return HostKey::load(path).map_err(wrap);
+        return ring::load(path).map_err(wrap);
     }
     tracing::info!(path = %path.display(), "a host key is made; keep a copy of it apart from the backups of the store");
-    HostKey::create(path).map_err(wrap)
+    HostKey::create(path).and_then(|key| Sealer::new(key, Vec::new())).map_err(wrap)
 }
 
 fn policy(config: &Config) -> RetryPolicy {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to leave a service alone after the store failed under it.
-const AFTER_STORE_FAILURE: Duration = Duration::from_secs(5);
+pub(super) const AFTER_STORE_FAILURE: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Looks at a service again, now.
@@ -40,9 +40,21 @@ impl Engine {
                         drop(busy);
                     });
                 }
+                Errand::Reclaim(id, run, key) => {
+                    self.tasks.spawn(async move {
+                        engine.reclaim(id, run, key).await;
+                        drop(busy);
+                    });
+                }
                 Errand::ExpireSecrets => {
                     self.tasks.spawn(async move {
                         engine.expire_secrets().await;
+                        drop(busy);
+                    });
+                }
+                Errand::KeepBounds => {
+                    self.tasks.spawn(async move {
+                        engine.keep_bounds().await;
                         drop(busy);
                     });
                 }
@@ -148,7 +160,18 @@ impl Engine {
             // It moved meanwhile; whoever moved it woke the service.
             return Ok(());
         }
-        let Some(taken) = self.env.store.taken(&operation.id).await? else { return Ok(()) };
+        let taken = match self.env.store.taken(&operation.id).await {
+            Ok(Some(taken)) => taken,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                // It stands there as running.
+                if let Some(run) = claimed {
+                    let errand = Errand::Reclaim(operation.id.clone(), run, operation.service.clone());
+                    self.agenda.put(AFTER_STORE_FAILURE, errand);
+                }
+                return Err(error);
+            }
+        };
         self.run_claimed(taken, panel, permits, traveller).await;
         Ok(())
     }
@@ -208,6 +231,7 @@ impl Engine {
 
     async fn run_claimed(self: &Arc<Self>, taken: Taken, panel: Arc<Panel>, permits: Permits, traveller: Traveller) {
         let (id, key) = (taken.operation.id.clone(), taken.operation.service.clone());
+        let run = taken.operation.run;
         let conclusion = match self.attempt(taken, &panel, traveller).await {
             Ok(conclusion) => conclusion,
             Err(error) => {
@@ -216,7 +240,7 @@ impl Engine {
             }
         };
         drop(permits);
-        self.follow(&id, key, &panel, conclusion).await;
+        self.follow(&id, run, key, &panel, conclusion).await;
     }
 
     async fn attempt(&self, taken: Taken, panel: &Arc<Panel>, traveller: Traveller) -> Result<Conclusion, StoreError> {
@@ -238,7 +262,14 @@ impl Engine {
     }
 
     /// Follows what became of an attempt on the panel: the service goes on, those who wait hear of it.
-    async fn follow(self: &Arc<Self>, id: &OperationId, key: ServiceKey, panel: &Panel, conclusion: Conclusion) {
+    async fn follow(
+        self: &Arc<Self>,
+        id: &OperationId,
+        run: u64,
+        key: ServiceKey,
+        panel: &Panel,
+        conclusion: Conclusion,
+    ) {
         match conclusion {
             Conclusion::Operation { state, last, others, after_ms, poll_at, unsettled, released, blocked_on } => {
                 if unsettled {
@@ -275,7 +306,7 @@ impl Engine {
             }
             Conclusion::Void => {
                 self.changed(id);
-                self.agenda.put(AFTER_STORE_FAILURE, Errand::Advance(key));
+                self.agenda.put(AFTER_STORE_FAILURE, Errand::Reclaim(id.clone(), run, key));
             }
             Conclusion::Reading { .. } => {}
         }

@@ -30,6 +30,8 @@ pub enum Held {
     Paused(Pause),
     /// It does not answer.
     Unreachable(Unreachable),
+    /// The store is a restored copy that nobody has released.
+    Recovering,
 }
 
 /// A server that is left alone because it does not answer.
@@ -50,12 +52,14 @@ pub struct Places<W> {
     lanes: BTreeMap<String, Lane<W>>,
     /// Whose turn it was last, so that no lane waits for a busier one.
     last: String,
+    /// Whether the operations of all servers are held back.
+    recovering: bool,
 }
 
 impl<W> Places<W> {
     /// No lanes yet.
     pub const fn new(limit: u32) -> Self {
-        Self { limit, running: 0, lanes: BTreeMap::new(), last: String::new() }
+        Self { limit, running: 0, lanes: BTreeMap::new(), last: String::new(), recovering: false }
     }
 
     /// Changes the host's places. Those who have one keep it.
@@ -68,7 +72,8 @@ impl<W> Places<W> {
         match self.lanes.get_mut(server) {
             Some(lane) => lane.limits = limits,
             None => {
-                self.lanes.insert(server.to_owned(), Lane::new(limits, now));
+                let lane = Lane { recovering: self.recovering, ..Lane::new(limits, now) };
+                self.lanes.insert(server.to_owned(), lane);
             }
         }
     }
@@ -107,7 +112,7 @@ impl<W> Places<W> {
     pub fn try_enter(&mut self, server: &str, changes: bool, now: Now) -> Option<Entry> {
         let lane = self.lanes.get_mut(server)?;
         let gate = lane.gate(now);
-        let is_held = changes && lane.pause.is_some();
+        let is_held = changes && lane.holds_changes();
         if self.running >= self.limit || is_held || !matches!(gate, Gate::Open | Gate::Probe) || lane.first().is_some()
         {
             return None;
@@ -218,8 +223,24 @@ impl<W> Places<W> {
         }
     }
 
+    /// Holds the operations of all servers back, or lets them go.
+    pub fn set_recovering(&mut self, recovering: bool) {
+        self.recovering = recovering;
+        for lane in self.lanes.values_mut() {
+            lane.recovering = recovering;
+        }
+    }
+
+    /// Whether the operations of all servers are held back.
+    pub const fn is_recovering(&self) -> bool {
+        self.recovering
+    }
+
     /// Why operations on the server are held back, if they are.
     pub fn held(&self, server: &str, now: Now) -> Option<Held> {
+        if self.recovering {
+            return Some(Held::Recovering);
+        }
         let pause = self.lanes.get(server)?.pause.clone();
         pause.map(Held::Paused).or_else(|| self.unreachable(server, now).map(Held::Unreachable))
     }
@@ -282,6 +303,25 @@ mod tests {
 
     fn lose(places: &mut Places<String>, server: &str, secs: u64) -> Option<Turned> {
         places.saw(server, Err("no answer".into()), at(secs))
+    }
+
+    #[test]
+    fn while_the_store_recovers_only_reads_go_on_any_lane() {
+        let mut places = places(64, &[("a", 2)]);
+        places.set_recovering(true);
+        places.set_lane("later", limits(2), at(0));
+        for server in ["a", "later"] {
+            assert_eq!(places.try_enter(server, true, at(1)), None);
+            assert!(places.try_enter(server, false, at(1)).is_some());
+            assert_eq!(places.held(server, at(1)), Some(Held::Recovering));
+            wait(&mut places, server, Hook::Create, &format!("op_{server}"));
+        }
+        assert!(granted(&mut places, 2).is_empty());
+
+        places.set_recovering(false);
+
+        assert_eq!(granted(&mut places, 3), ["op_a", "op_later"]);
+        assert_eq!(places.held("a", at(3)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Metrics;
 use super::labels::{Build, File, Queued, Server};
 use crate::operation::State;
+use crate::retention::Extent;
 use crate::store::QueueDepth;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -24,6 +25,8 @@ pub struct Moment {
     pub servers: BTreeMap<String, bool>,
     /// Sizes of the store's files, if they can be read.
     pub size: Option<StoreSize>,
+    /// How full the store is.
+    pub extent: Extent,
     /// Times of the store's commits.
     pub commits: Histogram,
     /// Rows of the module log that were dropped.
@@ -78,6 +81,10 @@ impl Metrics {
             }
             book.register_with_unit("store_size", "Size of the store's files", Unit::Bytes, size);
         }
+        let used = ConstGauge::new(signed(moment.extent.used));
+        book.register_with_unit("store_used", "What the database uses of its size", Unit::Bytes, used);
+        let help = "Entries of the module log, and bodies of its exchanges, that were pruned";
+        book.register("log_pruned", help, self.pruned.clone());
         let help = "Rows of the module log that were dropped because nothing could be committed";
         book.register("log_dropped", help, ConstCounter::new(moment.dropped));
         book.register("connections", "Open connections", self.connections.clone());

@@ -60,6 +60,12 @@ impl EncodeLabelValue for Result {
     }
 }
 
+/// A part of the module log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Part {
+    pub part: &'static str,
+}
+
 /// An operation that came into a state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Moved {

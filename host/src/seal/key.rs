@@ -20,6 +20,13 @@ const KEY_FILE_MAX_BYTES: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub(super) [u8; 4]);
 
+impl KeyId {
+    /// The id in the head of a sealed value.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", u32::from_be_bytes(self.0))
@@ -36,6 +43,8 @@ impl fmt::Debug for KeyId {
 pub struct HostKey {
     pub(super) id: KeyId,
     pub(super) secret: Zeroizing<[u8; KEY_LEN]>,
+    /// The key of prints that a former host key handed on; see [`Sealer::prints`](super::Sealer::prints).
+    prints: Option<Zeroizing<[u8; KEY_LEN]>>,
 }
 
 impl HostKey {
@@ -83,23 +92,37 @@ impl HostKey {
         derive(&self.secret, label)
     }
 
-    fn new(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
-        let [a, b, c, d, ..] = *derive(&secret, "key id");
-        Self { id: KeyId([a, b, c, d]), secret }
+    /// A new random key that hands on this one's key of prints.
+    pub(super) fn successor(&self) -> Result<Self, KeyError> {
+        Ok(Self { prints: Some(self.prints()), ..Self::random()? })
     }
 
-    pub(super) fn to_text(&self) -> Zeroizing<String> {
+    pub(super) fn prints(&self) -> Zeroizing<[u8; 32]> {
+        self.prints.clone().unwrap_or_else(|| self.derive("purpose: fingerprint"))
+    }
+
+    fn new(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
+        let [a, b, c, d, ..] = *derive(&secret, "key id");
+        Self { id: KeyId([a, b, c, d]), secret, prints: None }
+    }
+
+    pub(crate) fn to_text(&self) -> Zeroizing<String> {
         let encoded = Zeroizing::new(BASE64.encode(*self.secret));
+        let prints = Zeroizing::new(
+            self.prints
+                .as_ref()
+                .map_or_else(String::new, |prints| format!("prints: {}\n", *Zeroizing::new(BASE64.encode(**prints)))),
+        );
         Zeroizing::new(format!(
             "# Billhook host key. Keep it secret and keep a copy: sealed values are lost without it.\n\
-             id: {}\nkey: {}\n",
-            self.id, *encoded
+             id: {}\nkey: {}\n{}",
+            self.id, *encoded, *prints
         ))
     }
 
-    pub(super) fn from_text(text: &[u8]) -> Result<Self, KeyTextError> {
+    pub(crate) fn from_text(text: &[u8]) -> Result<Self, KeyTextError> {
         let text = std::str::from_utf8(text).map_err(|_| KeyTextError::NotText)?;
-        let (mut id, mut key) = (None, None);
+        let (mut id, mut key, mut prints) = (None, None, None);
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -109,6 +132,7 @@ impl HostKey {
             let slot = match line.split_once(':').map(|(name, value)| (name.trim(), value.trim())) {
                 Some(("id", value)) => (&mut id, value),
                 Some(("key", value)) => (&mut key, value),
+                Some(("prints", value)) => (&mut prints, value),
                 _ => return Err(KeyTextError::UnknownLine { number }),
             };
             if slot.0.replace(slot.1).is_some() {
@@ -117,9 +141,8 @@ impl HostKey {
         }
         let id = id.ok_or(KeyTextError::Missing { line: "id" })?;
         let key = key.ok_or(KeyTextError::Missing { line: "key" })?;
-        let bytes = Zeroizing::new(BASE64.decode(key).map_err(|_| KeyTextError::NotAKey)?);
-        let secret: [u8; KEY_LEN] = bytes.as_slice().try_into().map_err(|_| KeyTextError::NotAKey)?;
-        let found = Self::new(Zeroizing::new(secret));
+        let prints = prints.map(decoded).transpose()?;
+        let found = Self { prints, ..Self::new(decoded(key)?) };
         // The id is derived from the key, so it also tells a key that was cut or mistyped.
         if !id.eq_ignore_ascii_case(&found.id.to_string()) {
             return Err(KeyTextError::Damaged);
@@ -132,6 +155,11 @@ impl fmt::Debug for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostKey").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+fn decoded(text: &str) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyTextError> {
+    let bytes = Zeroizing::new(BASE64.decode(text).map_err(|_| KeyTextError::NotAKey)?);
+    bytes.as_slice().try_into().map(Zeroizing::new).map_err(|_| KeyTextError::NotAKey)
 }
 
 fn derive(secret: &[u8; KEY_LEN], label: &str) -> Zeroizing<[u8; 32]> {
@@ -182,8 +210,8 @@ pub enum KeyTextError {
     /// Not UTF-8.
     #[error("it is not text")]
     NotText,
-    /// Neither comment, id nor key, or one of them for the second time.
-    #[error("line {number} is neither a comment nor the only \"id:\" or \"key:\" line")]
+    /// Neither comment, id, key nor prints, or one of them for the second time.
+    #[error("line {number} is neither a comment nor the only \"id:\", \"key:\" or \"prints:\" line")]
     UnknownLine {
         /// Counted from one.
         number: usize,

@@ -8,7 +8,7 @@ use crate::engine::unavailable;
 use crate::problem::{Problem, ProblemType};
 use crate::request::{HookBody, ProductBody};
 use crate::store::OperationId;
-use crate::views::{Health, HealthWord, Page, ProductView, ProviderView, ServerView};
+use crate::views::{Health, HealthWord, Page, ProductView, ProviderView, ReleasedView, ServerView};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -94,6 +94,13 @@ pub(super) async fn resume(
     Ok(Json(one_server(&api, &name).await?))
 }
 
+/// Lets go what a restored copy of the store holds back. Repeating it changes nothing.
+pub(super) async fn release(State(api): State<Arc<Api>>, Admin(actor): Admin) -> Result<Json<ReleasedView>, Refusal> {
+    let engine = Arc::clone(&api.engine);
+    let released = api.detached(async move { engine.release(&actor).await }).await??;
+    Ok(Json(ReleasedView { released }))
+}
+
 async fn one_server(api: &Api, name: &str) -> Result<ServerView, Problem> {
     views(api, Some(name)).await?.pop().ok_or_else(|| {
         Problem::new(ProblemType::NotFound, "no such server").remedy("see `billhook servers list`, or GET /v1/servers")
@@ -130,16 +137,23 @@ pub(super) async fn ready(State(api): State<Arc<Api>>, Who(caller): Who) -> Resu
     if api.stopping.is_cancelled() || env.is_stopping() {
         return Err(body::going_down().into());
     }
-    // Any read will do.
+    // Any read will do. A commit is tried only where the last one failed.
     env.store.operation(&OperationId("op_0".to_owned())).await.map_err(unavailable)?;
+    env.store.answers().await.map_err(unavailable)?;
+    api.engine.has_room()?;
     Ok(Json(state(&api, &caller)))
 }
 
 fn state(api: &Api, caller: &Caller) -> Health {
     let unready = api.engine.unready();
     Health {
-        status: if unready.is_empty() { HealthWord::Ok } else { HealthWord::Degraded },
+        status: match (api.engine.is_recovering(), unready.is_empty() && api.engine.env().store.failure().is_none()) {
+            (true, _) => HealthWord::Recovering,
+            (false, true) => HealthWord::Ok,
+            (false, false) => HealthWord::Degraded,
+        },
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        store: api.engine.env().store.failure().map(|failure| failure.to_string()),
         unready: if matches!(caller, Caller::Admin(_)) { unready } else { BTreeMap::new() },
     }
 }

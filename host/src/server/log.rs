@@ -6,10 +6,10 @@ use super::caller::{Admin, View};
 use super::present;
 use super::query::{Query, is_id};
 use super::refusal::Refusal;
-use crate::engine::unavailable;
+use crate::engine::{Pruned, unavailable};
 use crate::problem::{Problem, ProblemType};
 use crate::store::OperationId;
-use crate::views::{LogEntryView, LogRowView, Page};
+use crate::views::{LogEntryView, LogRowView, Page, PrunedView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
@@ -25,6 +25,22 @@ pub(super) async fn list(State(api): State<Arc<Api>>, _: Admin, uri: Uri) -> Res
     query.finish()?;
     let page = api.engine.env().store.log(&filter).await.map_err(unavailable)?;
     Ok(Json(Page { items: page.rows.into_iter().map(present::log_row).collect(), next: page.next }))
+}
+
+/// Prunes some of what may go.
+pub(super) async fn prune(
+    State(api): State<Arc<Api>>,
+    Admin(actor): Admin,
+    uri: Uri,
+) -> Result<Json<PrunedView>, Refusal> {
+    let mut query = Query::of(&uri);
+    let before = query.instant("before")?;
+    let dry_run = query.flag("dry_run")?;
+    query.finish()?;
+    let engine = Arc::clone(&api.engine);
+    let pruned = api.detached(async move { engine.prune(before, dry_run, &actor).await }).await??;
+    let Pruned { entries, bodies, bytes, more } = pruned;
+    Ok(Json(PrunedView { dry_run, entries, bodies, bytes, more }))
 }
 
 /// One entry, whole.

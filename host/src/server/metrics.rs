@@ -30,6 +30,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, _: Admin) -> Result<impl I
             .map(|name| (name.clone(), in_force.panels.contains_key(name)))
             .collect(),
         size: size(engine).await,
+        extent: env.store.extent().await.map_err(unavailable)?,
         commits: env.store.commit_times(),
         dropped: env.store.dropped(),
         now: api.now(),

@@ -365,6 +365,7 @@ pub(super) fn held(engine: &Engine, operation: &Operation) -> Option<HeldWord> {
     engine.held(&operation.server).map(|held| match held {
         Held::Paused(_) => HeldWord::Paused,
         Held::Unreachable(_) => HeldWord::Unreachable,
+        Held::Recovering => HeldWord::Recovering,
     })
 }
 

@@ -121,12 +121,21 @@ impl Query {
     }
 
     /// Unix milliseconds; what is before 1970 is the beginning.
-    fn instant(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+    pub(super) fn instant(&mut self, name: &str) -> Result<Option<u64>, Problem> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let instant: jiff::Timestamp = text.parse().map_err(|_| {
             Problem::at(format!("?{name}"), "not an instant").remedy("write it like 2026-05-01T12:00:00Z")
         })?;
         Ok(Some(u64::try_from(instant.as_millisecond()).unwrap_or_default()))
+    }
+
+    /// `true` or `false`; the latter unless it is given.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.one(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::at(format!("?{name}"), "neither true nor false")),
+        }
     }
 
     /// `state`, each time that it is given.

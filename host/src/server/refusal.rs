@@ -9,6 +9,9 @@ use serde::Serialize;
 /// The media type of a problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// When a caller whose hook could not be taken does well to come again. Shorter would only make a queue of those who wait.
+const RETRY_AFTER_S: &str = "10";
+
 /// What a handler answers instead of a result.
 #[derive(Debug)]
 pub(super) struct Refusal(Box<Problem>);
@@ -23,6 +26,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let document: ProblemDocument = self.0.document();
         let mut response = problem(document.status, &document);
+        if self.0.kind == ProblemType::Unavailable {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
         // For the metrics.
         response.extensions_mut().insert(self.0.kind);
         response

@@ -1,6 +1,7 @@
 //! The router on an engine without servers, and the sockets themselves.
 
 mod following;
+mod keeping;
 
 use super::caller::Caller;
 use super::{Server, api, connection};
@@ -54,6 +55,10 @@ impl Answer {
 
 impl House {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::load(None, [("HOME".to_owned(), "/nowhere".to_owned())]).unwrap();
         config.socket.folder = dir.path().join("run");
@@ -67,6 +72,7 @@ impl House {
         for (name, uid, hooks) in [("whmcs", own, PlatformHooks::All), ("shop", own + 1, these)] {
             config.platforms.insert(name.to_owned(), PlatformConfig { uids: [uid].into(), hooks });
         }
+        change(&mut config);
         let clock = ManualClock::new(START_MS);
         let shared: SharedClock = clock.shared();
         let options = EngineOptions { clock: shared, tap: None, commit_tap: None, staging: None, prober: None };

@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::Again;
-use super::{StoreError, seals};
+use super::{StoreError, prune, seals};
 use crate::seal::Sealer;
 use serde_json::json;
 
@@ -27,6 +27,7 @@ pub const SQL: &[&str] = &[
          product = CASE WHEN o.hook = 'create' THEN o.product ELSE service.product END
      FROM operation o
      WHERE o.id = :id AND service.platform = o.platform AND service.service_id = o.service_id",
+    prune::RESTORE,
 ];
 
 /// The command.

@@ -27,9 +27,10 @@ mod guards;
 mod life;
 mod lost;
 mod placing;
+mod pruning;
 mod reads;
 mod recovery;
-pub(super) mod samples;
+pub(crate) mod samples;
 mod search;
 
 use super::{Store, StoreError, StoreOptions};

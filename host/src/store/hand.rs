@@ -16,8 +16,9 @@ use super::error::Failure;
 use super::file::Lock;
 use super::kind::{self, Kind, Role};
 use super::writer::Fate;
+use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, Row, ToSql};
+use rusqlite::{Batch, Connection, OpenFlags, Row, ToSql};
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -141,6 +142,16 @@ impl Thread {
     }
 }
 
+/// Runs statements to their ends, whatever rows they give: some do their work row by row.
+fn run(db: &Connection, statements: &str) -> rusqlite::Result<()> {
+    let mut batch = Batch::new(db, statements);
+    while let Some(mut statement) = batch.next()? {
+        let mut rows = statement.raw_query();
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
+}
+
 fn gone<T>() -> rusqlite::Result<T> {
     Err(rusqlite::Error::InvalidQuery)
 }
@@ -191,7 +202,7 @@ impl Worker {
                     is_broken
                 }
                 Job::Run(statements, reply) => {
-                    let result = self.db.execute_batch(statements);
+                    let result = run(&self.db, statements);
                     let is_broken = self.settle(&result);
                     let _ = reply.send(result);
                     is_broken

@@ -10,7 +10,8 @@
 
 use super::dialect::Dialect;
 use super::{
-    accept, again, begin, change, claim, evidence, finish, pauses, placing, rescue, secrets, steer, step, words,
+    accept, again, begin, change, claim, evidence, finish, pauses, placing, prune, release, rescue, reseal, secrets,
+    steer, step, words,
 };
 use std::sync::OnceLock;
 
@@ -42,12 +43,16 @@ pub enum Kind {
     ChangeSecrets,
     Acknowledge,
     Expire,
+    PruneTraffic,
+    PruneEntries,
+    Release,
     Reading,
     Attempt,
     Exchange,
     Body,
     Note,
     Pause,
+    Reseal,
     Backlog,
 }
 
@@ -74,7 +79,7 @@ impl Kind {
 }
 
 /// All statements, in order.
-const ORDER: [(Kind, &[&str]); 37] = [
+const ORDER: [(Kind, &[&str]); 41] = [
     (Kind::Rescue, rescue::SQL),
     (Kind::Steer, steer::SQL),
     (Kind::SteerEntry, &[step::WRITE_ENTRY]),
@@ -105,12 +110,16 @@ const ORDER: [(Kind, &[&str]); 37] = [
     (Kind::ChangeSecrets, &[change::SECRET]),
     (Kind::Acknowledge, secrets::ACKNOWLEDGE),
     (Kind::Expire, secrets::EXPIRE),
+    (Kind::PruneTraffic, prune::TRAFFIC),
+    (Kind::PruneEntries, prune::ENTRIES),
+    (Kind::Release, release::SQL),
     (Kind::Reading, &[evidence::READING, words::GATHER]),
     (Kind::Attempt, &[evidence::ATTEMPT]),
     (Kind::Exchange, &[evidence::EXCHANGE]),
     (Kind::Body, &[evidence::BODY]),
     (Kind::Note, &[evidence::NOTE]),
     (Kind::Pause, pauses::SQL),
+    (Kind::Reseal, reseal::SQL),
     (Kind::Backlog, words::BACKLOG),
 ];
 
@@ -191,7 +200,8 @@ mod tests {
     use crate::store::{file, hand, schema, writer};
 
     /// Lists of a command and what is derived from its row, and a table of one row; everything else is a table that grows.
-    const SMALL: [&str; 11] = ["judged", "aim", "moved", "p", "c", "e", "saved", "line", "layer", "one", "backlog"];
+    const SMALL: [&str; 13] =
+        ["s", "store", "judged", "aim", "moved", "p", "c", "e", "saved", "line", "layer", "one", "backlog"];
 
     #[tokio::test]
     async fn no_statement_reads_a_whole_table() {

@@ -107,7 +107,7 @@ fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Op
         if let Err(failure) = moment(db, &mut earlier, sealer, &mut looks) {
             tracing::warn!(error = %failure, "a read of the store failed");
             for look in looks {
-                let _ = look.reply.send(Err(StoreError::Unavailable(failure.to_string())));
+                let _ = look.reply.send(Err(StoreError::of_hand(&failure)));
             }
             // The statement, and what it holds, may be what is wrong.
             earlier = None;
@@ -134,7 +134,7 @@ fn moment<'c>(
     for look in looks {
         let (found, failure) = match find(statement, &look, sealer) {
             Ok(found) => (found, None),
-            Err(failure) => (Err(StoreError::Unavailable(failure.to_string())), Some(failure)),
+            Err(failure) => (Err(StoreError::of_hand(&failure)), Some(failure)),
         };
         // Whoever asked may be gone.
         let _ = look.reply.send(found);

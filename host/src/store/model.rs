@@ -815,6 +815,8 @@ pub struct StoreFacts {
     pub id: String,
     /// Rises when a copy takes over.
     pub generation: u64,
+    /// When it was opened, it was a copy that nobody had released.
+    pub recovering: bool,
     /// Version of the tables.
     pub schema: u32,
     /// Version of the database library, or server.

@@ -300,7 +300,11 @@ impl Again {
 pub fn unavailable(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::PoolClosed => writer::closed(),
-        error => StoreError::Unavailable(error.to_string()),
+        error => match StoreError::of(&error) {
+            // Nothing was asked that it could refuse for good.
+            StoreError::Rejected(text) => StoreError::Unavailable(text),
+            error => error,
+        },
     }
 }
 

@@ -9,12 +9,14 @@ use serde_json::json;
 /// How many operations go in one command: small enough that a hook beside it does not wait.
 pub const LINES: u32 = 200;
 
-/// The statements. A row is one command's; its lines are the operations. The claims of this opening are left alone.
+/// The statements. A row is one command's; its lines are the operations. The claims of this opening are left alone, but for the
+/// run that a line names.
 pub const SQL: &[&str] = &[
     "{fate}
      SELECT 'yes', 0, 0, (
          SELECT {gather {pair o.id, CAST(line.value ->> 1 AS BIGINT)}} FROM {rows :lines} AS line
-         {join} operation o ON o.id = line.value ->> 0 WHERE o.state = 'running' AND o.host IS DISTINCT FROM :host)",
+         {join} operation o ON o.id = line.value ->> 0
+         WHERE o.state = 'running' AND (o.host IS DISTINCT FROM :host OR o.run = CAST(line.value ->> 2 AS BIGINT)))",
     "{won}
      UPDATE entry SET stage = 'doubted', doubt = coalesce(doubt, :doubt)
      FROM {rows :detail} AS saved
@@ -48,5 +50,15 @@ pub fn command(lines: &[(OperationId, u64)], now: u64) -> Command {
     for (id, _) in lines {
         command.moves(&id.0);
     }
+    command
+}
+
+/// The command for a run of this opening that has ended without a word.
+pub fn own(id: &OperationId, run: u64, settle_ms: u64, now: u64) -> Command {
+    let doubt = Doubt { why: DoubtCause::HostEnded, ..Doubt::default() };
+    let mut command = Command::default();
+    let row = json!({ "lines": [(id, settle_ms, run)], "doubt": json!(doubt).to_string(), "now": now });
+    command.row(Kind::Rescue, row);
+    command.moves(&id.0);
     command
 }

@@ -17,7 +17,7 @@ const MIGRATIONS: [&str; 5] = [
 ];
 
 /// The version that this host knows.
-const KNOWN: u32 = MIGRATIONS.len() as u32;
+pub const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// The first SQLite that cannot corrupt a database in WAL mode while one connection writes and another checkpoints.
 const LEAST_ENGINE: &str = "3.51.3";
@@ -66,10 +66,13 @@ async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, St
 fn facts_of(row: &Line, engine: String) -> Result<StoreFacts, StoreError> {
     let cells = Cells::new(row, "store", "id");
     let id: String = cells.cell("id")?;
-    if cells.cell::<String>("state")? == "retired" {
+    let state: String = cells.cell("state")?;
+    if state == "retired" {
         return Err(StoreError::Retired { id });
     }
-    Ok(StoreFacts { id, generation: cells.number("generation")?, schema: cells.number("schema")?, engine })
+    let recovering = state == "recovering";
+    let (generation, schema) = (cells.number("generation")?, cells.number("schema")?);
+    Ok(StoreFacts { id, generation, recovering, schema, engine })
 }
 
 /// A random name.

@@ -48,6 +48,33 @@ const fn context<'a>(place: (&'a str, &'a str), row: &'a str) -> Context<'a> {
     Context { table: place.0, column: place.1, row }
 }
 
+/// Which sealed value, by where it is stored.
+#[derive(Debug, Clone, Copy)]
+pub enum Sealed<'a> {
+    /// What the plugin gets.
+    Call(&'a OperationId),
+    /// The result of a step.
+    Step(&'a OperationId, &'a str),
+    /// The secrets of an operation's result.
+    Result(&'a OperationId),
+    /// A secret of a service.
+    Service(&'a ServiceKey, &'a str),
+}
+
+/// The value sealed anew, with the newest key, for the same place.
+pub fn reseal(sealer: &Sealer, value: Sealed<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let (place, row) = match value {
+        Sealed::Call(id) => (CALL, id.0.clone()),
+        Sealed::Step(id, name) => (STEP, step_row(id, name)),
+        Sealed::Result(id) => (RESULT, id.0.clone()),
+        Sealed::Service(key, name) => (SERVICE, service_row(key, name)),
+    };
+    let context = context(place, &row);
+    let corrupt = |why: String| StoreError::Corrupt { table: place.0, column: place.1, row: row.clone(), why };
+    let plain = sealer.open(&context, sealed).map_err(|error| corrupt(error.to_string()))?;
+    sealer.seal(&context, &plain).map_err(|error| StoreError::Rejected(error.to_string()))
+}
+
 /// What the plugin gets.
 pub fn call(sealer: &Sealer, id: &OperationId, call: &HookCall) -> Result<Vec<u8>, StoreError> {
     seal(sealer, context(CALL, &id.0), call)

@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::Steer;
-use super::{StoreError, step, words};
+use super::{StoreError, prune, step, words};
 use crate::operation::State;
 use crate::seal::Sealer;
 use serde_json::json;
@@ -31,6 +31,7 @@ pub const SQL: &[&str] = &[
     "{won}
      INSERT INTO note (owner, run, at, kind, text) VALUES (:id, :run, :now, 'decision', :decision)",
     words::GATHER,
+    prune::RESTORE,
 ];
 
 /// The command.

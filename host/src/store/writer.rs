@@ -1,6 +1,8 @@
 //! The one task that writes. It takes whatever waits into one transaction; there is no timer.
 
 use super::command::{Command, MAX_COMMANDS, Pass};
+use super::condition::Condition;
+use super::dialect::{Dialect, Text};
 use super::hand::{Fates, Hand, Transacted};
 use super::model::Evidence;
 use super::news::News;
@@ -43,9 +45,12 @@ pub struct Fate {
 
 type Reply = oneshot::Sender<Result<Option<Fate>, StoreError>>;
 
+type Tended = oneshot::Sender<Result<(), StoreError>>;
+
 #[derive(Debug)]
 enum Message {
     Write(Command, Reply),
+    Tend(&'static Text, Tended),
     Close(oneshot::Sender<()>),
 }
 
@@ -67,6 +72,7 @@ pub struct Writer {
     traffic: Arc<Traffic>,
     news: Arc<News>,
     times: Histogram,
+    condition: Condition,
 }
 
 /// A connection to a store that nobody serves from yet: makes the tables, and brings them up to date.
@@ -98,17 +104,20 @@ impl Writer {
             traffic: Arc::default(),
             news: Arc::default(),
             times: Histogram::new(SECONDS),
+            condition: Condition::default(),
         };
         let task = Task {
             hand,
             tap,
             commits: writer.commits.clone(),
             times: writer.times.clone(),
+            condition: writer.condition.clone(),
             riders: writer.riders.clone(),
             crowded: writer.crowded.clone(),
             traffic: writer.traffic.clone(),
             news: writer.news.clone(),
             queue: VecDeque::new(),
+            chores: VecDeque::new(),
             // Whether an earlier opening left words is seen by a move, not worth a question at the start.
             worded: words::WORTH_MOVING / 2,
         };
@@ -127,6 +136,13 @@ impl Writer {
     /// Writes a command that has a fate.
     pub async fn decide(&self, command: Command) -> Result<Fate, StoreError> {
         self.write(command).await?.ok_or_else(|| StoreError::Rejected("the database decided nothing".to_owned()))
+    }
+
+    /// Runs statements that tend the database itself, between two commits.
+    pub async fn tend(&self, statements: &'static Text) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Tend(statements, reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
     }
 
     /// Leaves it for the next commit.
@@ -148,6 +164,11 @@ impl Writer {
         if riders.size > RIDERS_BYTES {
             self.crowded.notify_one();
         }
+    }
+
+    /// What the last commit showed.
+    pub const fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     /// Who is on the way to a commit.
@@ -199,11 +220,14 @@ struct Task {
     tap: Option<Arc<dyn CommitTap>>,
     commits: Arc<AtomicU64>,
     times: Histogram,
+    condition: Condition,
     riders: Arc<Mutex<Riders>>,
     crowded: Arc<Notify>,
     traffic: Arc<Traffic>,
     news: Arc<News>,
     queue: VecDeque<Pending>,
+    /// What the database itself needs.
+    chores: VecDeque<(&'static Text, Tended)>,
     /// About how many rows have words that wait to be indexed.
     worded: usize,
 }
@@ -221,7 +245,7 @@ impl Task {
             if leaving.is_some() {
                 receiver.close();
             }
-            if self.queue.is_empty() && !nudged {
+            if self.queue.is_empty() && self.chores.is_empty() && !nudged {
                 if leaving.is_some() {
                     break;
                 }
@@ -243,6 +267,15 @@ impl Task {
                 self.take(message, &mut leaving);
             }
             self.pass().await;
+            while let Some((statements, reply)) = self.chores.pop_front() {
+                let done = self.hand.run(statements).await.map_err(|failure| failure.error());
+                // A question that changes nothing says nothing of the disk.
+                if done.is_err() || statements.of(Dialect::Sqlite).contains("COMMIT") {
+                    self.condition.saw(done.as_ref().copied());
+                }
+                // Whoever asked may be gone.
+                let _ = reply.send(done);
+            }
             let has_time = self.queue.is_empty() && receiver.is_empty();
             if self.worded >= if has_time { words::WORTH_MOVING } else { words::MOST_WAITING } {
                 self.index().await;
@@ -267,6 +300,7 @@ impl Task {
     fn take(&mut self, message: Message, leaving: &mut Option<oneshot::Sender<()>>) {
         match message {
             Message::Write(command, reply) => self.queue.push_back(Pending { command, reply }),
+            Message::Tend(statements, reply) => self.chores.push_back((statements, reply)),
             // Of two that close, the later one learns by its dropped sender.
             Message::Close(done) => *leaving = Some(done),
         }
@@ -346,6 +380,11 @@ impl Task {
         )]
         let began = Instant::now();
         let (commands, result) = self.hand.transact(commands).await;
+        match &result {
+            Ok(_) => self.condition.saw(Ok(())),
+            Err(failure) if !failure.is_local() => self.condition.saw(Err(&failure.error())),
+            Err(_) => {}
+        }
         if result.is_ok() {
             self.times.observe(began.elapsed().as_secs_f64());
             self.commits.store(number, Ordering::Release);
@@ -407,10 +446,12 @@ mod tests {
         writer.ride(notes("rider"));
         let (first, second) = tokio::join!(writer.write(notes(&long)), writer.write(notes("short")));
 
-        assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
-        assert!(matches!(second, Err(StoreError::Unavailable(_))), "{second:?}");
+        assert!(matches!(first, Err(StoreError::Full(_))), "{first:?}");
+        assert!(matches!(second, Err(StoreError::Full(_))), "{second:?}");
+        assert!(writer.condition().failure().is_some());
         assert_eq!(writer.commits(), 0);
         writer.write(notes("short")).await.unwrap();
+        assert_eq!(writer.condition().failure(), None);
         writer.close().await;
         let mut db = connect(&path).await.unwrap();
         let kept: Vec<String> =

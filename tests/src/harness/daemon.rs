@@ -34,8 +34,14 @@ pub struct Answer {
 impl Daemon {
     /// Starts it and waits until it is ready.
     pub fn start<P: Provider>(rig: &Rig<P>) -> Self {
+        Self::start_with(rig, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn start_with<P: Provider>(rig: &Rig<P>, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(artifacts::path("billhook"))
             .args(["--config".as_ref(), rig.config_path().as_os_str(), "serve".as_ref()])
+            .envs(env.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -76,10 +82,15 @@ impl Daemon {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("a process").count()
     }
 
+    /// Sends it a signal, as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Ends it in order.
     pub fn stop(mut self) {
-        let stopped = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(stopped.expect("kill runs").success());
+        self.signal("TERM");
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "a stop in order ends with success, not {status}");
     }

@@ -55,6 +55,8 @@ pub struct Setup {
     pub product: Option<String>,
     /// Lines of TOML for the sockets.
     pub socket: String,
+    /// Lines of TOML for the store's section.
+    pub store_lines: String,
     /// What the platform may send, as TOML; everything when absent.
     pub hooks: Option<String>,
     /// What the host's store is on.
@@ -158,6 +160,14 @@ impl Rig<VirtFusion> {
     /// With another configuration or panel.
     pub fn with(setup: Setup, panel: impl FnOnce(&mut virtfusion::Config)) -> Self {
         Self::beside(setup, panel)
+    }
+
+    /// With all that its host writes below this folder.
+    pub fn in_folder(parent: &Path, setup: Setup) -> Self {
+        let mut rig = Self::with(setup, |_| {});
+        rig.folder = tempfile::Builder::new().prefix("billhook-").tempdir_in(parent).expect("a temporary folder");
+        rig.write_config();
+        rig
     }
 
     /// With its store on a disk, where a sync takes its time.
@@ -294,6 +304,7 @@ folder = "{folder}"
 
 [store]
 url = "{url}"
+{store_lines}
 
 [seal]
 key_file = "{folder}/host.key"
@@ -340,6 +351,7 @@ server = "panel"
             server = self.setup.server,
             uid = self.setup.uid.unwrap_or(12345),
             socket = self.setup.socket,
+            store_lines = self.setup.store_lines,
             hooks = self.setup.hooks.as_deref().unwrap_or(r#""all""#),
         );
         let path = self.config_path();
@@ -536,6 +548,23 @@ impl Host {
         let Some(at) = self.engine.next_due() else { panic!("nothing is left to wait for") };
         self.advance_to(at);
         self.rest().await;
+    }
+
+    /// Lets what is under way go on, and moves time a little, or when nothing is under way to the next errand: so that an exchange has
+    /// all the time that it takes, and what is tried again every second is tried again.
+    pub async fn step(&self) {
+        const LITTLE: Duration = Duration::from_secs(2);
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        let soon = billhook::clock::Clock::monotonic(&self.clock) + LITTLE;
+        let at = match self.engine.is_idle() {
+            true => self.engine.next_due(),
+            false => self.clock.next_deadline().filter(|at| *at <= soon),
+        };
+        if let Some(at) = at {
+            self.advance_to(at);
+        }
     }
 
     fn advance_to(&self, monotonic: Duration) {

@@ -183,6 +183,8 @@ folder = "{folder}/run"
 
 [store]
 url = "sqlite://{folder}/data/billhook.db"
+# Less than a small disk has, so that it comes to be full.
+reserve = "1MiB"
 
 [seal]
 key_file = "{folder}/host.key"

@@ -3,7 +3,7 @@
 use super::{Finding, nearest_folder, owner};
 use crate::config::{Config, Database};
 use crate::engine::store_options;
-use crate::seal::{HostKey, Sealer};
+use crate::seal::{HostKey, Sealer, ring};
 use crate::store::{Store, StoreError, StoreFacts, StoreOptions};
 use std::path::Path;
 
@@ -28,8 +28,12 @@ pub(super) async fn key(config: &Config) -> Finding {
     const PLACE: &str = "seal.key_file";
     let file = &config.seal.key_file;
     if file.exists() {
-        return match HostKey::load(file) {
-            Ok(key) => Finding::ok(PLACE, format!("key {}; keep a copy apart from the store's", key.id())),
+        return match ring::load(file) {
+            Ok(keys) if keys.has_older() => {
+                let text = format!("key {}; older ones are kept until nothing is sealed with them", keys.key_id());
+                Finding::ok(PLACE, text)
+            }
+            Ok(keys) => Finding::ok(PLACE, format!("key {}; keep a copy apart from the store's", keys.key_id())),
             Err(error) => Finding::error(
                 PLACE,
                 format!("{:#}", anyhow::Error::new(error)),

@@ -78,7 +78,7 @@ impl Times {
 
 /// A time as people write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     At(Timestamp),
     /// Milliseconds before now.
     Ago(i64),
@@ -93,12 +93,12 @@ impl When {
         }
     }
 
-    fn text(self, now_ms: u64) -> String {
+    pub(super) fn text(self, now_ms: u64) -> String {
         format!("{:.3}", self.at(now_ms))
     }
 }
 
-fn when(text: &str) -> Result<When, String> {
+pub(super) fn when(text: &str) -> Result<When, String> {
     if let Some(at) = text.find(|c: char| !c.is_ascii_digit())
         && let Ok(count) = text[..at].parse::<i64>()
         && let Some(unit) = unit(&text[at..])

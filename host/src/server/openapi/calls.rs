@@ -8,7 +8,7 @@ use crate::problem::ProblemType;
 use crate::store::ServiceStatus;
 use crate::views::{
     FailureView, GapView, Health, HookAnswer, LogEntryView, LogRowView, OperationView, ProductView, ProgressView,
-    ProviderView, ServerView, ServiceView, StepView, TimelineEntryView,
+    ProviderView, PrunedView, ReleasedView, ServerView, ServiceView, StepView, TimelineEntryView,
 };
 use crate::words;
 use utoipa::openapi::RefOr;
@@ -134,6 +134,12 @@ fn log() -> Vec<Call> {
             )
             .knows::<LogRowView>()
             .knows::<GapView>(),
+        Call::post("/v1/log/prune", "prune_log", "log", "Parts of the module log go")
+            .described("A part of it: repeat the call while there is `more`. What has not ended stays, whatever its age.")
+            .admin()
+            .query("before", "What ended before this instant, RFC 3339; else what has lived out its time.", String::schema())
+            .query("dry_run", "Only say how much would go.", bool::schema())
+            .answers::<PrunedView>("What went."),
         Call::get("/v1/log/{id}", "show_log_entry", "log", "One entry of the module log, whole and masked")
             .admin()
             .at("id", "`op_…` or `rd_…`")
@@ -207,6 +213,10 @@ fn daemon() -> Vec<Call> {
             "application/json",
             any().into(),
         ),
+        Call::post("/v1/store/release", "release_store", "catalog", "Lets go what a restored store holds back")
+            .described("May be repeated.")
+            .admin()
+            .answers::<ReleasedView>("Whether it held anything back."),
         Call::get("/healthz", "health", "health", "Whether the process answers").answers::<Health>("It does."),
         Call::get("/readyz", "ready", "health", "Whether hooks are taken").answers::<Health>("They are."),
         Call::get("/metrics", "metrics", "health", "What the daemon counts of itself").admin().answer(

@@ -10,6 +10,7 @@ on_both![
     what_was_answered_is_there_after_a_drop_without_close,
     what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted,
     many_are_rescued_while_hooks_are_served,
+    a_run_that_ended_without_a_word_is_taken_up_again,
 ];
 
 async fn what_was_answered_is_there_after_a_drop_without_close(on: On) {
@@ -81,4 +82,22 @@ async fn many_are_rescued_while_hooks_are_served(on: On) {
     assert_eq!(rescued.unwrap().len(), 450);
     assert!(matches!(accepted, Ok(Accepted::Stored { .. })));
     assert!(store.commits() >= 3, "in several commits");
+}
+
+async fn a_run_that_ended_without_a_word_is_taken_up_again(on: On) {
+    let (_place, store) = store(on).await;
+    running(&store, "1", "41").await;
+    store.begin(begin("1", 1, "server")).await.unwrap();
+    running(&store, "2", "42").await;
+
+    assert!(!store.reclaim(&id("1"), 2, 60_000, NOW + 5).await.unwrap(), "another run has it");
+    assert_eq!(state(&store, "1").await, State::Running);
+    assert!(store.reclaim(&id("1"), 1, 60_000, NOW + 5).await.unwrap());
+    assert!(!store.reclaim(&id("1"), 1, 60_000, NOW + 6).await.unwrap(), "it has moved");
+
+    assert_eq!((state(&store, "1").await, state(&store, "2").await), (State::Queued, State::Running));
+    let journal = store.journal(&id("1")).await.unwrap();
+    assert_eq!(journal[0].stage, Stage::Doubted);
+    assert_eq!(journal[0].doubt, Some(Doubt { why: DoubtCause::HostEnded, ..Doubt::default() }));
+    assert_eq!(store.claim(&id("1"), 1, mark(), NOW + 7).await.unwrap(), Some(2));
 }

@@ -421,14 +421,18 @@ async fn lists_and_searches_go_by_an_index() {
     store.close().await;
     let mut db = writer::connect(&place.path()).await.unwrap();
     schema::migrate(&mut db).await.unwrap();
-    for text in crate::store::search::plans().into_iter().chain(crate::store::services::plans()) {
+    for text in crate::store::search::plans()
+        .into_iter()
+        .chain(crate::store::services::plans())
+        .chain(crate::store::prune::plans())
+    {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
         for row in plan {
             let step: String = sqlx::Row::get(&row, "detail");
             let scans = step.strip_prefix("SCAN ").is_some_and(|rest| {
                 let is_index = rest.starts_with("log_words VIRTUAL") || rest.contains("USING");
                 !is_index
-                    && !["head", "known", "way", "looked", "(", "json_each", "CONSTANT"]
+                    && !["head", "known", "way", "looked", "line", "(", "json_each", "CONSTANT"]
                         .iter()
                         .any(|small| rest.starts_with(small))
             });

@@ -42,7 +42,7 @@ const NUMBERS: [&str; 24] = [
     "number",
     "request_codec",
 ];
-const TRUTHS: [&str; 16] = [
+const TRUTHS: [&str; 17] = [
     "claimed",
     "touches",
     "touched",
@@ -59,6 +59,7 @@ const TRUTHS: [&str; 16] = [
     "sets_pending",
     "left",
     "is_entry",
+    "exchanges",
 ];
 const LISTS: [&str; 4] = ["passes", "cancels", "ids", "lines"];
 
@@ -294,7 +295,7 @@ mod tests {
         use crate::store::behaviour::cluster::Database;
         use sqlx::{AssertSqlSafe, Executor, Row};
         // Of one row.
-        const SMALL: [&str; 1] = ["backlog"];
+        const SMALL: [&str; 2] = ["backlog", "store"];
         // Tables of a busy year, as far as a planner can tell: a plan for empty ones says nothing.
         const FILL: &str = "
             DO $$ DECLARE one record; BEGIN

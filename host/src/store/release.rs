@@ -1,0 +1,25 @@
+//! A restored copy becomes the store that serves.
+
+use super::command::Command;
+use super::kind::Kind;
+use super::{Store, StoreError};
+use serde_json::json;
+
+/// From now on nothing is held back. A new generation: whoever finds the one before can tell that it is the older.
+pub const SQL: &[&str] = &[
+    "{fate} SELECT CASE WHEN s.state = 'recovering' THEN 'yes' ELSE 'no' END, s.generation, 0, NULL FROM store s",
+    "{won} UPDATE store SET state = 'serving', generation = generation + 1 WHERE state = 'recovering'",
+];
+
+impl Store {
+    /// Ends that it is recovering. `false`: it is not.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn release(&self, now: u64) -> Result<bool, StoreError> {
+        let mut command = Command::default();
+        command.row(Kind::Release, json!({ "now": now }));
+        self.says_yes(command).await
+    }
+}
