@@ -253,3 +253,50 @@ fn ended(cells: &Cells<'_>) -> Result<Option<Entry>, StoreError> {
 pub fn plans() -> Vec<String> {
     [&BODIES, &ROWS, &WEIGHTS, &EXCHANGES].map(|text| text.of(super::dialect::Dialect::Sqlite).to_owned()).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::behaviour::on_both;
+    use crate::store::behaviour::samples::{self, NOW, On, running};
+    use crate::store::model::{Evidence, Exchange};
+
+    on_both![the_statements_judge_for_themselves];
+
+    async fn the_statements_judge_for_themselves(on: On) {
+        let (_place, store) = samples::store(on).await;
+        running(&store, "1", "41").await;
+        let exchange = Exchange {
+            owner: "op_1".into(),
+            run: 1,
+            seq: 1,
+            step: None,
+            purpose: "read".into(),
+            method: "GET".into(),
+            url: "/x".into(),
+            left: true,
+            status: Some(200),
+            failure: None,
+            started_at: NOW,
+            duration_us: 1,
+            request_headers: vec![],
+            reply_headers: vec![],
+            request_body: None,
+            reply_body: Some("body".into()),
+        };
+        store.record(Evidence { exchanges: vec![exchange.clone()], ..Evidence::default() });
+        store.flush().await.unwrap();
+
+        // As if it had ended when it was looked at, and was asked for again since.
+        let traffic = store.remove_traffic(&[("op_1".to_owned(), 1, 1)], true).await.unwrap();
+        let mut command = Command::default();
+        let nothing = command.bytes(b"");
+        command.row(Kind::PruneEntries, json!({ "ids": ["op_1"], "nothing": nothing }));
+        let entries = store.inner.writer.decide(command).await.unwrap().a;
+
+        assert_eq!((traffic, entries), (0, 0));
+        let (_, detail) = store.log_detail("op_1").await.unwrap().unwrap();
+        assert_eq!(detail.exchanges, [exchange]);
+        assert!(store.taken(&samples::id("1")).await.unwrap().is_some());
+    }
+}
