@@ -47,9 +47,14 @@ pub async fn run(
     let hook = subject.hook();
     let session = Session::open(env, panel, subject, call, deadline, traveller);
     let mut sleep = env.clock.sleep(deadline);
-    let ended = match room::look(&session, call, &mut sleep).await {
-        Some(ended) => ended,
-        None => drive(&session, hook, call, &mut sleep).await,
+    let ended = if session.is_overtaken() {
+        // Terminating what is gone succeeds, and there is nothing left to ask the panel about.
+        Ended::End(End::Returned(Box::new(Outcome { noop: true, gone: Some(true), ..Outcome::default() })))
+    } else {
+        match room::look(&session, call, &mut sleep).await {
+            Some(ended) => ended,
+            None => drive(&session, hook, call, &mut sleep).await,
+        }
     };
     env.desk.leave(session.call_id);
     if matches!(ended, Ended::End(End::Panicked(_))) {

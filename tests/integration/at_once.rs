@@ -1,7 +1,7 @@
 //! Many callers at the same moment.
 
 use billhook::operation::State;
-use billhook::store::OperationId;
+use billhook::store::{OperationId, ServiceStatus};
 use billhook_plugin_api::Hook;
 use billhook_tests::harness::{Host, Rig, body};
 use billhook_tests::virtfusion::{Effect, Fault, Plan, ServerSeed};
@@ -104,6 +104,34 @@ async fn suspend_unsuspend_suspend_all_at_once_end_as_the_last_one_says() {
         assert_eq!(rig.panel().servers()[0].suspended, last == Hook::Suspend, "the last was {last}");
         host.stop().await;
     }
+}
+
+/// The second one comes when it is too late to take its place, and finds nothing left to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminate_behind_the_one_that_ends_the_service_has_nothing_to_do() {
+    let rig = Rig::new();
+    let host = rig.host().await;
+    let server = host.run(Hook::Create, "1007").await.outcome.unwrap()["remote_id"].as_str().unwrap().to_owned();
+    rig.panel().arm(Plan::on("DELETE", &format!("/servers/{server}"), Fault::Hang { effect: true }));
+    let first = host.send_with(Hook::Terminate, body(Hook::Terminate, "1007"), Some("event-1")).await.unwrap();
+    rig.panel().wait_stalled().await;
+
+    let second = host.send_with(Hook::Terminate, body(Hook::Terminate, "1007"), Some("event-2")).await.unwrap();
+    let create = host.send_with(Hook::Create, body(Hook::Create, "1007"), Some("event-3")).await;
+    rig.panel().release();
+    let ended = host.drive_all(&[first.clone(), second.clone()]).await;
+
+    assert_ne!(first, second);
+    assert!(create.is_err(), "there is no second life before the first has ended");
+    for operation in ended {
+        assert_eq!(operation.state, State::Succeeded, "{operation:#?}");
+        assert_eq!(operation.outcome.unwrap()["gone"], true);
+    }
+    assert_eq!(rig.panel().count_effects(|effect| matches!(effect, Effect::Deleted(_))), 1);
+    let service = host.service("1007").await.unwrap();
+    assert_eq!((service.epoch, service.status), (2, ServiceStatus::Terminated));
+    assert_eq!(host.run(Hook::Create, "1007").await.state, State::Succeeded);
+    host.stop().await;
 }
 
 /// Two services of one customer share one owner on the panel, so only the difference between lists tells their orders

@@ -26,7 +26,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 }
 
 /// What a build left: programs by name, libraries by file name.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Artifacts(BTreeMap<String, PathBuf>);
 
 impl Artifacts {

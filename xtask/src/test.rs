@@ -25,7 +25,7 @@ const DOCS: &[&str] = &["doc", "--workspace", "--no-deps", "--all-features", "--
 const DOC_FLAGS: &str = "-Dwarnings -Arustdoc::private-intra-doc-links";
 // All targets with all features, exactly as the tests are built: with fewer, cargo would leave the development
 // dependencies out, choose other features for shared crates, and build those twice.
-const BUILD: &[&str] = &["build", "--workspace", "--all-targets", "--all-features"];
+pub(crate) const BUILD: &[&str] = &["build", "--workspace", "--all-targets", "--all-features"];
 // What `cargo clippy -- -D warnings` sets for its own run of cargo. Clippy is a compiler that looks closer: in the compiler's
 // place, nothing is compiled a second time for its sake.
 const CLOSELY: &[(&str, &str)] =

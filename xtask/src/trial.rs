@@ -21,6 +21,7 @@ use crate::args::{Trial, TrialOptions};
 use crate::cargo::{Artifacts, cargo, root, target_folder};
 use crate::clock::{Stopwatch, in_words};
 use crate::needs;
+use crate::test::BUILD;
 use house::Programs;
 
 /// Builds, tries, and prints what was found.
@@ -52,15 +53,19 @@ pub(crate) fn run(options: &TrialOptions) -> Result<()> {
     Ok(())
 }
 
-/// As they are shipped, or with the profile `dev`.
+/// As they are shipped, or as the tests have them.
 fn build(options: &TrialOptions, work: &std::path::Path) -> Result<Programs> {
     needs::compiler()?;
-    let [shipped, small] = if options.dev { ["dev"; 2] } else { ["release", "plugin"] };
-    let args = ["build", "--profile", shipped, "-p", "billhook", "-p", "billhook-tests"];
-    let bins = ["--bin", "billhook", "--bin", "fake-virtfusion"];
-    let programs = Artifacts::build(cargo(&[&args[..], &bins].concat())).context("the programs could not be built")?;
-    let plugin = ["build", "--profile", small, "--lib", "-p", "billhook-virtfusion"];
-    let plugins = Artifacts::build(cargo(&plugin)).context("the plugin could not be built")?;
+    let (programs, plugins) = if options.dev {
+        let all = Artifacts::build(cargo(BUILD)).context("the workspace could not be built")?;
+        (all.clone(), all)
+    } else {
+        let programs = ["build", "--release", "-p", "billhook", "-p", "billhook-tests", "--bin", "billhook"];
+        let programs = Artifacts::build(cargo(&[&programs[..], &["--bin", "fake-virtfusion"]].concat()));
+        let plugin = ["build", "--profile", "plugin", "--lib", "-p", "billhook-virtfusion"];
+        let plugin = Artifacts::build(cargo(&plugin));
+        (programs.context("the programs could not be built")?, plugin.context("the plugin could not be built")?)
+    };
     let preload = work.join("power.so");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let status = Command::new(&compiler)

@@ -198,7 +198,7 @@ impl Session {
         if inner.open.is_some() || inner.run.is_some() {
             return End::Fault(Fault::plugin_bug("the hook ended within a step"));
         }
-        if (outcome.noop || outcome.gone == Some(true)) && !inner.has_read {
+        if (outcome.noop || outcome.gone == Some(true)) && !inner.has_read && !self.is_overtaken() {
             return End::Fault(Fault::plugin_bug(
                 "the hook claims a state of the panel that it has not read in this attempt",
             ));
@@ -234,7 +234,10 @@ impl Session {
                     end_passed =
                         Some(Fault::new(FaultClass::Cancelled, format!("overtaken by the terminate {}", operation.id)));
                 }
-                self.change_service(operation, service, &outcome, &secrets, &mut change, now);
+                // What is true of the service is of another life.
+                if !self.is_overtaken() {
+                    self.change_service(operation, service, &outcome, &secrets, &mut change, now);
+                }
                 outcome_value = serde_json::to_value(&outcome).ok();
                 if let Some(value) = &mut outcome_value {
                     self.env.masker(&inner.secrets).json(value, &[]);

@@ -350,6 +350,12 @@ impl Session {
         }
     }
 
+    /// The operation ends what had ended before it came to run: its service is in a later life, and it has begun nothing.
+    pub(super) fn is_overtaken(&self) -> bool {
+        matches!(&self.subject, Subject::Operation { operation, service, journal, .. }
+            if operation.hook == Hook::Terminate && operation.epoch < service.epoch && journal.is_empty())
+    }
+
     pub(super) fn owner(&self) -> (&str, u64) {
         match &self.subject {
             Subject::Operation { operation, .. } => (&operation.id.0, operation.run),
