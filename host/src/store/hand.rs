@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -58,6 +59,14 @@ impl Hand {
                 let result = hand.transact(&commands).await;
                 (commands, result)
             }
+        }
+    }
+
+    /// By which those who write know whether it can.
+    pub fn door(&self) -> Arc<postgres::Door> {
+        match self {
+            Self::Sqlite(_) => Arc::default(),
+            Self::Postgres(hand) => hand.door(),
         }
     }
 

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How often a read is tried again on another connection, and how long it waits before each.
 const WAITS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(1)];
 
+/// How long one read may take on a server; lists look at bounded parts, and take some tens of milliseconds.
+const LONGEST: Duration = Duration::from_secs(20);
+
 /// The connections that read. They see committed rows only and cannot write.
 #[derive(Debug)]
 pub enum Pool {
@@ -61,7 +64,7 @@ impl Pool {
             Self::Postgres(pool) => {
                 let mut again = Again::default();
                 loop {
-                    match pool.begin_with(ONE_STATE).await {
+                    match bounded(pool.begin_with(ONE_STATE)).await {
                         Ok(moment) => return Ok(Moment::Postgres(moment)),
                         Err(error) => again.after(error).await?,
                     }
@@ -224,7 +227,7 @@ impl Query {
             Pool::Postgres(pool) => {
                 let mut again = Again::default();
                 loop {
-                    match bound!(self, Dialect::Postgres).fetch_all(pool).await {
+                    match bounded(bound!(self, Dialect::Postgres).fetch_all(pool)).await {
                         Ok(rows) => return Ok(rows.into_iter().map(Line::Postgres).collect()),
                         Err(error) => again.after(error).await?,
                     }
@@ -243,7 +246,7 @@ impl Query {
             Pool::Postgres(pool) => {
                 let mut again = Again::default();
                 loop {
-                    match bound!(self, Dialect::Postgres).fetch_optional(pool).await {
+                    match bounded(bound!(self, Dialect::Postgres).fetch_optional(pool)).await {
                         Ok(row) => return Ok(row.map(Line::Postgres)),
                         Err(error) => again.after(error).await?,
                     }
@@ -260,7 +263,7 @@ impl Query {
                 Ok(rows.into_iter().map(Line::Sqlite).collect())
             }
             Moment::Postgres(db) => {
-                let rows = bound!(self, Dialect::Postgres).fetch_all(&mut **db).await.map_err(unavailable)?;
+                let rows = bounded(bound!(self, Dialect::Postgres).fetch_all(&mut **db)).await.map_err(unavailable)?;
                 Ok(rows.into_iter().map(Line::Postgres).collect())
             }
         }
@@ -274,11 +277,19 @@ impl Query {
                 Ok(row.map(Line::Sqlite))
             }
             Moment::Postgres(db) => {
-                let row = bound!(self, Dialect::Postgres).fetch_optional(&mut **db).await.map_err(unavailable)?;
+                let row =
+                    bounded(bound!(self, Dialect::Postgres).fetch_optional(&mut **db)).await.map_err(unavailable)?;
                 Ok(row.map(Line::Postgres))
             }
         }
     }
+}
+
+/// A read that may not take forever: a network can swallow an answer without a sign.
+async fn bounded<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
+    let read = tokio::time::timeout(LONGEST, read).await;
+    read.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }
 
 /// Reads that are tried once more where the connection was lost: nobody need hear that a server was started again.

@@ -3,6 +3,7 @@
 use super::command::{Command, MAX_COMMANDS, Pass};
 use super::condition::Condition;
 use super::dialect::{Dialect, Text};
+use super::hand::postgres::Door;
 use super::hand::{Fates, Hand, Transacted};
 use super::model::Evidence;
 use super::news::News;
@@ -73,6 +74,7 @@ pub struct Writer {
     news: Arc<News>,
     times: Histogram,
     condition: Condition,
+    door: Arc<Door>,
 }
 
 /// A connection to a store that nobody serves from yet: makes the tables, and brings them up to date.
@@ -105,6 +107,7 @@ impl Writer {
             news: Arc::default(),
             times: Histogram::new(SECONDS),
             condition: Condition::default(),
+            door: hand.door(),
         };
         let task = Task {
             hand,
@@ -128,6 +131,9 @@ impl Writer {
 
     /// Writes the command; returns after the commit that holds it.
     pub async fn write(&self, command: Command) -> Result<Option<Fate>, StoreError> {
+        if self.door.is_shut() {
+            return Err(StoreError::Unavailable("its server is away".to_owned()));
+        }
         let (reply, answer) = oneshot::channel();
         self.sender.send(Message::Write(command, reply)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
@@ -198,6 +204,7 @@ impl Writer {
 
     /// Writes what waits, checkpoints, closes. What comes later is refused.
     pub async fn close(&self) {
+        self.door.close();
         let (done, closed) = oneshot::channel();
         if self.sender.send(Message::Close(done)).await.is_ok() {
             let _ = closed.await;

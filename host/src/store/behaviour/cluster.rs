@@ -7,7 +7,7 @@ use crate::store::address::{Address, SCHEMA};
 use crate::store::{hold, schema};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 
 /// A database that goes with this.
@@ -36,6 +36,16 @@ impl Database {
 
     pub fn url(&self) -> String {
         self.0.url()
+    }
+
+    /// The server's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.data().with_file_name(".s.PGSQL.5432")
+    }
+
+    /// Its address for whoever goes by a socket in another folder.
+    pub fn url_by(&self, folder: &Path) -> String {
+        self.url().replace(&self.socket().parent().unwrap().display().to_string(), &folder.display().to_string())
     }
 
     /// Where the server keeps it.

@@ -2,7 +2,8 @@
 //!
 //! A connection may be lost before the answer comes, and then nobody knows whether the transaction was committed. So each has a
 //! number, which is stored with it, with the answer: on the next connection the same is asked again, and is either answered or
-//! carried out.
+//! carried out. What may have been committed is never called refused: it waits for the server, however long that is away, and
+//! meanwhile nobody else is let in.
 
 use super::{Fates, apply};
 use crate::store::address::{SCHEMA, Server};
@@ -15,10 +16,31 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The first wait for a server that is away, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// What a hand that waits for its server and those who have something to write know of each other.
+#[derive(Debug, Default)]
+pub struct Door {
+    shut: AtomicBool,
+    closing: AtomicBool,
+}
+
+impl Door {
+    /// Whether nothing can be written for now.
+    pub fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// The store is to be closed, whatever its server does. The next one to open it finds out what was written.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
 
 /// The connection that writes, and how to get another one.
 pub struct Hand {
@@ -31,6 +53,7 @@ pub struct Hand {
     /// Transactions so far.
     batch: i64,
     text: String,
+    door: Arc<Door>,
 }
 
 /// What is asked of the server: a transaction, as rows and bytes, or statements that answer nothing.
@@ -41,10 +64,12 @@ enum Job<'j> {
 
 /// Why something did not work.
 enum Trouble {
-    /// The connection is of no use any more, and what was asked may have been done.
+    /// The connection is of no use any more, and what was asked was not done.
     Lost(Failure),
-    /// The same, and all patience was spent on hearing nothing.
+    /// There is no connection, and all patience was spent on hearing nothing.
     Silent,
+    /// What was asked may have been done.
+    Unknown(Failure),
     /// It was not done.
     Refused(Failure),
 }
@@ -60,7 +85,12 @@ impl Hand {
     ) -> Result<Self, StoreError> {
         let process = process(&mut connection).await.map_err(|error| StoreError::of(&error))?;
         let text = format!("SELECT {SCHEMA}.{}($1, $2, $3::jsonb, $4)", apply::name());
-        Ok(Self { server, host, patience, connection: Some(connection), process, batch: 0, text })
+        Ok(Self { server, host, patience, connection: Some(connection), process, batch: 0, text, door: Arc::default() })
+    }
+
+    /// See there.
+    pub fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
     }
 
     /// Carries the commands out, one after the other, all of them or none.
@@ -98,22 +128,35 @@ impl Hand {
 
     /// Does it over, on other connections, until it is known to be done or refused, or the patience is over.
     async fn insist(&mut self, job: &Job<'_>) -> Result<String, Failure> {
-        let (mut waited, mut wait, mut silences) = (Duration::ZERO, WAITS.0, 0);
+        let (mut waited, mut wait, mut silences, mut is_unknown) = (Duration::ZERO, WAITS.0, 0, false);
         loop {
             let failure = match self.attempt(job).await {
-                Ok(done) => return Ok(done),
-                Err(Trouble::Refused(failure)) => return Err(failure),
+                Ok(done) => {
+                    self.door.shut.store(false, Ordering::Release);
+                    return Ok(done);
+                }
+                Err(Trouble::Refused(failure)) => {
+                    self.door.shut.store(false, Ordering::Release);
+                    return Err(failure);
+                }
                 Err(Trouble::Lost(failure)) => failure,
                 Err(Trouble::Silent) => {
                     silences += 1;
-                    Failure::unavailable("the database does not answer")
+                    silent()
+                }
+                Err(Trouble::Unknown(failure)) => {
+                    is_unknown = matches!(job, Job::Apply(..));
+                    failure
                 }
             };
             // What is left of it must not be read as the next one's answer.
             self.connection = None;
             // After one silence another connection is tried: the old one may have been cut by something between.
             if waited >= self.patience || silences > 1 {
-                return Err(failure);
+                if !is_unknown || self.door.closing.load(Ordering::Acquire) {
+                    return Err(failure);
+                }
+                self.door.shut.store(true, Ordering::Release);
             }
             if waited.is_zero() {
                 tracing::warn!(error = %failure.error(), "the connection to the database is lost");
@@ -153,7 +196,7 @@ impl Hand {
             }
         };
         #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
-        let done = tokio::time::timeout(self.patience, done).await.map_err(|_| Trouble::Silent)?;
+        let done = tokio::time::timeout(self.patience, done).await.map_err(|_| Trouble::Unknown(silent()))?;
         done.map_err(|error| trouble(&error))
     }
 }
@@ -162,8 +205,20 @@ async fn process(db: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(db).await
 }
 
+fn silent() -> Failure {
+    Failure::unavailable("the database does not answer")
+}
+
 fn trouble(error: &sqlx::Error) -> Trouble {
     let failure = Failure::of(error);
+    match error {
+        // An answer, if only that it was not done.
+        sqlx::Error::Database(_) => {}
+        // Nobody was there any more to take it.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        error if is_lost(error) => return Trouble::Unknown(failure),
+        _ => {}
+    }
     match is_lost(error) {
         true => Trouble::Lost(failure),
         false => Trouble::Refused(failure),
