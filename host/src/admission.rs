@@ -151,6 +151,14 @@ fn create(arriving: &Arriving<'_>, known: &Known<'_>) -> Admission {
         let why = "the service is ending; it can be created again once the panel was read as gone".to_owned();
         return Admission::Refuse(Refusal::ConflictBusy { why });
     }
+    // What the create before it made must not be promised any more.
+    let ends = |earlier: &&Earlier| {
+        earlier.epoch == known.epoch && earlier.hook == Hook::Terminate && !earlier.state.is_final()
+    };
+    if let Some(terminate) = known.earlier.iter().find(ends) {
+        let why = format!("the service is being terminated ({}); it can be created again after that", terminate.id);
+        return Admission::Refuse(Refusal::ConflictBusy { why });
+    }
     if let Some(failed) = own().find(|earlier| earlier.state == State::Failed && earlier.effects.touched) {
         return Admission::Repeat(failed.id.clone());
     }
@@ -381,6 +389,27 @@ mod tests {
         let coming = [earlier(Hook::Create, State::Running, NOTHING)];
         let known = Known { by_key: None, life: Life::Empty, epoch: 1, earlier: &coming };
         assert_eq!(admit(&arriving(Hook::Terminate, None), &known), Admission::New);
+    }
+
+    #[test]
+    fn a_create_is_not_answered_with_what_a_terminate_is_about_to_end() {
+        let made = earlier(Hook::Create, State::Succeeded, DONE);
+        for (state, is_refused) in [
+            (State::Queued, true),
+            (State::Running, true),
+            (State::Waiting, true),
+            (State::Attention, true),
+            (State::Failed, false),
+            (State::Cancelled, false),
+        ] {
+            let terminate = Earlier { id: "op_2".into(), ..earlier(Hook::Terminate, state, DONE) };
+            let known = Known { by_key: None, life: Life::Live, epoch: 1, earlier: &[made.clone(), terminate] };
+            let admission = admit(&arriving(Hook::Create, None), &known);
+            match is_refused {
+                true => assert!(matches!(admission, Admission::Refuse(Refusal::ConflictBusy { .. })), "{state:?}"),
+                false => assert_eq!(admission, join(), "{state:?}"),
+            }
+        }
     }
 
     #[test]
