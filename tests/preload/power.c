@@ -3,7 +3,7 @@
  *
  * Loaded by LD_PRELOAD. Each fsync and fdatasync of a file in the folder POWER_FOLDER first copies the file to the
  * folder POWER_KEPT: its content there is what has been synced, and nothing that was written since. POWER_FAILS names
- * a file of eight bytes, in the order of bytes of this machine: how many of the next syncs fail with EIO.
+ * a file of eight bytes, in the order of bytes of this machine: how many of the next syncs of such files fail with EIO.
  */
 
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef int (*sync_call)(int);
@@ -72,7 +73,8 @@ static int place(int fd, char *coming, char *there)
     char link[64], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length <= 0 || !folder || !kept)
+    struct stat about;
+    if (length <= 0 || !folder || !kept || fstat(fd, &about) != 0 || !S_ISREG(about.st_mode))
         return 0;
     path[length] = '\0';
     size_t prefix = strlen(folder);
@@ -89,6 +91,9 @@ static int watched(sync_call next, int fd)
         errno = ENOSYS;
         return -1;
     }
+    char coming[PATH_MAX], there[PATH_MAX];
+    if (!place(fd, coming, there))
+        return next(fd);
     long long left = atomic_load(fails);
     while (left > 0 && !atomic_compare_exchange_weak(fails, &left, left - 1)) {
     }
@@ -96,9 +101,6 @@ static int watched(sync_call next, int fd)
         errno = EIO;
         return -1;
     }
-    char coming[PATH_MAX], there[PATH_MAX];
-    if (!place(fd, coming, there))
-        return next(fd);
     pthread_mutex_lock(&one_copy);
     int result = -1;
     if (copy(fd, coming) == 0 && next(fd) == 0 && rename(coming, there) == 0)
