@@ -28,6 +28,9 @@ struct Args {
     /// How long a build takes, in milliseconds.
     #[arg(long, default_value_t = 3_000)]
     build_ms: u64,
+    /// How many servers the first group has room for.
+    #[arg(long, default_value_t = 100)]
+    room: usize,
 }
 
 #[tokio::main]
@@ -43,6 +46,9 @@ async fn run(args: Args) -> Result<(), String> {
         task_ms: args.build_ms / 3,
         ..Knobs::default()
     };
-    let config = Config { token, clock: PanelClock::Real, knobs, control: true, ..Config::default() };
+    let mut config = Config { token, clock: PanelClock::Real, knobs, control: true, ..Config::default() };
+    if let Some(group) = config.groups.first_mut() {
+        group.room = args.room;
+    }
     program::serve::<VirtFusion>(config, args.listen).await
 }
