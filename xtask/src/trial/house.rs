@@ -54,7 +54,7 @@ impl House {
         let log = folder.join("panel.log");
         let mut command = Command::new(&programs.panel);
         command
-            .args(["--listen", "127.0.0.1:0", "--build-ms", "0"])
+            .args(["--listen", "127.0.0.1:0", "--build-ms", "0", "--room", "1000000"])
             .arg("--token-file")
             .arg(folder.join("panel.token"));
         let mut panel_process = Process::start("the panel", command, &log)?;
