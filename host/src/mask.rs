@@ -17,6 +17,7 @@ mod path;
 mod promise; // the properties, over all kinds of input at once
 mod rules;
 mod secrets;
+mod sieve;
 mod text;
 mod urlencoded;
 mod views; // a text as it reads after its escapes are resolved

@@ -5,13 +5,16 @@ use crate::protocol::{
     WaitOpen, WaitTurn, op,
 };
 use crate::secret::Secret;
-use crate::step::{Step, StepName};
+use crate::step::{Driven, Later, Step, StepName, Told};
 use billhook_abi::edge::{RResult, RStr};
 use billhook_abi::{CallMeta, HostObject, Message, code};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// All that a hook may use: the panel, the journal, the clock, the log.
@@ -29,7 +32,7 @@ struct Inner {
 }
 
 /// A message of the host: its head and its body.
-type Called<'a> = Pin<Box<dyn Future<Output = Result<(Vec<u8>, Vec<u8>), Fault>> + Send + 'a>>;
+type Called<'a> = Later<'a, Result<(Vec<u8>, Vec<u8>), Fault>>;
 
 /// Time between two looks of [`Cx::wait_until`].
 #[derive(Debug, Clone, Copy)]
@@ -82,13 +85,13 @@ impl Cx {
     /// # Errors
     ///
     /// `unreachable` (never left), `in_doubt` (left, no answer), `timeout`; an answer of any status is no error.
-    pub async fn http(&self, request: Request) -> Result<Reply, Fault> {
-        self.exchange(Purpose::Read, request).await
+    pub fn http(&self, request: Request) -> impl Future<Output = Result<Reply, Fault>> + Send {
+        self.exchange(Purpose::Read, request)
     }
 
     /// Signs in (a session, a one-time key): repeatable and outside of steps.
-    pub async fn sign_in(&self, request: Request) -> Result<Reply, Fault> {
-        self.exchange(Purpose::SignIn, request).await
+    pub fn sign_in(&self, request: Request) -> impl Future<Output = Result<Reply, Fault>> + Send {
+        self.exchange(Purpose::SignIn, request)
     }
 
     /// Begins a step. The name is unique within the hook; in loops it is `("ip", n)`.
@@ -100,26 +103,36 @@ impl Cx {
     ///
     /// Only in hooks that [`Facts::convergent`](crate::Facts::convergent) names. At most one changing exchange per call. After a crash or
     /// a lost answer the whole hook runs again once the settle time has passed.
-    pub async fn converge<T, F, Fut>(&self, run: F) -> Result<T, Fault>
+    pub fn converge<'a, T, F, Fut>(
+        &'a self,
+        run: F,
+    ) -> impl Future<Output = Result<T, Fault>> + Send + use<'a, T, F, Fut>
     where
-        T: Serialize + DeserializeOwned,
-        F: FnOnce(SendHandle) -> Fut,
-        Fut: Future<Output = Result<T, Fault>>,
+        T: Serialize + DeserializeOwned + 'a,
+        F: FnOnce(SendHandle) -> Fut + Send + 'a,
+        Fut: Future<Output = Result<T, Fault>> + Send + 'a,
     {
-        match self.ask::<Turn>(op::CONVERGE_OPEN, &()).await? {
-            Turn::Run { ticket, .. } => {
-                let answer = answer(run(SendHandle { cx: self.clone(), ticket }).await);
-                match self.ask::<Turn>(op::CONVERGE_RAN, &StepRan { name: String::new(), ticket, answer }).await? {
-                    Turn::Done { result } => typed(result),
-                    Turn::Fault { fault } => Err(fault),
-                    other => Err(unexpected(&other)),
-                }
+        Driven::new(self.converged(Box::new(move |send| Box::pin(Told { author: run(send), tell: answer }))))
+    }
+
+    /// The conversation, with the types taken off, so that a plugin has it once.
+    fn converged<'a>(
+        &'a self,
+        run: Box<dyn FnOnce(SendHandle) -> Later<'a, Answer> + Send + 'a>,
+    ) -> Later<'a, Result<Value, Fault>> {
+        Box::pin(async move {
+            let mut turn = self.ask::<Turn>(op::CONVERGE_OPEN, &()).await?;
+            if let Turn::Run { ticket, .. } = turn {
+                let answer = run(SendHandle { cx: self.clone(), ticket }).await;
+                turn = self.ask(op::CONVERGE_RAN, &StepRan { name: String::new(), ticket, answer }).await?;
             }
-            // Done by an earlier run of this operation, which then waited.
-            Turn::Done { result } => typed(result),
-            Turn::Fault { fault } => Err(fault),
-            other => Err(unexpected(&other)),
-        }
+            match turn {
+                // It may have been done by an earlier run of this operation, which then waited.
+                Turn::Done { result } => Ok(result),
+                Turn::Fault { fault } => Err(fault),
+                other => Err(unexpected(&other)),
+            }
+        })
     }
 
     /// Waits until `look` says `true`. The attempt ends meanwhile, holds nothing, and is taken up again in time.
@@ -130,31 +143,42 @@ impl Cx {
     ///
     /// `timeout` when `within` has passed; a fault of `look`, except those that pass by themselves (`unreachable`,
     /// `rate_limited`, ...), after which it simply looks again.
-    pub async fn wait_until<F, Fut>(
-        &self,
-        name: impl Into<StepName>,
+    pub fn wait_until<'a, N, F, Fut>(
+        &'a self,
+        name: N,
         every: Every,
         within: Within,
         look: F,
-    ) -> Result<(), Fault>
+    ) -> impl Future<Output = Result<(), Fault>> + Send + use<'a, N, F, Fut>
     where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<bool, Fault>>,
+        N: Into<StepName>,
+        F: Fn() -> Fut + Send + Sync + 'a,
+        Fut: Future<Output = Result<bool, Fault>> + Send + 'a,
     {
         let name = name.into().to_string();
-        let open =
-            WaitOpen { name: name.clone(), every_ms: millis(every.0), within_ms: millis(within.0), sleep: false };
-        let mut turn = self.ask::<WaitTurn>(op::WAIT_OPEN, &open).await?;
-        loop {
-            match turn {
-                WaitTurn::Ready => return Ok(()),
-                WaitTurn::Fault { fault } => return Err(fault),
-                WaitTurn::Look => {
-                    let looked = WaitLooked { name: name.clone(), answer: answer(look().await) };
-                    turn = self.ask(op::WAIT_LOOKED, &looked).await?;
+        let open = WaitOpen { name, every_ms: millis(every.0), within_ms: millis(within.0), sleep: false };
+        self.waited(open, Box::new(move || Box::pin(Told { author: look(), tell: answer })))
+    }
+
+    /// The conversation; the same code for every wait.
+    fn waited<'a>(
+        &'a self,
+        open: WaitOpen,
+        look: Box<dyn Fn() -> Later<'a, Answer> + Send + Sync + 'a>,
+    ) -> Later<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let mut turn = self.ask::<WaitTurn>(op::WAIT_OPEN, &open).await?;
+            loop {
+                match turn {
+                    WaitTurn::Ready => return Ok(()),
+                    WaitTurn::Fault { fault } => return Err(fault),
+                    WaitTurn::Look => {
+                        let looked = WaitLooked { name: open.name.clone(), answer: look().await };
+                        turn = self.ask(op::WAIT_LOOKED, &looked).await?;
+                    }
                 }
             }
-        }
+        })
     }
 
     /// Lets time pass, durably, as [`Cx::wait_until`] does.
@@ -172,8 +196,8 @@ impl Cx {
     ///
     /// Later runs return `fault` from every step that was not done before, so that they come here again and go on with
     /// the undo steps. Return `fault` when those are done.
-    pub async fn undo(&self, fault: &Fault) -> Result<(), Fault> {
-        self.ask::<()>(op::UNDO, &UndoOpen { fault: fault.clone() }).await
+    pub fn undo<'a>(&'a self, fault: &Fault) -> impl Future<Output = Result<(), Fault>> + Send + use<'a> {
+        self.ask::<()>(op::UNDO, &UndoOpen { fault: fault.clone() })
     }
 
     /// Which of these ids of the panel belong to services already.
@@ -183,8 +207,8 @@ impl Cx {
 
     /// Makes a value known as secret: from here on it is masked wherever it stands, also in exchanges of this attempt
     /// that are not stored yet. Values shorter than 8 characters are masked by schema and key only.
-    pub async fn secret(&self, value: &str) -> Result<(), Fault> {
-        self.ask::<()>(op::SECRET, &SecretValue { value: Secret::new(value.to_owned()) }).await
+    pub fn secret<'a>(&'a self, value: &str) -> impl Future<Output = Result<(), Fault>> + Send + use<'a> {
+        self.ask::<()>(op::SECRET, &SecretValue { value: Secret::new(value.to_owned()) })
     }
 
     /// The host's clock, Unix time in milliseconds. Not the same in a later run: record what you decide by it.
@@ -207,34 +231,26 @@ impl Cx {
         self.emit(op::NOTE, &Note { text: text.into() });
     }
 
-    pub(crate) async fn exchange(&self, purpose: Purpose, mut request: Request) -> Result<Reply, Fault> {
+    pub(crate) fn exchange(&self, purpose: Purpose, mut request: Request) -> Later<'_, Result<Reply, Fault>> {
         let body = std::mem::take(&mut request.body);
-        let (mut reply, body) = self.ask_with::<Reply>(op::HTTP, &HttpCall { purpose, request }, body).await?;
-        reply.body = body;
-        Ok(reply)
+        let called = self.call(op::HTTP, serde_json::to_vec(&HttpCall { purpose, request }), body);
+        Box::pin(async move {
+            let (head, body) = called.await?;
+            let mut reply: Reply = understood(op::HTTP, &head)?;
+            reply.body = body;
+            Ok(reply)
+        })
     }
 
-    pub(crate) async fn ask<R: DeserializeOwned>(&self, op: &str, head: &impl Serialize) -> Result<R, Fault> {
-        Ok(self.ask_with(op, head, Vec::new()).await?.0)
-    }
-
-    async fn ask_with<R: DeserializeOwned>(
-        &self,
-        op: &str,
-        head: &impl Serialize,
-        body: Vec<u8>,
-    ) -> Result<(R, Vec<u8>), Fault> {
-        let head = serde_json::to_vec(head)
-            .map_err(|error| Fault::plugin_bug(format!("the head of {op} cannot be written: {error}")))?;
-        let (head, body) = self.call(op, head, body).await?;
-        let head = serde_json::from_slice(&head)
-            .map_err(|error| Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}")))?;
-        Ok((head, body))
+    pub(crate) fn ask<'a, R: DeserializeOwned>(&'a self, op: &'static str, head: &impl Serialize) -> Asked<'a, R> {
+        Asked { op, called: self.call(op, serde_json::to_vec(head), Vec::new()), marker: PhantomData }
     }
 
     /// The one way to the host. Boxed, so that a plugin holds its code once and not once for each kind of question.
-    fn call<'a>(&'a self, op: &'a str, head: Vec<u8>, body: Vec<u8>) -> Called<'a> {
+    fn call(&self, op: &'static str, head: serde_json::Result<Vec<u8>>, body: Vec<u8>) -> Called<'_> {
         Box::pin(async move {
+            let head =
+                head.map_err(|error| Fault::plugin_bug(format!("the head of {op} cannot be written: {error}")))?;
             let message = Message { head: head.into(), body: body.into() };
             match self.inner.host.call(self.inner.meta, RStr::from(op), message).await {
                 RResult::ROk(reply) => Ok((reply.head.into_vec(), reply.body.into_vec())),
@@ -250,6 +266,27 @@ impl Cx {
             self.inner.host.emit(self.inner.meta.call_id, RStr::from(op), RStr::from(text.as_str()));
         }
     }
+}
+
+/// A question to the host, as it is asked; a future of few parts, since a plugin holds those once for each question in its code.
+pub(crate) struct Asked<'a, R> {
+    op: &'static str,
+    called: Called<'a>,
+    marker: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Future for Asked<'_, R> {
+    type Output = Result<R, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let op = self.op;
+        self.called.as_mut().poll(cx).map(|called| understood(op, &called?.0))
+    }
+}
+
+fn understood<R: DeserializeOwned>(op: &str, head: &[u8]) -> Result<R, Fault> {
+    serde_json::from_slice(head)
+        .map_err(|error| Fault::plugin_bug(format!("the host's answer to {op} is not understood: {error}")))
 }
 
 /// The right to one changing exchange; only a running step or [`Cx::converge`] hands it out.
@@ -269,8 +306,8 @@ impl SendHandle {
     /// # Errors
     ///
     /// As [`Cx::http`]. Return them with `?`: the host knows from the wire what they mean for the step.
-    pub async fn call(&self, request: Request) -> Result<Reply, Fault> {
-        self.cx.exchange(Purpose::Change { ticket: self.ticket }, request).await
+    pub fn call(&self, request: Request) -> impl Future<Output = Result<Reply, Fault>> + Send {
+        self.cx.exchange(Purpose::Change { ticket: self.ticket }, request)
     }
 }
 
@@ -284,7 +321,7 @@ pub(crate) fn answer<T: Serialize>(result: Result<T, Fault>) -> Answer {
     }
 }
 
-pub(crate) fn typed<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Fault> {
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
     serde_json::from_value(value)
         .map_err(|error| Fault::plugin_bug(format!("a stored value does not fit this version's type: {error}")))
 }

@@ -12,14 +12,12 @@ use crate::manifest::Manifest;
 use crate::place::Misfit;
 use crate::protocol::{HookCall, Note, Outcome, op};
 use crate::provider::Provider;
-use crate::secret::Secret;
 use billhook_abi::edge::{FfiFuture, FutureExt, RErr, ROk, RStr, RVec, TD_Opaque};
 use billhook_abi::{
     CallError, CallMeta, CallResult, HostObject, Message, PluginObject, PluginPort, PluginPort_TO, code,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The manifest as JSON.
@@ -80,6 +78,17 @@ impl<P: Provider> PluginPort for Adapter<P> {
 
 /// Calls the hook's function with its typed request.
 pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, call: HookCall) -> Result<Outcome, Fault> {
+    let mut outcome = Outcome::default();
+    carry_out(provider, cx, hook, call, &mut outcome).await.map(|()| outcome)
+}
+
+async fn carry_out<P: Provider>(
+    provider: &P,
+    cx: &Cx,
+    hook: Hook,
+    call: HookCall,
+    outcome: &mut Outcome,
+) -> Result<(), Fault> {
     let HookCall {
         service,
         client,
@@ -95,17 +104,17 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
         field,
     } = call;
     match hook {
-        Hook::Test => provider.test(cx).await.map(Outcome::from),
-        Hook::List => provider.list(cx).await.map(Outcome::from),
+        Hook::Test => provider.test(cx).await?.tell(outcome),
+        Hook::List => provider.list(cx).await?.tell(outcome),
         Hook::Options => {
             let field = field.ok_or_else(|| Fault::invalid_input("options needs the name of a product setting"))?;
-            provider.options(cx, &field).await.map(Outcome::from)
+            provider.options(cx, &field).await?.tell(outcome)
         }
-        Hook::Capacity => provider.capacity(cx, self::product(product)?).await.map(Outcome::from),
+        Hook::Capacity => provider.capacity(cx, self::product(product)?).await?.tell(outcome),
         Hook::Action => {
             let name = action.ok_or_else(|| Fault::invalid_input("an action needs a name"))?;
             let product = if product.is_null() { None } else { Some(self::product(product)?) };
-            provider.action(cx, ActionCall { name, service, product, params }).await.map(Outcome::from)
+            provider.action(cx, ActionCall { name, service, product, params }).await?.tell(outcome)
         }
         _ => {
             let service: Service = service.ok_or_else(|| Fault::invalid_input(format!("{hook} needs a service")))?;
@@ -113,15 +122,15 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
             match hook {
                 Hook::Create => {
                     let client = client.unwrap_or_default();
-                    provider.create(cx, Create { service, client, product, password }).await.map(Outcome::from)
+                    provider.create(cx, Create { service, client, product, password }).await?.tell(outcome)
                 }
-                Hook::Terminate => provider.terminate(cx, Terminate { service, product }).await.map(Outcome::from),
-                Hook::Console => provider.console(cx, Console { service, product }).await.map(Outcome::from),
-                Hook::Login => provider.login(cx, Login { service, product }).await.map(Outcome::from),
-                Hook::Status => provider.status(cx, Status { service, product }).await.map(Outcome::from),
-                Hook::Usage => provider.usage(cx, Usage { service, product }).await.map(Outcome::from),
+                Hook::Terminate => provider.terminate(cx, Terminate { service, product }).await?.tell(outcome),
+                Hook::Console => provider.console(cx, Console { service, product }).await?.tell(outcome),
+                Hook::Login => provider.login(cx, Login { service, product }).await?.tell(outcome),
+                Hook::Status => provider.status(cx, Status { service, product }).await?.tell(outcome),
+                Hook::Usage => provider.usage(cx, Usage { service, product }).await?.tell(outcome),
                 Hook::List | Hook::Test | Hook::Options | Hook::Capacity | Hook::Action => {
-                    Err(Fault::plugin_bug("a hook was sent two ways"))
+                    return Err(Fault::plugin_bug("a hook was sent two ways"));
                 }
                 // What returns a change does so in one place: each place costs a plugin a copy of the whole outcome.
                 changing => match changing {
@@ -144,11 +153,12 @@ pub(crate) async fn dispatch<P: Provider>(provider: &P, cx: &Cx, hook: Hook, cal
                     }
                     Hook::Reinstall => provider.reinstall(cx, Reinstall { service, product, password }).await,
                     other => Err(Fault::plugin_bug(format!("{other} was taken for a change"))),
-                }
-                .map(Outcome::from),
+                }?
+                .tell(outcome),
             }
         }
     }
+    Ok(())
 }
 
 fn product<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
@@ -167,93 +177,105 @@ fn error(fault: &Fault) -> CallError {
     CallError::new(code::FAULT, fault.staff.clone()).with_details(serde_json::to_vec(fault).unwrap_or_default())
 }
 
-impl From<Account> for Outcome {
-    fn from(account: Account) -> Self {
-        let Account { remote_id, username, ips, properties, secrets, pending, message } = account;
-        Self { remote_id: Some(remote_id), username, ips, properties, secrets, pending, message, ..Self::default() }
+/// What a hook's function returned, put where the host looks for it. Into an outcome that is there already: each outcome that a
+/// hook makes and hands on costs a plugin a copy of all its members.
+trait Tell {
+    fn tell(self, outcome: &mut Outcome);
+}
+
+impl Tell for Account {
+    fn tell(self, outcome: &mut Outcome) {
+        let Self { remote_id, username, ips, properties, secrets, pending, message } = self;
+        outcome.remote_id = Some(remote_id);
+        outcome.username = username;
+        outcome.ips = ips;
+        Change { noop: false, properties, secrets, pending, message }.tell(outcome);
     }
 }
 
-impl From<Change> for Outcome {
-    fn from(change: Change) -> Self {
-        let Change { noop, properties, secrets, pending, message } = change;
-        Self { noop, properties, secrets, pending, message, ..Self::default() }
+impl Tell for Change {
+    fn tell(self, outcome: &mut Outcome) {
+        let Self { noop, properties, secrets, pending, message } = self;
+        outcome.noop = noop;
+        outcome.properties = properties;
+        outcome.secrets = secrets;
+        outcome.pending = pending;
+        outcome.message = message;
     }
 }
 
-impl From<Ended> for Outcome {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Gone => Self { gone: Some(true), ..Self::default() },
-            Ended::EndsAt(unix_ms) => Self { gone: Some(false), ends_at: Some(unix_ms), ..Self::default() },
+impl Tell for Ended {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.gone = Some(self == Self::Gone);
+        if let Self::EndsAt(unix_ms) = self {
+            outcome.ends_at = Some(unix_ms);
         }
     }
 }
 
-impl From<StatusReport> for Outcome {
-    fn from(report: StatusReport) -> Self {
-        let StatusReport { state, power, pending, properties } = report;
-        Self { state: Some(state), power, pending, properties, ..Self::default() }
+impl Tell for StatusReport {
+    fn tell(self, outcome: &mut Outcome) {
+        let Self { state, power, pending, properties } = self;
+        outcome.state = Some(state);
+        outcome.power = power;
+        outcome.pending = pending;
+        outcome.properties = properties;
     }
 }
 
-impl From<ConsoleAccess> for Outcome {
-    fn from(access: ConsoleAccess) -> Self {
-        let ConsoleAccess { url, password, username, kind, expires_at } = access;
-        let mut secrets = link_secrets(url);
+impl Tell for ConsoleAccess {
+    fn tell(self, outcome: &mut Outcome) {
+        let Self { url, password, username, kind, expires_at } = self;
+        LoginLink { url, expires_at }.tell(outcome);
         if let Some(password) = password {
-            secrets.insert("password".to_owned(), password);
+            outcome.secrets.insert("password".to_owned(), password);
         }
-        Self { secrets, username, kind: Some(kind), expires_at, ..Self::default() }
+        outcome.username = username;
+        outcome.kind = Some(kind);
     }
 }
 
-/// Put in one by one: a map that is made from a list brings a sort of its own into every plugin.
-fn link_secrets(url: Secret<String>) -> BTreeMap<String, Secret<String>> {
-    let mut secrets = BTreeMap::new();
-    secrets.insert("url".to_owned(), url);
-    secrets
-}
-
-impl From<LoginLink> for Outcome {
-    fn from(link: LoginLink) -> Self {
-        let LoginLink { url, expires_at } = link;
-        Self { secrets: link_secrets(url), expires_at, ..Self::default() }
+impl Tell for LoginLink {
+    fn tell(self, outcome: &mut Outcome) {
+        let Self { url, expires_at } = self;
+        outcome.secrets.insert("url".to_owned(), url);
+        outcome.expires_at = expires_at;
     }
 }
 
-impl From<UsageReport> for Outcome {
-    fn from(report: UsageReport) -> Self {
-        Self { usage: report.measures, ..Self::default() }
+impl Tell for UsageReport {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.usage = self.measures;
     }
 }
 
-impl From<Listing> for Outcome {
-    fn from(listing: Listing) -> Self {
-        Self { accounts: Some(listing.accounts), ..Self::default() }
+impl Tell for Listing {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.accounts = Some(self.accounts);
     }
 }
 
-impl From<Vec<OptionValue>> for Outcome {
-    fn from(values: Vec<OptionValue>) -> Self {
-        Self { options: Some(values), ..Self::default() }
+impl Tell for Vec<OptionValue> {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.options = Some(self);
     }
 }
 
-impl From<Capacity> for Outcome {
-    fn from(capacity: Capacity) -> Self {
-        Self { capacity: Some(capacity), ..Self::default() }
+impl Tell for Capacity {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.capacity = Some(self);
     }
 }
 
-impl From<TestReport> for Outcome {
-    fn from(report: TestReport) -> Self {
-        Self { findings: report.findings, ..Self::default() }
+impl Tell for TestReport {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.findings = self.findings;
     }
 }
 
-impl From<ActionResult> for Outcome {
-    fn from(result: ActionResult) -> Self {
-        Self { data: result.data, ..Self::from(result.change) }
+impl Tell for ActionResult {
+    fn tell(self, outcome: &mut Outcome) {
+        outcome.data = self.data;
+        self.change.tell(outcome);
     }
 }

@@ -1,3 +1,4 @@
+use crate::members::members;
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -130,54 +131,46 @@ impl fmt::Display for Hook {
 }
 
 /// What one customer bought, as the host knows it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Service {
     /// The billing platform's name in the host's configuration.
     pub platform: String,
     /// The platform's id of the service.
     pub id: String,
     /// The platform's id of the customer.
-    #[serde(default)]
     pub client_id: Option<String>,
     /// A name that the platform chose for the account.
-    #[serde(default)]
     pub username: Option<String>,
     /// Domain or host name that the customer ordered it for.
-    #[serde(default)]
     pub domain: Option<String>,
     /// The panel's id of it, once a step or a result named it.
-    #[serde(default)]
     pub remote_id: Option<String>,
     /// Which life of the service this is; counts from 1 and rises when the panel was read as gone.
-    #[serde(default)]
     pub epoch: u32,
     /// Kept for this service by earlier hooks.
-    #[serde(default)]
     pub properties: Map<String, Value>,
     /// Sealed values of earlier hooks.
-    #[serde(default)]
     pub secrets: BTreeMap<String, Secret<String>>,
 }
 
+members!(Service { platform, id, client_id, username, domain, remote_id, epoch, properties, secrets } needs { platform, id });
+
 /// Who bought it. Contact data: never part of what makes two hooks the same event.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Client {
     /// Person or company.
-    #[serde(default)]
     pub name: String,
     /// Company, where the platform keeps it apart.
-    #[serde(default)]
     pub company: Option<String>,
     /// Address for mail.
-    #[serde(default)]
     pub email: String,
     /// As the platform has it.
-    #[serde(default)]
     pub phone: Option<String>,
     /// BCP 47, as `en` or `pt-BR`.
-    #[serde(default)]
     pub language: Option<String>,
 }
+
+members!(Client { name, company, email, phone, language });
 
 /// `create`: make it.
 #[derive(Debug, Clone)]

@@ -170,6 +170,7 @@ mod fault;
 mod hook;
 mod http;
 mod manifest;
+mod members;
 mod place;
 mod provider;
 mod secret;

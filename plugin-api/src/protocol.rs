@@ -9,6 +9,7 @@ use crate::hook::{
     Addon, Capacity, Client, Finding, ListedAccount, Measure, OptionValue, PaidUntil, PasswordTarget, PowerAction,
     Service, ServiceState, Texts,
 };
+use crate::members::members;
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,45 +52,52 @@ pub mod op {
 }
 
 /// A hook, as the plugin gets it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct HookCall {
     /// Absent for hooks on a server.
-    #[serde(default)]
     pub service: Option<Service>,
     /// Who bought it.
-    #[serde(default)]
     pub client: Option<Client>,
     /// The product's settings with the order's options laid over them, valid by the manifest's schema.
-    #[serde(default)]
     pub product: Value,
     /// A password that the customer chose.
-    #[serde(default)]
     pub password: Option<Secret<String>>,
     /// For `renew`.
-    #[serde(default)]
     pub paid_until: Option<PaidUntil>,
     /// For `suspend`.
-    #[serde(default)]
     pub reason: Option<String>,
     /// For `action`: its name.
-    #[serde(default)]
     pub action: Option<String>,
     /// For `action`.
-    #[serde(default)]
     pub params: Value,
     /// For `order_addons`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addons: Vec<Addon>,
     /// For `power`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerAction>,
     /// For `change_password`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<PasswordTarget>,
     /// For `options`: a product setting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
+
+members!(HookCall {
+    service,
+    client,
+    product,
+    password,
+    paid_until,
+    reason,
+    action,
+    params,
+    addons,
+    power,
+    target,
+    field,
+});
 
 /// What a hook returned, of every kind; absent members have nothing to say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -376,20 +384,17 @@ pub enum WaitTurn {
 
 /// A turn of either kind as it stands in JSON. Read so, since the derived reader of a tagged type first keeps a copy of
 /// everything in a type of its own, at many times the size in code.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct FlatTurn {
     turn: String,
-    #[serde(default)]
     result: Value,
-    #[serde(default)]
     given: Value,
-    #[serde(default)]
     id: Option<String>,
-    #[serde(default)]
     ticket: Option<u64>,
-    #[serde(default)]
     fault: Option<Fault>,
 }
+
+members!(FlatTurn { turn, result, given, id, ticket, fault } needs { turn });
 
 impl TryFrom<FlatTurn> for Turn {
     type Error = String;

@@ -1,11 +1,15 @@
 use crate::cx::{Cx, SendHandle, answer, typed, unexpected};
 use crate::fault::Fault;
 use crate::protocol::{Answer, Settle, Sight, StepFound, StepGiven, StepKind, StepOpen, StepRan, Turn, op};
+use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
+use std::future::ready;
+use std::marker::PhantomData;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// A step's name; `("ip", 3)` is `ip#3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub enum Find<T> {
     Unknown(String),
 }
 
-type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One effect, journaled before and after. Made by [`Cx::step`]; one of four endings runs it.
 #[must_use = "a step does nothing until `ensure`, `run`, `once` or `record`"]
@@ -99,78 +103,57 @@ impl<'a> Step<'a> {
     ///
     /// In doubt it first runs with a handle that sends nothing yet: if it finds what it looks for, that is the result; if
     /// it wants to send, it is put off until the settle time has passed.
-    pub async fn ensure<T, R, Fut>(mut self, run: R) -> Result<T, Fault>
+    pub fn ensure<T, R, Fut>(mut self, run: R) -> impl Future<Output = Result<T, Fault>> + Send + use<'a, T, R, Fut>
     where
-        T: Serialize + DeserializeOwned,
-        R: Fn(SendHandle) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T, Fault>> + Send,
+        T: Serialize + DeserializeOwned + 'a,
+        R: Fn(SendHandle) -> Fut + Send + Sync + 'a,
+        Fut: Future<Output = Result<T, Fault>> + Send + 'a,
     {
         self.open.kind = StepKind::Ensure;
-        let run = &run;
-        self.drive(Code {
-            run: Box::new(move |_, send| Box::pin(async move { answer(run(send).await) })),
-            ..Code::none()
-        })
-        .await
+        self.drive(Code::of(run))
     }
 
     /// Nothing can be asked afterwards: in doubt means that a person decides. Where that person says that it happened, the
     /// result is null; so let `T` be readable from it.
-    pub async fn once<T, R, Fut>(mut self, run: R) -> Result<T, Fault>
+    pub fn once<T, R, Fut>(mut self, run: R) -> impl Future<Output = Result<T, Fault>> + Send + use<'a, T, R, Fut>
     where
-        T: Serialize + DeserializeOwned,
-        R: Fn(SendHandle) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T, Fault>> + Send,
+        T: Serialize + DeserializeOwned + 'a,
+        R: Fn(SendHandle) -> Fut + Send + Sync + 'a,
+        Fut: Future<Output = Result<T, Fault>> + Send + 'a,
     {
         self.open.kind = StepKind::Once;
-        let run = &run;
-        self.drive(Code {
-            run: Box::new(move |_, send| Box::pin(async move { answer(run(send).await) })),
-            ..Code::none()
-        })
-        .await
+        self.drive(Code::of(run))
     }
 
     /// A value made here (a password, a chosen plan), so that later runs have the same one. Sends nothing.
-    pub async fn record<T, R, Fut>(mut self, make: R) -> Result<T, Fault>
+    pub fn record<T, R, Fut>(mut self, make: R) -> impl Future<Output = Result<T, Fault>> + Send + use<'a, T, R, Fut>
     where
-        T: Serialize + DeserializeOwned,
-        R: Fn() -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T, Fault>> + Send,
+        T: Serialize + DeserializeOwned + 'a,
+        R: Fn() -> Fut + Send + Sync + 'a,
+        Fut: Future<Output = Result<T, Fault>> + Send + 'a,
     {
         self.open.kind = StepKind::Record;
-        let make = &make;
-        self.drive(Code { run: Box::new(move |_, _| Box::pin(async move { answer(make().await) })), ..Code::none() })
-            .await
+        self.drive(Code::of(move |_| make()))
     }
 
     /// What must be known of the world before the change, to tell afterwards whether it happened. Reads only; stored
     /// before the change is sent.
     pub fn given<G, F, Fut>(self, given: F) -> Differ<'a, G>
     where
-        G: Serialize + DeserializeOwned + Send,
+        G: Serialize + DeserializeOwned + Send + 'a,
         F: Fn() -> Fut + Send + Sync + 'a,
         Fut: Future<Output = Result<G, Fault>> + Send + 'a,
     {
-        let given: GivenCode<'a> = Box::new(move || {
-            let asked = given();
-            Box::pin(async move { answer(asked.await) })
-        });
-        Differ { step: self, given, marker: std::marker::PhantomData }
+        let given: GivenCode<'a> = Box::new(move || Box::pin(Told { author: given(), tell: answer }));
+        Differ { step: self, given, marker: PhantomData }
     }
 
-    async fn drive<'c, T: DeserializeOwned>(self, code: Code<'c>) -> Result<T, Fault>
-    where
-        'a: 'c,
-    {
-        typed(self.converse(code).await?)
+    fn drive<T: DeserializeOwned>(self, code: Code<'a>) -> Driven<'a, T> {
+        Driven::new(self.converse(code))
     }
 
     /// The conversation, to the step's stored result; the same code for every type.
-    fn converse<'c>(self, code: Code<'c>) -> Later<'c, Result<Value, Fault>>
-    where
-        'a: 'c,
-    {
+    fn converse(self, code: Code<'a>) -> Later<'a, Result<Value, Fault>> {
         Box::pin(self.exchange(code))
     }
 
@@ -206,6 +189,44 @@ impl<'a> Step<'a> {
     }
 }
 
+pin_project! {
+    /// The author's code, and how what it returns is told to the host.
+    pub(crate) struct Told<F, M> {
+        #[pin]
+        pub(crate) author: F,
+        pub(crate) tell: M,
+    }
+}
+
+impl<F: Future, A, M: Fn(F::Output) -> A> Future for Told<F, M> {
+    type Output = A;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A> {
+        let told = self.project();
+        told.author.poll(cx).map(told.tell)
+    }
+}
+
+/// A step under way. A future of few parts, since a plugin has those once for each of its steps.
+pub(crate) struct Driven<'a, T> {
+    conversation: Later<'a, Result<Value, Fault>>,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> Driven<'a, T> {
+    pub(crate) fn new(conversation: Later<'a, Result<Value, Fault>>) -> Self {
+        Self { conversation, marker: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Future for Driven<'_, T> {
+    type Output = Result<T, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.conversation.as_mut().poll(cx).map(|result| typed(result?))
+    }
+}
+
 type GivenCode<'a> = Box<dyn Fn() -> Later<'a, Answer> + Send + Sync + 'a>;
 type FindCode<'a> = Box<dyn Fn(Value) -> Later<'a, Sight> + Send + Sync + 'a>;
 type AdoptCode<'a> = Box<dyn Fn(String) -> Later<'a, Sight> + Send + Sync + 'a>;
@@ -220,9 +241,14 @@ struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    fn none() -> Self {
-        let run: RunCode<'a> =
-            Box::new(|_, _| Box::pin(async { Answer::Fault(Fault::plugin_bug("the step has no code")) }));
+    /// That of a step which is run and nothing else.
+    fn of<T, R, Fut>(run: R) -> Self
+    where
+        T: Serialize + 'a,
+        R: Fn(SendHandle) -> Fut + Send + Sync + 'a,
+        Fut: Future<Output = Result<T, Fault>> + Send + 'a,
+    {
+        let run: RunCode<'a> = Box::new(move |_, send| Box::pin(Told { author: run(send), tell: answer }));
         Self { given: None, find: None, adopt: None, run }
     }
 }
@@ -232,26 +258,23 @@ impl<'a> Code<'a> {
 pub struct Differ<'a, G> {
     step: Step<'a>,
     given: GivenCode<'a>,
-    marker: std::marker::PhantomData<fn() -> G>,
+    marker: PhantomData<fn() -> G>,
 }
 
 impl<'a, G: Serialize + DeserializeOwned + Send + 'a> Differ<'a, G> {
     /// Looks, in doubt only, whether the change happened, by what was `given` before it. Reads only.
     pub fn find<T, F, Fut>(mut self, find: F) -> Findable<'a, G, T>
     where
-        T: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned + 'a,
         F: Fn(G) -> Fut + Send + Sync + 'a,
         Fut: Future<Output = Result<Find<T>, Fault>> + Send + 'a,
     {
         self.step.open.can_find = true;
         let find: FindCode<'a> = Box::new(move |given| match typed::<G>(given) {
-            Ok(given) => {
-                let looking = find(given);
-                Box::pin(async move { sight(looking.await) })
-            }
-            Err(fault) => Box::pin(async move { Sight::Fault(fault) }),
+            Ok(given) => Box::pin(Told { author: find(given), tell: sight }),
+            Err(fault) => Box::pin(ready(Sight::Fault(fault))),
         });
-        Findable { differ: self, find, adopt: None, marker: std::marker::PhantomData }
+        Findable { differ: self, find, adopt: None, marker: PhantomData }
     }
 }
 
@@ -261,13 +284,13 @@ pub struct Findable<'a, G, T> {
     differ: Differ<'a, G>,
     find: FindCode<'a>,
     adopt: Option<AdoptCode<'a>>,
-    marker: std::marker::PhantomData<fn() -> T>,
+    marker: PhantomData<fn() -> T>,
 }
 
 impl<'a, G, T> Findable<'a, G, T>
 where
     G: Serialize + DeserializeOwned + Send + 'a,
-    T: Serialize + DeserializeOwned,
+    T: Serialize + DeserializeOwned + 'a,
 {
     /// Reads back the id that a person named in attention and checks that it is ours: [`Find::Found`], or
     /// [`Find::Absent`] when it is not. Without it the id itself becomes the result of a step that gives the
@@ -278,15 +301,12 @@ where
         Fut: Future<Output = Result<Find<T>, Fault>> + Send + 'a,
     {
         self.differ.step.open.can_adopt = true;
-        self.adopt = Some(Box::new(move |id| {
-            let looking = adopt(id);
-            Box::pin(async move { sight(looking.await) })
-        }));
+        self.adopt = Some(Box::new(move |id| Box::pin(Told { author: adopt(id), tell: sight })));
         self
     }
 
     /// Makes the one changing call and reads its answer.
-    pub async fn run<R, Fut>(self, run: R) -> Result<T, Fault>
+    pub fn run<R, Fut>(self, run: R) -> impl Future<Output = Result<T, Fault>> + Send + use<'a, G, T, R, Fut>
     where
         R: Fn(G, SendHandle) -> Fut + Send + Sync + 'a,
         Fut: Future<Output = Result<T, Fault>> + Send + 'a,
@@ -295,14 +315,11 @@ where
         let Differ { mut step, given, .. } = differ;
         step.open.kind = StepKind::Differ;
         let run: RunCode<'a> = Box::new(move |given, send| match typed::<G>(given) {
-            Ok(given) => {
-                let running = run(given, send);
-                Box::pin(async move { answer(running.await) })
-            }
-            Err(fault) => Box::pin(async move { Answer::Fault(fault) }),
+            Ok(given) => Box::pin(Told { author: run(given, send), tell: answer }),
+            Err(fault) => Box::pin(ready(Answer::Fault(fault))),
         });
         let code = Code { given: Some(given), find: Some(find), adopt, run };
-        step.drive(code).await
+        step.drive(code)
     }
 }
 

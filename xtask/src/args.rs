@@ -17,7 +17,7 @@ usage: cargo xtask <command>
                                  --quick  one short round: shows that everything runs, and no more
                                  --dev    with programs as `cargo build` makes them, for whoever changes the benchmark
                                  --only   one of: tmpfs, disk, sync1ms, start, row, providers,
-                                         dead-panel; may be repeated
+                                         dead-panel, slow-clients; may be repeated
   trial [--quick] [--dev] [--only PART]... [--seed N] [--minutes N]
                                  what becomes of hooks when everything breaks; see docs/trials.md
                                  --quick    a few of each: shows that everything runs
@@ -75,11 +75,20 @@ pub(crate) enum Part {
     Row,
     Providers,
     DeadPanel,
+    SlowClients,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Tmpfs, Self::Disk, Self::Sync1ms, Self::Start, Self::Row, Self::Providers, Self::DeadPanel];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Tmpfs,
+        Self::Disk,
+        Self::Sync1ms,
+        Self::Start,
+        Self::Row,
+        Self::Providers,
+        Self::DeadPanel,
+        Self::SlowClients,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -90,6 +99,7 @@ impl Part {
             Self::Row => "row",
             Self::Providers => "providers",
             Self::DeadPanel => "dead-panel",
+            Self::SlowClients => "slow-clients",
         }
     }
 }

@@ -13,6 +13,7 @@ mod program;
 mod providers;
 mod report;
 mod row;
+mod slow_clients;
 mod start;
 mod targets;
 
@@ -55,6 +56,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
             Part::Row => row::run(&programs, &work, pace).map(|row| results.row = Some(row)),
             Part::Providers => providers::run(&programs, &work, pace, &mut results),
             Part::DeadPanel => dead_panel::run(&programs, &work, pace, &mut results),
+            Part::SlowClients => slow_clients::run(&programs, &work, pace).map(|slow| results.slow = slow),
         };
         if let Err(error) = measured {
             println!("{} failed: {error:#}", part.name());

@@ -85,6 +85,11 @@ impl Artifacts {
         self.0.get(name).map(PathBuf::as_path).ok_or_else(|| anyhow!("the build left no {name}"))
     }
 
+    /// These and others; of two that are called the same, the other.
+    pub(crate) fn joined(&self, others: &Self) -> Self {
+        Self(self.0.iter().chain(&others.0).map(|(name, path)| (name.clone(), path.clone())).collect())
+    }
+
     /// A JSON object from name to path.
     pub(crate) fn to_json(&self) -> String {
         let map = self.0.iter().map(|(name, path)| (name.clone(), path.display().to_string().into()));

@@ -105,7 +105,10 @@ impl Reached {
 impl SecretPath {
     fn entered(&self, states: u64, name: Option<&str>) -> u64 {
         let mut entered = 0;
-        for (index, step) in self.steps.iter().enumerate().filter(|(index, _)| states >> index & 1 == 1) {
+        let mut left = states;
+        while let Some(step) = self.steps.get(left.trailing_zeros() as usize) {
+            let index = left.trailing_zeros();
+            left &= left - 1;
             match step {
                 Step::Deep => entered |= 1 << index,
                 Step::Any => entered |= 1 << (index + 1),
@@ -120,6 +123,9 @@ impl SecretPath {
 
     /// Adds what is reached without a further level: the step behind a `**`.
     fn settled(&self, mut states: u64) -> u64 {
+        if states == 0 {
+            return 0;
+        }
         for (index, step) in self.steps.iter().enumerate() {
             if *step == Step::Deep && states >> index & 1 == 1 {
                 states |= 1 << (index + 1);

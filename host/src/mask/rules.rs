@@ -1,22 +1,39 @@
 use hashbrown::HashMap;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which names of members, parameters, elements and headers hold secrets.
 ///
 /// Names are compared without regard to case and separators: `API_Key`, `api-key` and `apiKey` are one. Compound names
 /// are secret when a part is (`rootPassword`, `auth_token`), unless the last word says that the value only tells
 /// something about the secret (`password_length`, `token_expires_at`).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rules {
     extra: BTreeSet<String>,
-    /// Verdicts on names that were met: panels use the same few over and over. Every member of every body is looked up here,
-    /// so the map's hash is one for short texts.
-    met: RwLock<HashMap<Box<str>, bool>>,
+    /// Tells these rules from others.
+    number: u64,
+}
+
+/// Verdicts on names that were met: panels use the same few over and over. Every member of every body is looked up here, so
+/// each thread has its own, without a lock, and the maps' hash is one for short texts.
+#[derive(Default)]
+struct Met {
+    /// By which rules.
+    number: u64,
+    members: HashMap<Box<str>, bool>,
+    headers: HashMap<Box<str>, bool>,
+}
+
+thread_local! {
+    static MET: RefCell<Met> = RefCell::default();
 }
 
 /// As many names as a dozen panels use; one that invents names gets its verdicts afresh.
 const MOST_MET: usize = 4_096;
+
+/// The longest name that is one.
+const MOST_NAME: usize = 256;
 
 /// Secret wherever they occur in a name.
 const INFIXES: &[&str] = &[
@@ -79,33 +96,61 @@ const HEADER_WORDS: &[&str] =
 /// Headers that look like they hold a secret, and tell what an admin wants to know.
 const HARMLESS_HEADERS: &[&str] = &["wwwauthenticate", "proxyauthenticate", "idempotencykey", "secwebsocketkey"];
 
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Rules {
     /// The built-in rules.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_names([])
     }
 
     /// The built-in rules, and `names` that are secret as whole names.
     pub fn with_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { extra: names.into_iter().map(normalised).collect(), ..Self::default() }
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        Self { extra: names.into_iter().map(normalised).collect(), number: NUMBER.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Whether the member, element or parameter `name` holds a secret; of `user[password]` and `auth.pass`, each part
     /// is looked at.
     pub(super) fn is_secret(&self, name: &str) -> bool {
         // Nobody names a member in more than this; a text that is no name shall not cost time.
-        if name.len() > 256 {
+        if name.len() > MOST_NAME {
             return false;
         }
-        if let Some(verdict) = self.met.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return *verdict;
-        }
-        let verdict = name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part));
-        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
-        if met.len() < MOST_MET {
-            met.insert(name.into(), verdict);
-        }
-        verdict
+        self.met(
+            name,
+            |met| &mut met.members,
+            || name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part)),
+        )
+    }
+
+    /// The verdict on `name`, which is judged only when this thread meets it first.
+    fn met(
+        &self,
+        name: &str,
+        of: impl Fn(&mut Met) -> &mut HashMap<Box<str>, bool>,
+        judge: impl FnOnce() -> bool,
+    ) -> bool {
+        let known = MET.with_borrow_mut(|met| {
+            if met.number != self.number {
+                *met = Met { number: self.number, ..Met::default() };
+            }
+            of(met).get(name).copied()
+        });
+        known.unwrap_or_else(|| {
+            let verdict = judge();
+            MET.with_borrow_mut(|met| {
+                let names = of(met);
+                if names.len() < MOST_MET && name.len() <= MOST_NAME {
+                    names.insert(name.into(), verdict);
+                }
+            });
+            verdict
+        })
     }
 
     /// Whether the parameter `name` of a form or URL holds a secret; there, a bare `key` does.
@@ -115,10 +160,14 @@ impl Rules {
 
     /// Whether the value of header `name` is a secret.
     pub(super) fn is_secret_header(&self, name: &str) -> bool {
-        if HARMLESS_HEADERS.contains(&normalised(name).as_str()) {
-            return false;
-        }
-        self.is_secret(name) || words(name).iter().any(|word| HEADER_WORDS.contains(&word.as_str()))
+        self.met(
+            name,
+            |met| &mut met.headers,
+            || {
+                !HARMLESS_HEADERS.contains(&normalised(name).as_str())
+                    && (self.is_secret(name) || words(name).iter().any(|word| HEADER_WORDS.contains(&word.as_str())))
+            },
+        )
     }
 
     fn is_secret_part(&self, part: &str) -> bool {

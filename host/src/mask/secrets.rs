@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use zeroize::Zeroizing;
 
-use super::forms::{self, Edge};
+use super::forms::{self, Edge, Form};
+use super::sieve::Sieve;
 
 /// Shorter values are not looked for: they occur by chance.
 const MIN_CHARS: usize = 8;
@@ -19,8 +20,8 @@ pub(super) fn is_searchable(value: &str) -> bool {
 /// authentication), in hex, as SHA-1 in hex and base64, and with JSON or XML escapes. Values of fewer than 8 characters
 /// are kept apart: only schema and key rules mask them.
 ///
-/// The values are wiped from memory on drop. The search automaton, which holds them as transitions, is freed but not
-/// wiped: its library offers no way to.
+/// The values are wiped from memory on drop. What searches for them, which holds them as transitions and first bytes, is
+/// freed but not wiped: its library offers no way to.
 #[derive(Default)]
 pub struct SecretSet {
     /// What is known beside the own values, with its search made once for all who share it.
@@ -109,14 +110,17 @@ impl SecretSet {
             return;
         }
         let automaton = self.automaton.get_or_init(|| Automaton::new(&self.values));
-        let Some(search) = &automaton.search else {
+        if automaton.rules_out(bytes) {
+            return;
+        }
+        let Some(search) = automaton.search() else {
             // Too many secrets for an automaton: what cannot be searched is covered whole.
             found(0..bytes.len(), first);
             return;
         };
         for hit in search.find_overlapping_iter(bytes) {
-            let (value, edge) = automaton.forms[hit.pattern().as_usize()];
-            found(covered(bytes, hit.range(), edge), first + value);
+            let (value, form) = &automaton.forms[hit.pattern().as_usize()];
+            found(covered(bytes, hit.range(), form.edge), first + value);
         }
     }
 }
@@ -130,28 +134,40 @@ impl std::fmt::Debug for SecretSet {
 
 /// All forms of all values, searched in one pass.
 struct Automaton {
-    search: Option<AhoCorasick>,
-    /// By pattern: the value's index, and the edge of the form.
-    forms: Vec<(usize, Edge)>,
+    /// By pattern, with the value's index.
+    forms: Vec<(usize, Form)>,
+    /// What most texts do not get past.
+    sieve: Option<Sieve>,
+    /// Made for the first text that does.
+    search: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Automaton {
     fn new(values: &[Zeroizing<String>]) -> Self {
-        let mut forms = Vec::new();
-        let mut patterns = Vec::new();
-        for (index, value) in values.iter().enumerate() {
-            for form in forms::of(value) {
-                forms.push((index, form.edge));
-                patterns.push(form.bytes);
-            }
-        }
-        // A DFA would be chosen for few patterns, and take megabytes for one private key.
-        let search = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .match_kind(MatchKind::Standard)
-            .build(patterns.iter().map(|pattern| pattern.as_slice()))
-            .ok();
-        Self { search, forms }
+        let forms: Vec<(usize, Form)> = values
+            .iter()
+            .enumerate()
+            .flat_map(|(index, value)| forms::of(value).into_iter().map(move |form| (index, form)))
+            .collect();
+        let sieve = Sieve::new(forms.iter().map(|(_, form)| form.bytes.as_slice()));
+        Self { forms, sieve, search: OnceLock::new() }
+    }
+
+    /// Whether `bytes` certainly show no form.
+    fn rules_out(&self, bytes: &[u8]) -> bool {
+        self.sieve.as_ref().is_some_and(|sieve| !sieve.holds_back(bytes))
+    }
+
+    fn search(&self) -> Option<&AhoCorasick> {
+        let make = || {
+            // A DFA would be chosen for few patterns, and take megabytes for one private key.
+            AhoCorasick::builder()
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .match_kind(MatchKind::Standard)
+                .build(self.forms.iter().map(|(_, form)| form.bytes.as_slice()))
+                .ok()
+        };
+        self.search.get_or_init(make).as_ref()
     }
 }
 

@@ -13,6 +13,9 @@ const NAME_BYTES: usize = 64;
 /// again, so that masking what is masked changes nothing. More passes than this take a text made for it.
 const MAX_PASSES: usize = 4;
 
+/// What stands before a token.
+const SCHEME: &str = "bearer ";
+
 /// Headers whose value has blanks in it: in a text, all up to the end of the line is theirs.
 const LINE_NAMES: &[&str] = &["authorization", "cookie"];
 
@@ -107,10 +110,16 @@ impl Masker<'_> {
     }
 }
 
-/// Whether a text has nothing in it that could escape, name, address or announce a secret: a word, a number, a date
-/// without its time. Most values of a reply are, and are only searched as they stand.
+/// Whether a text has nothing in it that could escape, name, address or announce a secret. Most values of a reply have not,
+/// and are only searched as they stand.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.,/@()#!?*;|~".contains(&byte))
+    let mut has_blank = false;
+    let all = text.bytes().all(|byte| {
+        has_blank |= byte == b' ';
+        matches!(byte, b' '..=b'~' | b'\t') && !matches!(byte, b'=' | b':' | b'%' | b'+' | b'\\' | b'&')
+    });
+    all && !(has_blank
+        && text.as_bytes().windows(SCHEME.len()).any(|part| part.eq_ignore_ascii_case(SCHEME.as_bytes())))
 }
 
 /// The name that ends before the sign at `end`, quoted or not.
@@ -191,7 +200,6 @@ fn find_url_passwords(text: &str, spans: &mut Spans) {
 
 /// `Bearer` and a token that is no word.
 fn find_bearers(text: &str, spans: &mut Spans) {
-    const SCHEME: &str = "bearer ";
     let lower = text.to_ascii_lowercase();
     for (at, _) in lower.match_indices(SCHEME) {
         let begin = at + SCHEME.len();

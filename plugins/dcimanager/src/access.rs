@@ -4,6 +4,7 @@
 //! as long as it is used.
 
 use crate::form::Form;
+use crate::mark;
 use crate::panel::{Owned, Panel};
 use billhook_plugin_api::{ConsoleAccess, Cx, Fault, LoginLink, Secret, segment};
 
@@ -48,7 +49,7 @@ pub async fn console(cx: &Cx, owned: Owned<'_>) -> Result<ConsoleAccess, Fault> 
     let doc = crate::answer::accepted(&reply)?;
     let target = doc.text("ok").unwrap_or_default();
     let url = match target {
-        target if is_whole(target) && !target.contains(session.expose().as_str()) => {
+        target if is_whole(target) && mark::position(target, session.expose()).is_none() => {
             cx.secret(target).await?;
             Secret::new(target.to_owned())
         }

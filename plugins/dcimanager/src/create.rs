@@ -146,7 +146,7 @@ fn domain(service: &Service, product: &Product, rows: &[Row]) -> Result<String, 
         _ if !ordered.is_empty() => "@DOMAIN@",
         _ => "@ID@.domain",
     };
-    let name = host_name(&template.replace("@ID@", &service.id).replace("@DOMAIN@", &ordered));
+    let name = host_name(&filled(template, &service.id, &ordered));
     if !is_host_name(&name) {
         return Err(Fault::invalid_input(format!(
             "the machine would be called {name:?}, which is no host name that may be given: correct domain_template or the \
@@ -426,7 +426,7 @@ impl Making<'_> {
         properties.insert("label".into(), json!(view.name));
         properties.insert("mac".into(), json!(view.mac));
         properties.insert("os".into(), json!(self.product.template()?));
-        properties.append(&mut details(panel, cx, machine).await);
+        details(panel, cx, machine, &mut properties).await;
         let mut made = Made {
             remote_id: machine.as_str().to_owned(),
             username: Some(account.name.clone()),
@@ -454,9 +454,27 @@ fn is_for_good(fault: &Fault) -> bool {
         || fault.code.as_deref() == Some(OVERDUE)
 }
 
+/// A template of names with its places filled.
+fn filled(template: &str, id: &str, domain: &str) -> String {
+    let mut name = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('@') {
+        name.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (filling, place) = match rest {
+            _ if rest.starts_with("@ID@") => (id, "@ID@"),
+            _ if rest.starts_with("@DOMAIN@") => (domain, "@DOMAIN@"),
+            _ => ("@", "@"),
+        };
+        name.push_str(filling);
+        rest = &rest[place.len()..];
+    }
+    name.push_str(rest);
+    name
+}
+
 /// Ports for staff. Only a help, so that what cannot be read is left out.
-async fn details(panel: &Panel, cx: &Cx, machine: &Id) -> Map<String, serde_json::Value> {
-    let mut found = Map::new();
+async fn details(panel: &Panel, cx: &Cx, machine: &Id, properties: &mut Map<String, serde_json::Value>) {
     match switch::connections(panel, cx, machine).await {
         Ok(connections) => {
             for connection in connections {
@@ -468,13 +486,12 @@ async fn details(panel: &Panel, cx: &Cx, machine: &Id) -> Map<String, serde_json
                     _ => continue,
                 };
                 if let Some(value) = value {
-                    found.entry(name).or_insert_with(|| json!(value));
+                    properties.entry(name).or_insert_with(|| json!(value));
                 }
             }
         }
         Err(fault) => cx.note(format!("the connections of server {machine} could not be read: {}", fault.staff)),
     }
-    found
 }
 
 #[cfg(test)]

@@ -442,7 +442,7 @@ fn wait_until_running(cx: &Cx, item: i64) -> Doing<'_, ()> {
 
 /// The machine's addresses, the main one first. A machine without one looks well on the panel, and is of no use.
 async fn addresses_of_machine(cx: &Cx, space: i64, item: i64) -> Result<Vec<String>, Fault> {
-    let mut found: Vec<Address> =
+    let found: Vec<Address> =
         addresses_of(cx, space).await?.into_iter().filter(|address| address.item == item).collect();
     if found.is_empty() {
         return Err(Fault::panel_bug(format!(
@@ -451,8 +451,8 @@ async fn addresses_of_machine(cx: &Cx, space: i64, item: i64) -> Result<Vec<Stri
         ))
         .with_code("no_address"));
     }
-    found.sort_by_key(|address| !address.is_primary);
-    Ok(found.into_iter().map(|address| address.ip).collect())
+    let (primary, others): (Vec<Address>, Vec<Address>) = found.into_iter().partition(|address| address.is_primary);
+    Ok(primary.into_iter().chain(others).map(|address| address.ip).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::place;
 use crate::settings::Product;
 use billhook_plugin_api::{Addon, Change, Cx, Fault, Find, Texts};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// What is to be sent. Recorded before the first of it is, since what is read changes with every part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,10 +86,17 @@ pub async fn run(cx: &Cx, owned: Owned<'_>) -> Result<Change, Fault> {
         staff.push("the space had quotas of its own, which the new plan's replace".to_owned());
     }
     Ok(Change {
-        properties: [(PLAN_ID.to_owned(), json!(package.plan))].into_iter().collect(),
+        properties: plan_property(package.plan),
         message: Texts { staff: (!staff.is_empty()).then(|| staff.join("; ")), customer: None },
         ..Change::done()
     })
+}
+
+/// Put in, not collected: a map that is made from a list brings a sort of its own.
+fn plan_property(plan: i64) -> Map<String, Value> {
+    let mut properties = Map::new();
+    properties.insert(PLAN_ID.to_owned(), json!(plan));
+    properties
 }
 
 fn target<'f>(cx: &'f Cx, owned: Owned<'f>) -> Doing<'f, Target> {

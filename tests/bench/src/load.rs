@@ -157,7 +157,7 @@ fn request(plan: &Plan, caller: usize, turn: usize, number: usize) -> Vec<u8> {
             let body = json!({
                 "service": {
                     // A whole number: some panels know their customers by no other name.
-                    "id": service, "client_id": (number + 1).to_string(), "username": format!("u{number}"),
+                    "id": service, "client_id": (number + 1).to_string(), "username": format!("u{prefix}n{number}"),
                     "domain": format!("{service}.example.net"),
                 },
                 "client": {

@@ -15,7 +15,7 @@ use crate::needs;
 const PROGRAMS: &[&str] = &["-p", "billhook", "-p", "billhook-bench", "-p", "billhook-tests"];
 
 /// Of these, since each takes minutes to link as it is shipped.
-const BINARIES: [&str; 4] = ["billhook", "bench-floor", "bench-load", "bench-panel"];
+const BINARIES: [&str; 5] = ["billhook", "bench-floor", "bench-load", "bench-panel", "slow-clients"];
 
 /// The plugin that does what its product's settings say.
 pub(super) const SANDBOX: &str = "libsandbox.so";
@@ -47,6 +47,11 @@ impl Programs {
 
     pub(super) fn program(&self, name: &str) -> Result<&Path> {
         self.programs.path(name)
+    }
+
+    /// As the programs of the tests look things up.
+    pub(super) fn to_json(&self) -> String {
+        self.programs.joined(&self.plugins).to_json()
     }
 
     pub(super) fn plugin(&self, file: &str) -> Result<&Path> {

@@ -36,6 +36,8 @@ pub(super) struct Results {
     pub(super) sizes: BTreeMap<String, u64>,
     pub(super) row: Option<Row>,
     pub(super) starts: Vec<Start>,
+    /// What the program `slow-clients` says of each way in which the socket is set up.
+    pub(super) slow: Vec<Value>,
 }
 
 /// What a hook with one exchange leaves in the database.
@@ -135,6 +137,7 @@ impl Results {
             "sizes": self.sizes,
             "row": self.row.as_ref().map(|row| json!({ "hooks": row.hooks, "bytes": row.bytes, "tables": row.tables })),
             "starts": starts.collect::<Value>(),
+            "slow_clients": self.slow,
         })
     }
 }

@@ -187,6 +187,22 @@ fn speed(results: &Results, targets: &mut Vec<Target>) {
             kind: Kind::Must,
         });
     }
+    for slow in &results.slow {
+        for share in ["p50", "p99"] {
+            let times = slow[share]["times"].as_f64();
+            targets.push(Target {
+                name: format!(
+                    "a status beside {} slow connections / alone, {}, {share}",
+                    slow["slow"],
+                    slow["socket"].as_str().unwrap_or_default()
+                ),
+                found: Spread::of(times),
+                bound: Bound::AtMost(2.0),
+                unit: "",
+                kind: Kind::Must,
+            });
+        }
+    }
     for (callers, bound) in [(1, 2.1), (64, 0.15)] {
         targets.push(Target {
             name: format!("sync1ms: syncs a hook, {callers} callers"),
