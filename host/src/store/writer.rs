@@ -96,7 +96,7 @@ pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 
 impl Writer {
     /// Starts the task. It ends when this is dropped, after writing what waits.
-    pub fn start(hand: Hand, tap: Option<Arc<dyn CommitTap>>) -> Self {
+    pub fn start(hand: Hand, tap: Option<Arc<dyn CommitTap>>, news: Arc<News>) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = Self {
             sender,
@@ -104,7 +104,7 @@ impl Writer {
             crowded: Arc::default(),
             commits: Arc::default(),
             traffic: Arc::default(),
-            news: Arc::default(),
+            news,
             times: Histogram::new(SECONDS),
             condition: Condition::default(),
             door: hand.door(),
@@ -447,7 +447,7 @@ mod tests {
         let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         db.query_row(&format!("PRAGMA max_page_count = {}", pages + 20), [], |_| Ok(())).unwrap();
         let thread = hand::Thread::start(db, path.clone(), "host".into(), lock).unwrap();
-        let writer = Writer::start(Hand::Sqlite(thread), None);
+        let writer = Writer::start(Hand::Sqlite(thread), None, Arc::default());
 
         let long = "x".repeat(1_000_000);
         writer.ride(notes("rider"));

@@ -16,13 +16,14 @@ use billhook::engine::{Engine, EngineOptions, HookOptions};
 use billhook::operation::State;
 use billhook::problem::Problem;
 use billhook::request::HookBody;
-use billhook::store::{CommitTap, Operation, OperationId, Service, ServiceKey};
+use billhook::store::{CommitTap, Life, Operation, OperationId, Service, ServiceKey};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -398,6 +399,15 @@ server = "panel"
     }
 
     async fn start(&self, config: Arc<Config>, watch: Option<(Arc<dyn Tap>, Arc<dyn CommitTap>)>) -> Host {
+        self.start_as(config, watch, Some(next_life())).await
+    }
+
+    async fn start_as(
+        &self,
+        config: Arc<Config>,
+        watch: Option<(Arc<dyn Tap>, Arc<dyn CommitTap>)>,
+        life: Option<Life>,
+    ) -> Host {
         let (tap, commit_tap) = watch.unzip();
         let options = EngineOptions {
             clock: self.clock.shared(),
@@ -405,6 +415,7 @@ server = "panel"
             commit_tap,
             staging: Some(STAGING.1.clone()),
             prober: Some(artifacts::path("billhook").to_owned()),
+            life,
         };
         let engine = match Engine::start(config, options).await {
             Ok(engine) => engine,
@@ -424,6 +435,12 @@ impl Default for Rig<VirtFusion> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A life that every later one of this process takes for over: the tests end hosts where they stand.
+fn next_life() -> Life {
+    static LIVES: AtomicU64 = AtomicU64::new(1);
+    Life { start: LIVES.fetch_add(1, Ordering::Relaxed), ..Life::own() }
 }
 
 fn load(path: &Path) -> Arc<Config> {

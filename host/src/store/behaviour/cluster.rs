@@ -26,7 +26,7 @@ impl Database {
             let template = server::Database::empty();
             let Ok(Address::Postgres(server)) = Address::of(&template.url(), None) else { panic!() };
             let mut db = server.connect().await.unwrap();
-            hold::take(&mut db, &server, None).await.unwrap();
+            hold::join(&mut db, &server).await.unwrap();
             schema::postgres::migrate(&mut db, &server).await.unwrap();
             db.close().await.unwrap();
             template
