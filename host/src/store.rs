@@ -542,12 +542,13 @@ impl Store {
             }
             let lines: Vec<_> = lost.into_iter().map(|(id, server)| (id, settle_ms(&server))).collect();
             let fate = self.inner.writer.decide(rescue::command(&lines, self.host_number(), now)).await?;
-            let lines: Vec<(OperationId, u64)> = serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
-                .map_err(|error| StoreError::Rejected(error.to_string()))?;
+            let lines: Vec<(OperationId, u64, Option<String>)> =
+                serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
+                    .map_err(|error| StoreError::Rejected(error.to_string()))?;
             if lines.is_empty() {
                 return Ok(rescued);
             }
-            rescued.extend(lines.into_iter().map(|(id, _)| id));
+            rescued.extend(lines.into_iter().map(|(id, ..)| id));
         }
     }
 

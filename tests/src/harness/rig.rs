@@ -16,12 +16,13 @@ use billhook::engine::{Engine, EngineOptions, HookOptions};
 use billhook::operation::State;
 use billhook::problem::Problem;
 use billhook::request::HookBody;
-use billhook::store::{CommitTap, Life, Operation, OperationId, Service, ServiceKey};
+use billhook::store::{CommitTap, Life, Moment, Operation, OperationId, Service, ServiceKey};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -376,6 +377,30 @@ server = "panel"
             .await
     }
 
+    /// Starts one of several hosts on the same store, which must be on Postgres. All live as long as this process, so that none can
+    /// prove the end of another.
+    pub async fn join(&self, name: &str, watch: Option<Arc<dyn Tap>>) -> Host {
+        let watch = watch.map(|tap| (tap, Arc::new(Untapped) as Arc<dyn CommitTap>));
+        self.start_as(load(&self.config_path_of(name)), watch, None).await
+    }
+
+    /// The configuration file of one of several hosts: as the rig's own, with a name and sockets of its own.
+    pub fn config_path_of(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path();
+        let text = std::fs::read_to_string(self.config_path()).expect("the configuration is read");
+        let own = folder.join(name);
+        let text = text.replace(
+            &format!("[socket]\nfolder = \"{}\"", folder.display()),
+            &format!("[socket]\nfolder = \"{}\"", own.display()),
+        );
+        let text = text.replace("[store]\n", &format!("[store]\nhost = \"{name}\"\n"));
+        std::fs::create_dir_all(&own).expect("the folder is made");
+        let path = folder.join(format!("{name}.toml"));
+        std::fs::write(&path, text).expect("the configuration is written");
+        private_file(&path);
+        path
+    }
+
     /// Starts a host on a copy of what stands on the disk now, as if the power had gone this moment. The host that is there may
     /// stand still, but must not go on.
     pub async fn host_after_cut(&self) -> (TempDir, Host) {
@@ -434,6 +459,15 @@ server = "panel"
 impl Default for Rig<VirtFusion> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Lets every commit pass.
+struct Untapped;
+
+impl CommitTap for Untapped {
+    fn commit(&self, _: Moment, _: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -582,6 +616,11 @@ impl Host {
         if let Some(at) = at {
             self.advance_to(at);
         }
+    }
+
+    /// The clock that it goes by.
+    pub const fn clock(&self) -> &ManualClock {
+        &self.clock
     }
 
     fn advance_to(&self, monotonic: Duration) {

@@ -160,7 +160,7 @@ DECLARE
         &format!("        q_answers := array_append(q_answers, coalesce(q_answer, 'null'));
     END LOOP;
     q_fates := to_jsonb(q_answers)::text;
-    -- Once for all of it, and only where there is somebody to hear it: commits that tell something wait for each other.
+    -- Once for all of it, and only where somebody hears it, since commits that tell something wait for each other.
     IF q_told <> '[]' AND EXISTS (SELECT 1 FROM host h WHERE h.ended IS NULL AND h.id <> p_host) THEN
         SELECT string_agg(CASE WHEN o.id IS NULL THEN '' ELSE '+' END || told.id, ' ') INTO q_notice
         FROM (SELECT DISTINCT value AS id FROM jsonb_array_elements_text(q_told)) AS told
