@@ -66,7 +66,7 @@ pub struct Engine {
     /// Operations that may run before their time, once.
     early: Mutex<HashSet<OperationId>>,
     ids: Mutex<ids::Ids>,
-    /// Monotonic time until which a service is left alone, and the service's last change that this is of, once it was seen.
+    /// Monotonic time until which a service is left alone, and when that was written as it was seen, with other hosts.
     unsettled: Mutex<HashMap<ServiceKey, (Option<u64>, Duration)>>,
     /// Other hosts have worked on the store since this one began.
     company: AtomicBool,

@@ -9,7 +9,7 @@ use billhook_tests::harness::{Host, Rig, Setup, StoreOn, body};
 use billhook_tests::virtfusion::{Effect, Fault, Plan};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -35,11 +35,11 @@ fn servers_made(rig: &Rig) -> usize {
     rig.panel().count_effects(|effect| matches!(effect, Effect::ServerCreated(_)))
 }
 
-/// Stands at a host's exchanges, and holds one back.
+/// Stands at a host's exchanges, and holds one of them back, or with zero all.
 #[derive(Default)]
 struct Gate {
     at: u64,
-    is_there: AtomicBool,
+    there: AtomicUsize,
     is_open: watch::Sender<bool>,
 }
 
@@ -49,7 +49,11 @@ impl Gate {
     }
 
     async fn reached(&self) {
-        while !self.is_there.load(Ordering::SeqCst) {
+        self.reached_by(1).await;
+    }
+
+    async fn reached_by(&self, many: usize) {
+        while self.there.load(Ordering::SeqCst) < many {
             tokio::task::yield_now().await;
         }
     }
@@ -61,10 +65,10 @@ impl Gate {
 
 impl Tap for Gate {
     fn exchange(&self, moment: Moment, n: u64) -> TapFuture {
-        if moment != Moment::Before || n != self.at {
+        if moment != Moment::Before || (self.at > 0 && n != self.at) {
             return Box::pin(std::future::ready(()));
         }
-        self.is_there.store(true, Ordering::SeqCst);
+        self.there.fetch_add(1, Ordering::SeqCst);
         let mut is_open = self.is_open.subscribe();
         Box::pin(async move {
             let _ = is_open.wait_for(|is_open| *is_open).await;
@@ -257,7 +261,7 @@ async fn a_host_that_stood_still_and_was_not_missed_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_at_one_host_holds_at_all_and_lanes_are_shared() {
+async fn a_pause_at_one_host_holds_at_all() {
     let rig = rig("");
     let a = rig.join("a", None).await;
     let b = rig.join("b", None).await;
@@ -277,6 +281,37 @@ async fn a_pause_at_one_host_holds_at_all_and_lanes_are_shared() {
         tokio::task::yield_now().await;
     }
     assert_eq!(servers_made(&rig), 1);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_takes_is_shared_and_so_is_the_work() {
+    let rig = rig("");
+    let gates = [Gate::at(0), Gate::at(0)];
+    let a = rig.join("a", Some(gates[0].clone())).await;
+    let b = rig.join("b", Some(gates[1].clone())).await;
+    // The first learns of the second by a notice.
+    while [&a, &b].iter().any(|host| host.engine.share() < 2) {
+        tokio::task::yield_now().await;
+    }
+    let mut ids = Vec::new();
+    for n in 0..8 {
+        ids.push(a.send(Hook::Create, body(Hook::Create, &format!("20{n}"))).await.unwrap());
+    }
+
+    // Four at once on this server: two here, and two that the other one has taken from the line.
+    gates[1].reached_by(2).await;
+    gates[0].reached_by(2).await;
+    let running = [&a, &b].map(|host| host.engine.lane("panel").unwrap().running);
+    assert_eq!(running, [2, 2]);
+
+    gates.iter().for_each(|gate| gate.open());
+    for id in &ids {
+        assert_eq!(drive(&[&a, &b], id).await.state, State::Succeeded);
+    }
+    assert_eq!(servers_made(&rig), 8);
+    assert_eq!(rig.panel().check(), Vec::<String>::new());
     a.stop().await;
     b.stop().await;
 }

@@ -127,7 +127,6 @@ impl Database {
     }
 
     /// Changes something in it by hand.
-    #[allow(dead_code, reason = "the host's own tests include this file, and have a connection for that")]
     pub fn change(&self, text: &str) {
         let done = run_in(&self.name, text);
         assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));

@@ -9,6 +9,7 @@ use crate::store::{EndSaid, Heard, HostEnd, HostFacts, HostWork, OperationId, Se
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::MissedTickBehavior;
 
@@ -26,8 +27,7 @@ pub(super) struct Company {
 
 impl Engine {
     /// Keeps company with other hosts until the engine stops.
-    pub(super) async fn keep_company(self: Arc<Self>) {
-        let mut elsewhere = self.env.store.elsewhere();
+    pub(super) async fn keep_company(self: Arc<Self>, mut elsewhere: Receiver<Arc<Option<Heard>>>) {
         let mut ticks = tokio::time::interval(self.env.store.poll());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut company = Company::default();
@@ -150,6 +150,11 @@ impl Engine {
         self.is_first.store(first == self.env.store.host_id(), Ordering::Relaxed);
         self.lanes.set_share(u32::try_from(alive).unwrap_or(u32::MAX).max(1));
         Ok(hosts)
+    }
+
+    /// Among how many hosts, as far as this one knows, what a server takes is divided.
+    pub fn share(&self) -> u32 {
+        self.lanes.share()
     }
 
     /// Whether other hosts have worked on the store since this one began.

@@ -255,6 +255,11 @@ impl Lanes {
         self.hand_out();
     }
 
+    /// Among how many hosts what a server takes is divided.
+    pub fn share(&self) -> u32 {
+        lock(&self.state).share
+    }
+
     /// Whether an operation of the service stands in line.
     pub fn is_waiting(&self, key: &ServiceKey) -> bool {
         lock(&self.state).waiting.contains_key(key)

@@ -154,14 +154,18 @@ impl Engine {
         });
         if engine.env.store.host_id().is_some() {
             engine.see_hosts().await?;
-            tokio::spawn(Arc::clone(&engine).keep_company());
         }
         tokio::spawn(Arc::clone(&engine).work());
         tokio::spawn(Arc::clone(&engine).follow_lanes(signals));
         let busy = Busy::begin(&engine.activity);
         let recovering = Arc::clone(&engine);
         engine.tasks.spawn(async move {
+            // From here on, so that nothing is missed that others do while this one reads.
+            let elsewhere = recovering.env.store.elsewhere();
             Arc::clone(&recovering).recover().await;
+            if recovering.env.store.host_id().is_some() {
+                tokio::spawn(Arc::clone(&recovering).keep_company(elsewhere));
+            }
             recovering.reseal().await;
             drop(busy);
         });

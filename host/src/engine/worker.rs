@@ -342,15 +342,11 @@ impl Engine {
         }
         let now = self.env.clock.monotonic();
         let mut unsettled = lock(&self.unsettled);
-        let until = match unsettled.get_mut(key) {
+        let until = match unsettled.get(key) {
             None if !self.has_company() => self.env.started.saturating_add(Duration::from_millis(service.unsettled_ms)),
             Some((_, until)) if !self.has_company() => *until,
-            Some((seen @ None, until)) => {
-                *seen = Some(service.updated_at);
-                *until
-            }
             Some((Some(seen), until)) if *seen == service.updated_at => *until,
-            // Another host may have written it a moment ago.
+            // Another host may have written it a moment ago: it counts from the first look.
             _ => {
                 let until = now.saturating_add(Duration::from_millis(service.unsettled_ms));
                 unsettled.insert(key.clone(), (Some(service.updated_at), until));

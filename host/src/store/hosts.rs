@@ -10,6 +10,7 @@ use super::life::Life;
 use super::model::{OperationId, ServiceKey};
 use super::reader::{Cells, Line, Query};
 use super::{Store, StoreError, change};
+use crate::journal::{Doubt, DoubtCause};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -45,14 +46,16 @@ pub const PROVEN: &[&str] = &[
          WHERE NOT EXISTS (SELECT 1 FROM unproven u JOIN host h ON h.id = u.host
                            WHERE u.operation_id = c.value AND h.ended = 'expired'))",
     "{won}
-     UPDATE operation SET state = 'queued', reason = NULL, next_at = NULL, updated_at = :now
+     UPDATE operation SET state = 'queued', attempts = 0, reason = NULL, next_at = NULL, updated_at = :now
      FROM {list :detail} AS saved
      WHERE operation.id = saved.value AND operation.state = 'attention'
        AND EXISTS (SELECT 1 FROM entry e WHERE e.operation_id = operation.id AND e.stage = 'doubted'
                    AND e.doubt LIKE '%\"host_unproven\"%')",
+    // It may have sent it at the last moment: the settle time begins now.
     "{won}
-     UPDATE entry SET doubt = replace(doubt, '\"host_unproven\"', '\"host_ended\"')
-     FROM {list :detail} AS saved WHERE entry.operation_id = saved.value AND entry.stage = 'doubted'",
+     UPDATE entry SET doubt = :doubt
+     FROM {list :detail} AS saved
+     WHERE entry.operation_id = saved.value AND entry.stage = 'doubted' AND entry.doubt LIKE '%\"host_unproven\"%'",
     "{won}
      DELETE FROM unproven WHERE operation_id IN (SELECT saved.value FROM {list :detail} AS saved)",
 ];
@@ -356,8 +359,9 @@ impl Store {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
+        let doubt = Doubt { why: DoubtCause::HostEnded, by: self.host_number() | PROVEN_BY, ..Doubt::default() };
         let mut command = Command::default();
-        command.row(Kind::Proven, json!({ "ids": ids, "now": now }));
+        command.row(Kind::Proven, json!({ "ids": ids, "doubt": json!(doubt).to_string(), "now": now }));
         for id in &ids {
             command.moves(id);
         }
@@ -396,7 +400,10 @@ impl Store {
     }
 }
 
-/// The number of a host.
+/// Beside the number of the host that saw a proof: tells a doubt that begins anew by it from all that the host wrote otherwise.
+const PROVEN_BY: u64 = 1 << 60;
+
+/// The number of a host: sixty bits.
 pub fn number(id: &str) -> u64 {
     // Its id is random digits.
     u64::from_str_radix(id.get(..15).unwrap_or(id), 16).unwrap_or(1).max(1)

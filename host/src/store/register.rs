@@ -51,16 +51,16 @@ pub(super) async fn register(
         let ended: Option<String> = row.try_get("ended").map_err(of)?;
         let is_over: bool = row.try_get("is_over").map_err(of)?;
         let life: Option<Life> = serde_json::from_str(&life).ok();
-        let mut has_ended = ended.is_some();
-        if matches!(ended.as_deref(), None | Some("expired"))
-            && life.is_some_and(|life| this.life.proves_the_end_of(&life, is_over || has_ended))
-        {
+        let is_lost = ended.as_deref() == Some("expired");
+        let mut has_ended = ended.is_some() && !is_lost;
+        if !has_ended && life.is_some_and(|life| this.life.proves_the_end_of(&life, is_over || is_lost)) {
             sqlx::query(PROVEN).bind(&id).bind(&this.name).execute(&mut *change).await.map_err(of)?;
             has_ended = true;
         }
+        // Of a lost one something may come still.
         if has_ended {
             earlier.insert(hosts::number(&id));
-        } else if !is_over && cell("key_id")? != key {
+        } else if !is_lost && !is_over && cell("key_id")? != key {
             return Err(server.refused(format!(
                 "the host {name} works there with another host key: all hosts of a store have the same; copy its key file here, \
                  or stop all hosts to change the key"

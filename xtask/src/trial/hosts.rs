@@ -12,6 +12,7 @@ use crate::args::TrialOptions;
 use crate::needs;
 
 #[path = "../../../tests/src/cluster.rs"]
+#[expect(dead_code, reason = "the suites need more of it")]
 mod cluster;
 
 /// As many hooks of as many services come at once, to whichever host.

@@ -1,6 +1,7 @@
 //! A Postgres of our own for the tests, see there; and what is done with its databases.
 
 #[path = "../../../../tests/src/cluster.rs"]
+#[expect(dead_code, reason = "the suites need more of it")]
 mod server;
 
 use crate::store::address::{Address, SCHEMA};
