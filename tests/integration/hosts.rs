@@ -31,6 +31,13 @@ fn rig(lines: &str) -> Rig {
     rig
 }
 
+/// A create for a customer who has nothing else.
+fn of_own_client(service: &str) -> Value {
+    let mut body = body(Hook::Create, service);
+    body["service"]["client_id"] = json!(service);
+    body
+}
+
 fn servers_made(rig: &Rig) -> usize {
     rig.panel().count_effects(|effect| matches!(effect, Effect::ServerCreated(_)))
 }
@@ -297,7 +304,7 @@ async fn what_a_server_takes_is_shared_and_so_is_the_work() {
     }
     let mut ids = Vec::new();
     for n in 0..8 {
-        ids.push(a.send(Hook::Create, body(Hook::Create, &format!("20{n}"))).await.unwrap());
+        ids.push(a.send(Hook::Create, of_own_client(&format!("20{n}"))).await.unwrap());
     }
 
     // Four at once on this server: two here, and two that the other one has taken from the line.
@@ -326,7 +333,7 @@ fn ask(daemon: &Daemon, line: &str, headers: &[(&str, &str)], body: &Value) -> V
 
 fn create(daemon: &Daemon, service: &str, wait: &str) -> Value {
     let headers = [("Content-Type", "application/json"), ("Prefer", wait)];
-    ask(daemon, "POST /v1/hooks/create", &headers, &body(Hook::Create, service))
+    ask(daemon, "POST /v1/hooks/create", &headers, &of_own_client(service))
 }
 
 /// Waits at this daemon until the operation is over.

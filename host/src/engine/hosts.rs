@@ -44,7 +44,9 @@ impl Engine {
                 _ = ticks.tick() => self.look_around(&mut company).await,
                 _ = self.env.store.is_over() => return,
             };
-            if let Err(error) = looked {
+            if let Err(error) = looked
+                && !self.env.is_stopping()
+            {
                 tracing::warn!(%error, "other hosts cannot be looked after for now");
             }
         }

@@ -60,10 +60,23 @@ pub const PROVEN: &[&str] = &[
      DELETE FROM unproven WHERE operation_id IN (SELECT saved.value FROM {list :detail} AS saved)",
 ];
 
-static ALL: Text = Text::new(
-    "SELECT id, name, version, tables, life, started, beat, until, lease_ms, ended, ended_at, ended_by, {clock} AS clock
-     FROM host ORDER BY started, id",
-);
+macro_rules! hosts {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, name, version, tables, life, started, beat, until, lease_ms, ended, ended_at, ended_by,
+                 {clock} AS clock
+             FROM host ",
+            $which,
+            " ORDER BY started, id"
+        )
+    };
+}
+
+static ALL: Text = Text::new(hosts!(""));
+
+/// Those of which anything is to be done still. Who has ended longer ago was seen by then.
+static AT_WORK: Text =
+    Text::new(hosts!("WHERE ended IS NULL OR ended = 'expired' OR ended_at > {clock} - CAST(600000 AS BIGINT)"));
 
 static IN_HAND: Text = Text::new(
     "SELECT host, count(*) AS running FROM operation {by operation_open}
@@ -297,14 +310,15 @@ impl Store {
         Ok(work)
     }
 
-    /// Looks at all hosts, marks those that have ended, and gives them as they stand then.
+    /// Looks at all hosts that work, or did a moment ago, marks those that have ended, and gives them as they stand then.
     ///
     /// # Errors
     ///
     /// See [`accept`](Self::accept).
     pub async fn look_at_hosts(&self) -> Result<Vec<HostFacts>, StoreError> {
         let Some(lease) = &self.inner.lease else { return Ok(Vec::new()) };
-        let mut hosts = self.hosts().await?;
+        let rows = Query::new(&AT_WORK).all(&self.inner.reader).await?;
+        let mut hosts: Vec<HostFacts> = rows.iter().map(read).collect::<Result<_, _>>()?;
         let now = lease.now();
         let silent: Vec<Duration> = {
             let mut watching = self.inner.watching.lock().unwrap_or_else(PoisonError::into_inner);
