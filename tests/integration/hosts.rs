@@ -35,6 +35,7 @@ fn rig(lines: &str) -> Rig {
 fn of_own_client(service: &str) -> Value {
     let mut body = body(Hook::Create, service);
     body["service"]["client_id"] = json!(service);
+    body["client"]["email"] = json!(format!("c{service}@acme.example"));
     body
 }
 
@@ -315,7 +316,8 @@ async fn what_a_server_takes_is_shared_and_so_is_the_work() {
 
     gates.iter().for_each(|gate| gate.open());
     for id in &ids {
-        assert_eq!(drive(&[&a, &b], id).await.state, State::Succeeded);
+        let created = drive(&[&a, &b], id).await;
+        assert_eq!(created.state, State::Succeeded, "{created:#?}");
     }
     assert_eq!(servers_made(&rig), 8);
     assert_eq!(rig.panel().check(), Vec::<String>::new());
@@ -375,7 +377,8 @@ async fn of_real_hosts_one_is_killed_and_one_frozen_and_each_hook_has_one_effect
     let second = create(&b, "1002", "wait=0")["operation"]["id"].as_str().unwrap().to_owned();
     rig.panel().wait_stalled().await;
     b.signal("STOP");
-    assert_eq!(outlast(&c, &second)["state"], "succeeded");
+    let seen = outlast(&c, &second);
+    assert_eq!(seen["state"], "succeeded", "{seen:#}");
     assert_eq!(names(&c)[1].1, "lost");
 
     // It wakes, finds that it was taken for dead, and ends; which proves its end.

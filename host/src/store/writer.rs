@@ -379,8 +379,12 @@ impl Task {
             let fates = commands.iter().map(|_| None).collect();
             return (commands, Ok(fates));
         }
-        let number = self.commits.load(Ordering::Acquire) + 1;
-        self.tap(Moment::Before, number).await;
+        // A sign of life by itself is no work: those who count commits count those of hooks.
+        let is_work = !commands.iter().all(|command| command.is_sign() || command.is_empty());
+        let number = self.commits.load(Ordering::Acquire) + u64::from(is_work);
+        if is_work {
+            self.tap(Moment::Before, number).await;
+        }
         #[expect(
             clippy::disallowed_methods,
             reason = "the disk does not follow a test's clock; nothing is decided by it"
@@ -395,7 +399,9 @@ impl Task {
         if result.is_ok() {
             self.times.observe(began.elapsed().as_secs_f64());
             self.commits.store(number, Ordering::Release);
-            self.tap(Moment::After, number).await;
+            if is_work {
+                self.tap(Moment::After, number).await;
+            }
         }
         (commands, result)
     }
