@@ -11,6 +11,7 @@ mod completions;
 mod events;
 mod follow;
 mod hook;
+mod hosts;
 mod key;
 mod log;
 mod logging;
@@ -32,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 use client::Client;
 use completions::Shell;
 use hook::HookArgs;
+use hosts::HostsArgs;
 use key::KeyCommand;
 use log::LogCommand;
 use ops::OpsCommand;
@@ -96,6 +98,8 @@ enum Command {
     /// Look at servers, try them, hold their operations back
     #[command(subcommand)]
     Servers(ServersCommand),
+    /// Look at the hosts of the store, and say that one has ended
+    Hosts(HostsArgs),
     /// Copy the store, look at a copy, and let a restored one serve again
     #[command(subcommand)]
     Store(StoreCommand),
@@ -153,6 +157,7 @@ async fn carry_out(command: &Command, place: &Place, json: bool) -> anyhow::Resu
         Command::Log(command) => log::run(&Client::of(place)?, command, json).await,
         Command::Services(command) => services::run(&Client::of(place)?, command).await,
         Command::Servers(command) => servers::run(&Client::of(place)?, command).await,
+        Command::Hosts(args) => hosts::run(&Client::of(place)?, args).await,
         Command::Store(command) => store::run(place, command).await,
         Command::Key(command) => key::run(place, command),
         Command::Completions { shell } => Ok(completions::print(*shell)),
@@ -227,6 +232,10 @@ mod tests {
             ("store check /b/copy.db", None),
             ("store release", None),
             ("key rotate", None),
+            ("hosts", None),
+            ("hosts list", None),
+            ("hosts dead web2", None),
+            ("hosts dead", Some(2)),
             ("servers list", None),
             ("servers show p1", None),
             ("completions bash", None),

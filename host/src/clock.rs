@@ -1,7 +1,8 @@
 //! The only place that asks the time.
 //!
-//! Two times are kept apart. *Wall time* (Unix milliseconds, UTC) is what is stored and shown, and may jump. *Monotonic time*
-//! counts from an arbitrary start of one clock, never goes back, and is what every time-out and wait is measured on.
+//! Three times are kept apart. *Wall time* (Unix milliseconds, UTC) is what is stored and shown, and may jump. *Monotonic time*
+//! counts from an arbitrary start of one clock, never goes back, and is what every time-out and wait is measured on. *Boot time*
+//! also counts while the machine sleeps; what others may have done meanwhile is judged by it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,9 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Monotonic time since an arbitrary start of this clock. Of no meaning to another process or another clock.
     fn monotonic(&self) -> Duration;
+
+    /// Time since the machine was started, or since another arbitrary moment: goes on while the machine is suspended.
+    fn boot_time(&self) -> Duration;
 
     /// Ends once [`monotonic`](Self::monotonic) has reached `monotonic`; at once if it has already.
     fn sleep_until(&self, monotonic: Duration) -> Sleep;
@@ -75,6 +79,11 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 
+    fn boot_time(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+
     fn sleep_until(&self, monotonic: Duration) -> Sleep {
         let at = self.start.checked_add(monotonic);
         Box::pin(async move {
@@ -111,6 +120,8 @@ struct State {
     /// What `unix_ms` lacks, so that many small advances add up.
     wall_rest: Duration,
     monotonic: Duration,
+    /// What boot time is ahead of `monotonic`.
+    suspended: Duration,
     /// By deadline, then by order of falling asleep.
     sleepers: BTreeMap<(Duration, u64), Waker>,
     next_sleeper: u64,
@@ -123,6 +134,7 @@ impl ManualClock {
             unix_ms: start_unix_ms,
             wall_rest: Duration::ZERO,
             monotonic: Duration::ZERO,
+            suspended: Duration::ZERO,
             sleepers: BTreeMap::new(),
             next_sleeper: 0,
         };
@@ -157,6 +169,13 @@ impl ManualClock {
         let by = self.next_deadline()?.saturating_sub(self.monotonic());
         self.advance(by);
         Some(by)
+    }
+
+    /// Lets the machine sleep: wall time and boot time go on, and nobody wakes.
+    pub fn suspend(&self, by: Duration) {
+        let mut state = self.shared.lock();
+        state.suspended = state.suspended.saturating_add(by);
+        state.unix_ms = state.unix_ms.saturating_add(millis(by));
     }
 
     /// Lets the wall time jump, as an administrator or a time server would. Sleepers do not notice.
@@ -221,6 +240,11 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         self.shared.lock().monotonic
+    }
+
+    fn boot_time(&self) -> Duration {
+        let state = self.shared.lock();
+        state.monotonic.saturating_add(state.suspended)
     }
 
     fn sleep_until(&self, monotonic: Duration) -> Sleep {
@@ -404,6 +428,22 @@ mod tests {
         clock.advance(SECOND);
         task.await.expect("woken");
         assert_eq!(clock.unix_ms(), 1_010);
+    }
+
+    #[tokio::test]
+    async fn while_the_machine_sleeps_only_boot_time_and_the_wall_go_on() {
+        let clock = ManualClock::new(0);
+        let task = tokio::spawn(clock.sleep(SECOND));
+        clock.until(|clock| clock.sleepers() == 1).await;
+        clock.suspend(SECOND * 60);
+        settle().await;
+        assert!(!task.is_finished());
+        assert_eq!((clock.monotonic(), clock.boot_time(), clock.unix_ms()), (Duration::ZERO, SECOND * 60, 60_000));
+        clock.advance(SECOND);
+        assert_eq!(clock.boot_time(), SECOND * 61);
+        task.await.expect("woken");
+        let machine = SystemClock::new();
+        assert!(machine.boot_time() >= machine.monotonic());
     }
 
     #[tokio::test]

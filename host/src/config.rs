@@ -27,6 +27,7 @@ use self::reader::Reader;
 use crate::lane::LaneLimits;
 use crate::placement::Fill;
 use crate::retention::Retention;
+use crate::store::LeaseTimes;
 
 /// The shipped `billhook.toml`: every key with its meaning, unit and default.
 pub const SHIPPED: &str = layers::SHIPPED;
@@ -163,6 +164,12 @@ pub struct StoreConfig {
     pub body_cap: usize,
     /// How long a write waits for a server that is away.
     pub patience: Duration,
+    /// How people call this host, where a store has several; its machine's name when absent.
+    pub host: Option<String>,
+    /// How long a host of several may work without a sign of life.
+    pub lease: LeaseTimes,
+    /// How often a host of several looks for what no notice told it.
+    pub poll: Duration,
     /// Free space on its disk that is left to what is under way, bytes.
     pub reserve: u64,
     /// How long the module log keeps what.

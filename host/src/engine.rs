@@ -1,6 +1,7 @@
 //! The engine: takes hooks in, runs their operations in order, and lets people steer what cannot go on by itself.
 
 mod agenda;
+mod hosts;
 mod ids;
 mod in_force;
 mod intake;
@@ -38,7 +39,7 @@ use crate::store::{Operation, OperationId, ServiceKey, StoreError};
 use agenda::{Activity, Agenda};
 use lanes::Lanes;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -65,8 +66,12 @@ pub struct Engine {
     /// Operations that may run before their time, once.
     early: Mutex<HashSet<OperationId>>,
     ids: Mutex<ids::Ids>,
-    /// Monotonic time until which a service is left alone.
-    unsettled: Mutex<HashMap<ServiceKey, Duration>>,
+    /// Monotonic time until which a service is left alone, and when that was written as it was seen, with other hosts.
+    unsettled: Mutex<HashMap<ServiceKey, (Option<u64>, Duration)>>,
+    /// Other hosts have worked on the store since this one began.
+    company: AtomicBool,
+    /// This is the oldest host that lives.
+    is_first: AtomicBool,
     tasks: TaskTracker,
     activity: Arc<Activity>,
     /// What plugins' code runs on; kept to be shut down.

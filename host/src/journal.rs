@@ -103,6 +103,14 @@ pub struct Doubt {
     pub looked_at_ms: u64,
     /// Why it is in doubt, in one word for the evidence.
     pub why: DoubtCause,
+    /// The number of the host that has watched it since this was written; zero where a store has only one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub by: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Why an entry is in doubt.
@@ -112,6 +120,8 @@ pub enum DoubtCause {
     /// The host ended between *begun* and *done*.
     #[default]
     HostEnded,
+    /// The lease of its host is over, and nobody can prove that it has ended: it may send still.
+    HostUnproven,
     /// No answer came.
     ReplyLost,
     /// An answer came that proves nothing.
@@ -273,6 +283,11 @@ fn in_doubt(open: &StepOpen, entry: &Entry, waited_ms: u64, patience: &Patience)
         _ => {}
     }
     let doubt = entry.doubt.unwrap_or_default();
+    if may_be_sent(&doubt, patience) && matches!(open.kind, StepKind::Ensure) {
+        // What is there counts; what is not there may come at any time.
+        let first = patience.settle.first_ms;
+        return if waited_ms < first { Next::Settle(first - waited_ms) } else { Next::LookByRunning };
+    }
     match open.kind {
         // Nothing left the host: a crash before *done* runs it again.
         StepKind::Record => Next::Again,
@@ -297,17 +312,36 @@ fn in_doubt(open: &StepOpen, entry: &Entry, waited_ms: u64, patience: &Patience)
 }
 
 /// What to do when a gated run ([`Next::LookByRunning`]) wanted to send: it did not find what it looked for.
-pub fn on_held_back(waited_ms: u64, patience: &Patience) -> Next {
+pub fn on_held_back(name: &str, doubt: Doubt, waited_ms: u64, patience: &Patience) -> Next {
+    if may_be_sent(&doubt, patience) && waited_ms >= patience.needed_ms() {
+        return Next::Attention(unproven(name));
+    }
     Next::Settle(patience.needed_ms().saturating_sub(waited_ms).max(1))
 }
 
-/// What a look changes in the entry, and what happens next.
-pub fn on_sight(sight: &Sight, doubt: Doubt, waited_ms: u64, patience: &Patience) -> (Doubt, Next) {
+/// Whether the change may leave another host still, and the panel would carry it out beside a second one.
+const fn may_be_sent(doubt: &Doubt, patience: &Patience) -> bool {
+    matches!(doubt.why, DoubtCause::HostUnproven) && !patience.settle.refuses_twice
+}
+
+fn unproven(name: &str) -> String {
+    format!(
+        "the step {name} was begun by a host whose lease is over and whose end is not proven: what it began is not on the panel, and \
+         might still come; make sure that the host has ended and say so with `billhook hosts dead`, and it goes on by itself"
+    )
+}
+
+/// What a look at the step `name` changes in its entry, and what happens next.
+pub fn on_sight(name: &str, sight: &Sight, doubt: Doubt, waited_ms: u64, patience: &Patience) -> (Doubt, Next) {
     let looked = Doubt { looks: doubt.looks + 1, looked_at_ms: waited_ms, waited_ms, ..doubt };
     let believed = looked.looks >= patience.settle.looks && waited_ms >= patience.needed_ms();
     let later = |looked: &Doubt| Next::Settle(patience.next_look_ms(looked).saturating_sub(waited_ms).max(1));
     match sight {
         Sight::Found(_) => (looked, Next::Done),
+        Sight::Absent | Sight::Gone if believed && may_be_sent(&doubt, patience) => {
+            (looked, Next::Attention(unproven(name)))
+        }
+        Sight::Never if may_be_sent(&doubt, patience) => (looked, Next::Attention(unproven(name))),
         Sight::Never => (looked, Next::AskGiven),
         Sight::Absent if believed => (looked, Next::Again),
         Sight::Gone if believed => (looked, Next::AskGiven),
@@ -494,14 +528,14 @@ mod tests {
 
     #[test]
     fn absent_counts_after_its_looks_and_its_time() {
-        let (first, next) = on_sight(&Sight::Absent, Doubt::default(), 10_000, &PATIENCE);
+        let (first, next) = on_sight("server", &Sight::Absent, Doubt::default(), 10_000, &PATIENCE);
         assert_eq!(next, Next::Settle(140_000));
         assert_eq!(first.looks, 1);
 
-        let (_, next) = on_sight(&Sight::Absent, first, 149_999, &PATIENCE);
+        let (_, next) = on_sight("server", &Sight::Absent, first, 149_999, &PATIENCE);
         assert_eq!(next, Next::Settle(30_000));
 
-        let (_, next) = on_sight(&Sight::Absent, first, 150_000, &PATIENCE);
+        let (_, next) = on_sight("server", &Sight::Absent, first, 150_000, &PATIENCE);
         assert_eq!(next, Next::Again);
     }
 
@@ -515,9 +549,57 @@ mod tests {
             (Sight::Unknown("two new".into()), 150_000, Next::Attention("two new".into())),
         ];
         for (sight, waited, expected) in rows {
-            assert_eq!(on_sight(&sight, doubt, waited, &PATIENCE).1, expected, "{sight:?}");
+            assert_eq!(on_sight("server", &sight, doubt, waited, &PATIENCE).1, expected, "{sight:?}");
         }
-        assert!(matches!(on_sight(&Sight::Gone, doubt, 149_000, &PATIENCE).1, Next::Settle(_)));
+        assert!(matches!(on_sight("server", &Sight::Gone, doubt, 149_000, &PATIENCE).1, Next::Settle(_)));
+    }
+
+    #[test]
+    fn what_a_host_may_send_still_is_believed_when_it_is_there_and_else_goes_to_a_person() {
+        use StepKind::{Differ, Ensure, Once, Record};
+        let attention = |next: Next| match next {
+            Next::Attention(why) => {
+                assert!(why.contains("billhook hosts dead") || why.contains("cannot be asked"), "{why}");
+                "attention".to_owned()
+            }
+            next => format!("{next:?}"),
+        };
+        let doubt = |why| Doubt { why, looks: 1, ..Doubt::default() };
+        let strict = Patience { settle: Settle { refuses_twice: true, ..SETTLE }, ..PATIENCE };
+        let rows = [
+            (Ensure, DoubtCause::HostUnproven, 9_000, PATIENCE, "Settle(1000)"),
+            (Ensure, DoubtCause::HostUnproven, 10_000, PATIENCE, "LookByRunning"),
+            (Ensure, DoubtCause::HostUnproven, 900_000, PATIENCE, "LookByRunning"),
+            (Ensure, DoubtCause::HostEnded, 900_000, PATIENCE, "Again"),
+            (Ensure, DoubtCause::HostUnproven, 900_000, strict, "Again"),
+            (Differ, DoubtCause::HostUnproven, 900_000, PATIENCE, "AskFind"),
+            (Once, DoubtCause::HostUnproven, 900_000, PATIENCE, "attention"),
+            (Record, DoubtCause::HostUnproven, 0, PATIENCE, "Again"),
+        ];
+        for (kind, why, waited, patience, expected) in rows {
+            let entry = Entry { doubt: Some(doubt(why)), ..entry(kind, Stage::Doubted) };
+            let next = on_open(&open(kind), meet(Some(&entry), waited), &patience);
+            assert_eq!(attention(next), expected, "{kind:?} {why:?} after {waited} ms");
+        }
+        let held_back = |why, waited, patience| attention(on_held_back("server", doubt(why), waited, &patience));
+        assert_eq!(held_back(DoubtCause::HostUnproven, 149_000, PATIENCE), "Settle(1000)");
+        assert_eq!(held_back(DoubtCause::HostUnproven, 150_000, PATIENCE), "attention");
+        assert_eq!(held_back(DoubtCause::HostEnded, 149_000, PATIENCE), "Settle(1000)");
+        let rows = [
+            (Sight::Found(json!(7)), DoubtCause::HostUnproven, 0, PATIENCE, "Done"),
+            (Sight::Absent, DoubtCause::HostUnproven, 149_000, PATIENCE, "Settle(30000)"),
+            (Sight::Absent, DoubtCause::HostUnproven, 150_000, PATIENCE, "attention"),
+            (Sight::Gone, DoubtCause::HostUnproven, 150_000, PATIENCE, "attention"),
+            (Sight::Never, DoubtCause::HostUnproven, 0, PATIENCE, "attention"),
+            (Sight::Absent, DoubtCause::HostUnproven, 150_000, strict, "Again"),
+            (Sight::Gone, DoubtCause::HostUnproven, 150_000, strict, "AskGiven"),
+            (Sight::Absent, DoubtCause::HostEnded, 150_000, PATIENCE, "Again"),
+            (Sight::Gone, DoubtCause::ReplyLost, 150_000, PATIENCE, "AskGiven"),
+        ];
+        for (sight, why, waited, patience, expected) in rows {
+            let next = on_sight("server", &sight, doubt(why), waited, &patience).1;
+            assert_eq!(attention(next), expected, "{sight:?} {why:?} after {waited} ms");
+        }
     }
 
     #[test]
@@ -564,7 +646,7 @@ mod tests {
             times.sort_unstable();
             let mut doubt = Doubt::default();
             for (done, waited) in times.into_iter().enumerate() {
-                let (looked, next) = on_sight(&Sight::Absent, doubt, waited, &patience);
+                let (looked, next) = on_sight("server", &Sight::Absent, doubt, waited, &patience);
                 if next == Next::Again {
                     prop_assert!(waited >= 150_000);
                     prop_assert!(u32::try_from(done).unwrap() + 1 >= looks);

@@ -34,6 +34,18 @@ pub struct LaneLimits {
     pub breaker: BreakerLimits,
 }
 
+impl LaneLimits {
+    /// One host's share where several work on the server: at least one at a time, and at least one exchange now and then.
+    pub fn share(&self, hosts: u32) -> Self {
+        let hosts = hosts.max(1);
+        let rate = self.rate.map(|RateLimit { count, interval }| match count / hosts {
+            0 => RateLimit { count: 1, interval: interval * hosts.div_ceil(count.max(1)) },
+            count => RateLimit { count, interval },
+        });
+        Self { concurrency: (self.concurrency / hosts).max(1), rate, breaker: self.breaker.clone() }
+    }
+}
+
 /// Who holds a server's operations back, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
@@ -222,5 +234,29 @@ impl<W> Lane<W> {
             self.breaker.probe();
         }
         is_probe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_share_what_a_server_takes_and_each_may_do_something() {
+        let limits = |concurrency, rate: Option<(u32, u64)>| LaneLimits {
+            concurrency,
+            rate: rate.map(|(count, secs)| RateLimit { count, interval: Duration::from_secs(secs) }),
+            breaker: BreakerLimits { after: 5, delays: vec![] },
+        };
+        for (all, hosts, one) in [
+            (limits(4, None), 1, limits(4, None)),
+            (limits(5, None), 2, limits(2, None)),
+            (limits(4, None), 8, limits(1, None)),
+            (limits(4, Some((60, 60))), 3, limits(1, Some((20, 60)))),
+            (limits(4, Some((2, 10))), 3, limits(1, Some((1, 20)))),
+            (limits(4, Some((1, 10))), 3, limits(1, Some((1, 30)))),
+        ] {
+            assert_eq!(all.share(hosts), one, "{all:?} among {hosts}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod connection;
 mod events;
 mod headers;
 mod hooks;
+mod hosts;
 mod log;
 mod metrics;
 mod openapi;

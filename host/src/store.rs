@@ -22,18 +22,23 @@ mod file;
 mod finish;
 mod hand;
 mod hold;
+mod hosts;
 mod inspect_sqlite;
 mod journals;
 mod kind;
+mod lease;
+mod life;
 mod logs;
 mod look;
 pub mod model;
 mod news;
+mod notices;
 mod operations;
 mod pauses;
 mod placing;
 mod prune;
 mod reader;
+mod register;
 mod release;
 mod rescue;
 mod reseal;
@@ -57,9 +62,12 @@ pub use self::backup_sqlite::{backup, draft};
 pub use self::condition::Failure;
 pub use self::error::StoreError;
 pub use self::file::make_folder;
+pub use self::hosts::{EndSaid, HostEnd, HostFacts, HostWork};
 pub use self::inspect_sqlite::{Inspected, inspect};
+pub use self::lease::LeaseTimes;
+pub use self::life::Life;
 pub use self::model::*;
-pub use self::news::Follower;
+pub use self::news::{Follower, Heard};
 pub use self::prune::{Of as PruneOf, Walk};
 pub use self::reseal::Resealing;
 pub use self::traffic::{Parked, Traveller};
@@ -73,20 +81,25 @@ use self::command::Command;
 use self::dialect::Text;
 use self::file::Lock;
 use self::hand::Hand;
+use self::lease::Lease;
 use self::look::Looker;
+use self::news::News;
 use self::reader::Pool;
 use self::writer::Writer;
+use crate::clock::{SharedClock, SystemClock};
 use crate::seal::Sealer;
 use billhook_plugin_api::Secret;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::Connection;
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 /// A commit that changes nothing.
 static PROBE: Text =
@@ -123,11 +136,32 @@ pub struct StoreOptions {
     pub password: Option<Secret<String>>,
     /// How long a write waits for a server that is away, before it is answered that the store is unavailable.
     pub patience: Duration,
+    /// How people call this host, where a store may have several; its machine's name when absent.
+    pub name: Option<String>,
+    /// Tells this host from every other; found out when absent. A test may give an earlier one an end that is proven.
+    pub life: Option<Life>,
+    /// How long the host may work without a sign of life.
+    pub lease: LeaseTimes,
+    /// How often is looked after what no notice may have told.
+    pub poll: Duration,
+    /// By which the host knows how long it gave no sign of life; the machine's when absent.
+    pub clock: Option<SharedClock>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { body_cap: 64 * 1024, readers: 4, tap: None, password: None, patience: Duration::from_secs(30) }
+        Self {
+            body_cap: 64 * 1024,
+            readers: 4,
+            tap: None,
+            password: None,
+            patience: Duration::from_secs(30),
+            name: None,
+            life: None,
+            lease: LeaseTimes::default(),
+            poll: Duration::from_secs(1),
+            clock: None,
+        }
     }
 }
 
@@ -156,8 +190,24 @@ struct Inner {
     body_cap: usize,
     facts: StoreFacts,
     host: String,
+    /// As people call it.
+    name: String,
+    life: Life,
+    /// Where a store may have several hosts.
+    lease: Option<Lease>,
+    /// The numbers of those that had ended before this one came.
+    earlier: HashSet<u64>,
+    watching: Mutex<hosts::Watching>,
+    poll: Duration,
+    closed: CancellationToken,
     /// Of the file, where it is one.
     path: Option<PathBuf>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
 }
 
 impl Store {
@@ -169,17 +219,54 @@ impl Store {
     /// [`StoreError::Locked`] while another process has it; [`StoreError::TooOld`], [`StoreError::ServerTooOld`],
     /// [`StoreError::NewerSchema`], [`StoreError::Retired`], [`StoreError::Open`]: see there.
     pub async fn open(url: &str, sealer: Sealer, options: StoreOptions) -> Result<Self, StoreError> {
-        let (sealer, host) = (Arc::new(sealer), schema::new_id()?);
+        let life = options.life.clone().unwrap_or_else(Life::own);
+        let name = options.name.clone().unwrap_or_else(|| life.name.clone());
+        let this = This { id: schema::new_id()?, name, life };
+        let sealer = Arc::new(sealer);
         let opened = match Address::of(url, options.password.as_ref())? {
-            Address::Sqlite(path) => open_file(path, &host, &sealer, &options).await?,
-            Address::Postgres(server) => open_server(*server, &host, &sealer, &options).await?,
+            Address::Sqlite(path) => open_file(path, &this, &sealer, &options).await?,
+            Address::Postgres(server) => open_server(*server, &this, &sealer, &options).await?,
         };
-        let Opened { hand, reader, looker, facts, path } = opened;
-        let writer = Writer::start(hand, options.tap);
-        let inner = Arc::new(Inner { writer, reader, looker, sealer, body_cap: options.body_cap, facts, host, path });
+        let Opened { hand, reader, looker, facts, path, shared } = opened;
+        let (news, closed) = (Arc::<News>::default(), CancellationToken::new());
+        let writer = Writer::start(hand, options.tap, Arc::clone(&news));
+        let (lease, earlier) = match shared {
+            None => (None, HashSet::new()),
+            Some(Shared { lease, earlier, listener, server }) => {
+                tokio::spawn(notices::tell(listener, server, this.id.clone(), news, closed.clone()));
+                (Some(lease), earlier)
+            }
+        };
+        let times = lease.as_ref().map(|lease| lease.times);
+        let This { id: host, name, life } = this;
+        let inner = Arc::new(Inner {
+            writer,
+            reader,
+            looker,
+            sealer,
+            body_cap: options.body_cap,
+            facts,
+            host,
+            name,
+            life,
+            lease,
+            earlier,
+            watching: Mutex::default(),
+            poll: options.poll,
+            closed: closed.clone(),
+            path,
+        });
         // Ends by itself; with the store at the latest.
         tokio::spawn(backlog::index(Arc::downgrade(&inner)));
+        if let Some(times) = times {
+            tokio::spawn(Self::beat(Arc::downgrade(&inner), times.renew, closed));
+        }
         Ok(Self { inner })
+    }
+
+    /// What other hosts commit; `None` in it: something may have been missed.
+    pub fn elsewhere(&self) -> broadcast::Receiver<Arc<Option<Heard>>> {
+        self.inner.writer.news().elsewhere()
     }
 
     /// Looks at a database on a server, and changes nothing.
@@ -247,7 +334,7 @@ impl Store {
     ///
     /// See [`accept`](Self::accept).
     pub async fn reclaim(&self, id: &OperationId, run: u64, settle_ms: u64, now: u64) -> Result<bool, StoreError> {
-        let fate = self.inner.writer.decide(rescue::own(id, run, settle_ms, now)).await?;
+        let fate = self.inner.writer.decide(rescue::own(id, run, settle_ms, self.host_number(), now)).await?;
         Ok(fate.detail.is_some_and(|detail| detail != "[]"))
     }
 
@@ -433,10 +520,10 @@ impl Store {
         Ok(self.inner.writer.decide(secrets::expire(older_than, now)).await?.a)
     }
 
-    /// Queues what a dead host was running, in commands of some hundred, so that hooks may be served meanwhile: what
-    /// this opening of the store has claimed is left alone.
+    /// Queues what hosts that have ended were running, in commands of some hundred, so that hooks may be served meanwhile: what
+    /// this opening of the store has claimed, or another host that lives, is left alone.
     ///
-    /// A step that had begun is doubted from now on. Where a convergent hook may have changed something, the service
+    /// A step that had begun is doubted from now on; where the end of its host is not proven it says so. Where a convergent hook may have changed something, the service
     /// gets the milliseconds that `settle_ms` gives for the name of its server.
     ///
     /// # Errors
@@ -454,13 +541,14 @@ impl Store {
                 return Ok(rescued);
             }
             let lines: Vec<_> = lost.into_iter().map(|(id, server)| (id, settle_ms(&server))).collect();
-            let fate = self.inner.writer.decide(rescue::command(&lines, now)).await?;
-            let lines: Vec<(OperationId, u64)> = serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
-                .map_err(|error| StoreError::Rejected(error.to_string()))?;
+            let fate = self.inner.writer.decide(rescue::command(&lines, self.host_number(), now)).await?;
+            let lines: Vec<(OperationId, u64, Option<String>)> =
+                serde_json::from_str(fate.detail.as_deref().unwrap_or("[]"))
+                    .map_err(|error| StoreError::Rejected(error.to_string()))?;
             if lines.is_empty() {
                 return Ok(rescued);
             }
-            rescued.extend(lines.into_iter().map(|(id, _)| id));
+            rescued.extend(lines.into_iter().map(|(id, ..)| id));
         }
     }
 
@@ -475,6 +563,11 @@ impl Store {
 
     /// Writes what waits, checkpoints, and gives the store back. Every clone is closed with it.
     pub async fn close(&self) {
+        self.inner.closed.cancel();
+        if let Some(lease) = &self.inner.lease {
+            // Nothing may leave behind the word that this host has ended.
+            lease.end("itself".to_owned());
+        }
         self.inner.reader.close().await;
         self.inner.looker.close().await;
         self.inner.writer.close().await;
@@ -492,11 +585,27 @@ struct Opened {
     looker: Looker,
     facts: StoreFacts,
     path: Option<PathBuf>,
+    shared: Option<Shared>,
+}
+
+/// This host, as it is told from others.
+struct This {
+    id: String,
+    name: String,
+    life: Life,
+}
+
+/// What a host has of which there may be several.
+struct Shared {
+    lease: Lease,
+    earlier: HashSet<u64>,
+    listener: sqlx::postgres::PgListener,
+    server: Server,
 }
 
 async fn open_file(
     path: PathBuf,
-    host: &str,
+    this: &This,
     sealer: &Arc<Sealer>,
     options: &StoreOptions,
 ) -> Result<Opened, StoreError> {
@@ -509,21 +618,29 @@ async fn open_file(
     let db = hand::open(&path).map_err(|error| StoreError::of_open(&path, StoreError::of_hand(&error)))?;
     let reader = Arc::new(Pool::of_file(&path, options.readers).await.map_err(failed)?);
     let looker = Looker::Sqlite(look::Thread::start(&path, Arc::clone(sealer))?);
-    let hand = Hand::Sqlite(hand::Thread::start(db, path.clone(), host.to_owned(), lock)?);
-    Ok(Opened { hand, reader, looker, facts, path: Some(path) })
+    let hand = Hand::Sqlite(hand::Thread::start(db, path.clone(), this.id.clone(), lock)?);
+    Ok(Opened { hand, reader, looker, facts, path: Some(path), shared: None })
 }
 
 async fn open_server(
     server: Server,
-    host: &str,
+    this: &This,
     sealer: &Arc<Sealer>,
     options: &StoreOptions,
 ) -> Result<Opened, StoreError> {
     let mut db = server.connect().await.map_err(|error| server.refused(error.to_string()))?;
-    hold::take(&mut db, &server, None).await?;
+    hold::join(&mut db, &server).await?;
     let facts = schema::postgres::migrate(&mut db, &server).await?;
+    // Before others know of this host, so that it hears whatever they tell it.
+    let listener = notices::listen(&server).await.map_err(|error| server.refused(error.to_string()))?;
+    let clock = options.clock.clone().unwrap_or_else(SystemClock::shared);
+    let began = clock.boot_time();
+    let key = sealer.key_id().to_string();
+    let earlier = register::register(&mut db, &server, this, &key, &options.lease).await?;
+    let lease = Lease::new(clock, options.lease, began);
     let reader = Arc::new(Pool::of_server(&server, options.readers));
     let looker = Looker::Postgres(Arc::clone(&reader), Arc::clone(sealer));
-    let hand = hand::postgres::Hand::new(db, server, host.to_owned(), options.patience).await?;
-    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), reader, looker, facts, path: None })
+    let hand = hand::postgres::Hand::new(db, server.clone(), this.id.clone(), options.patience);
+    let shared = Some(Shared { lease, earlier, listener, server });
+    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), reader, looker, facts, path: None, shared })
 }

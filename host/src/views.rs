@@ -7,7 +7,7 @@
 use crate::journal::{Kind, Stage};
 use crate::operation::State;
 use crate::problem::ProblemDocument;
-use crate::store::ServiceStatus;
+use crate::store::{HostEnd, ServiceStatus};
 use crate::words;
 use billhook_plugin_api::{
     Action, Capacity, FaultClass, Finding, Hook, ListedAccount, Measure, OptionValue, Secret, ServiceState,
@@ -835,6 +835,57 @@ pub struct Health {
     /// Servers that are not ready, with the reason. Only on `admin.sock`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unready: BTreeMap<String, String>,
+}
+
+/// How a host of the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = HostState)]
+pub enum HostWord {
+    /// It gives signs of life.
+    Alive,
+    /// Its lease is over, and nobody has taken it for dead yet.
+    Silent,
+    /// It was taken for dead. That it has ended is not proven: what it had begun, and may still send, waits for that.
+    Lost,
+    /// It has ended.
+    Ended,
+}
+
+/// A host that works, or worked, on the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Host)]
+pub struct HostView {
+    /// Of this run of it.
+    pub id: String,
+    /// As people call it.
+    pub name: String,
+    /// It is the one that answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
+    /// How it is.
+    pub state: HostWord,
+    /// Of the program.
+    pub version: String,
+    /// Version of the tables that it works on.
+    pub schema: u32,
+    /// When it came, by the database's clock.
+    pub started_at: String,
+    /// Since its last sign of life.
+    pub beat_ms: u64,
+    /// Operations that it runs.
+    pub running: u64,
+    /// Operations that wait until it is proven that it has ended.
+    pub unproven: u64,
+    /// How it is known that it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<HostEnd>,
+    /// When that was seen, by the database's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// The host that saw it, or the person who said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
 }
 
 /// What came of the wish to release the store.

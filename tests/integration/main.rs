@@ -14,6 +14,7 @@ mod dcimanager;
 mod disk;
 mod doubt;
 mod groups;
+mod hosts;
 mod kill;
 mod known;
 mod lanes;

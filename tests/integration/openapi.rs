@@ -129,6 +129,8 @@ async fn every_call_answers_as_it_is_described() {
         (&admin, "POST /v1/servers/none/pause".to_owned(), 404),
         (&admin, "GET /v1/products".to_owned(), 200),
         (&admin, "POST /v1/store/release".to_owned(), 200),
+        (&admin, "GET /v1/hosts".to_owned(), 200),
+        (&admin, "POST /v1/hosts/none/dead".to_owned(), 404),
         (&admin, "GET /v1/openapi.json".to_owned(), 200),
         (&admin, "GET /healthz".to_owned(), 200),
         (&admin, "GET /readyz".to_owned(), 200),

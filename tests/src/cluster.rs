@@ -126,6 +126,12 @@ impl Database {
         String::from_utf8_lossy(&found.stdout).trim().to_owned()
     }
 
+    /// Changes something in it by hand.
+    pub fn change(&self, text: &str) {
+        let done = run_in(&self.name, text);
+        assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     fn copy_of(template: &str) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -141,6 +147,10 @@ pub fn administer(text: &str) {
 }
 
 fn run(text: &str) -> std::process::Output {
+    run_in("postgres", text)
+}
+
+fn run_in(database: &str, text: &str) -> std::process::Output {
     let mut psql = Command::new(cluster().bin.join("psql"));
     let host = format!("--host={}", cluster().folder.display());
     let psql = psql.args([
@@ -151,7 +161,7 @@ fn run(text: &str) -> std::process::Output {
         &host,
         "--command",
         text,
-        "postgres",
+        database,
     ]);
     psql.stdin(Stdio::null()).output().expect("psql runs")
 }

@@ -63,6 +63,19 @@ impl Process {
         }
     }
 
+    /// Sends it a signal, as `STOP`.
+    pub(crate) fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.check()?;
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
+        kill_process(pid, signal).with_context(|| format!("cannot send a signal to {}", self.name))
+    }
+
+    /// Waits until it has ended by itself; whether it says that all was well.
+    pub(crate) fn wait(mut self) -> Result<bool> {
+        let status = wait_for(&format!("{} to end", self.name), STOP_LIMIT, || Ok(self.child.try_wait()?))?;
+        Ok(status.success())
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.check()?;

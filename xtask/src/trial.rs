@@ -6,6 +6,7 @@
 
 mod counts;
 mod disk;
+mod hosts;
 mod house;
 mod kills;
 mod platform;
@@ -40,6 +41,7 @@ pub(crate) fn run(options: &TrialOptions) -> Result<()> {
             Trial::Power => power::run(&programs, options),
             Trial::Disk => disk::run(&programs, options),
             Trial::Soak => soak::run(&programs, options),
+            Trial::Hosts => hosts::run(&programs, options),
         };
         match found {
             Ok(()) => println!("{} held: {}", trial.name(), in_words(watch.elapsed())),

@@ -1,10 +1,12 @@
 use super::{Desk, Told};
 use crate::clock::SharedClock;
+use crate::journal;
 use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
 use crate::metrics::Metrics;
 use crate::retry::RetryPolicy;
 use crate::store::{OperationId, Store};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -38,10 +40,28 @@ pub struct Env {
     pub stopping: AtomicBool,
     /// Monotonic time when this host began to watch over doubts.
     pub started: Duration,
-    doubts: Mutex<HashMap<(OperationId, String), Duration>>,
+    /// Since when, and which.
+    doubts: Mutex<HashMap<(OperationId, String), (Duration, Tag)>>,
     told: Mutex<HashMap<String, Told>>,
     exchanges: AtomicU64,
     calls: AtomicU64,
+}
+
+/// Tells a doubt, as it was written, from any before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tag {
+    by: u64,
+    waited_ms: u64,
+    looks: u32,
+    runs: u32,
+}
+
+impl Tag {
+    /// `own` is whose doubt begins where there is none yet.
+    fn of(step: &journal::Entry, own: u64) -> Self {
+        let doubt = step.doubt.unwrap_or(journal::Doubt { by: own, ..journal::Doubt::default() });
+        Self { by: doubt.by, waited_ms: doubt.waited_ms, looks: doubt.looks, runs: step.runs }
+    }
 }
 
 /// Before or after.
@@ -118,14 +138,21 @@ impl Env {
     }
 
     /// Notes that from now on this host watches over the doubt of a step.
-    pub(crate) fn watch_doubt(&self, id: &OperationId, step: &str) {
-        self.doubts().insert((id.clone(), step.to_owned()), self.clock.monotonic());
+    pub(crate) fn watch_doubt(&self, id: &OperationId, step: &journal::Entry) {
+        let watched = (self.clock.monotonic(), Tag::of(step, self.store.host_number()));
+        self.doubts().insert((id.clone(), step.name.clone()), watched);
     }
 
-    /// Milliseconds since the doubt was last written, as far as this host was there to see them pass.
-    pub(super) fn watched_ms(&self, id: &OperationId, step: &str) -> u64 {
-        let since = self.doubts().get(&(id.clone(), step.to_owned())).copied().unwrap_or(self.started);
-        crate::panel::millis(self.clock.monotonic().saturating_sub(since))
+    /// Milliseconds since the doubt of a step was last written, as far as this host was there to see them pass. A host that lives
+    /// beside this one may have written it a moment ago: what it wrote counts from the first look.
+    pub(super) fn watched_ms(&self, id: &OperationId, step: &journal::Entry) -> u64 {
+        let (now, tag) = (self.clock.monotonic(), Tag::of(step, 0));
+        let since = match self.doubts().entry((id.clone(), step.name.clone())) {
+            Entry::Occupied(watched) if watched.get().1 == tag => watched.get().0,
+            Entry::Vacant(_) if self.store.came_after(tag.by) => self.started,
+            unknown => unknown.insert_entry((now, tag)).get().0,
+        };
+        crate::panel::millis(now.saturating_sub(since))
     }
 
     pub(super) fn forget_doubt(&self, id: &OperationId, step: &str) {
@@ -160,7 +187,7 @@ impl Env {
         }
     }
 
-    fn doubts(&self) -> std::sync::MutexGuard<'_, HashMap<(OperationId, String), Duration>> {
+    fn doubts(&self) -> std::sync::MutexGuard<'_, HashMap<(OperationId, String), (Duration, Tag)>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

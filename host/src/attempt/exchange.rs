@@ -63,6 +63,10 @@ impl Session {
         let wire_request = self.wire_request(&request)?;
         let parked = self.parked();
         let n = self.env.tap_before().await;
+        // The last moment before it leaves: this host may have stood still, and others have taken its work over.
+        if matches!(purpose, Purpose::Change { .. }) && !self.env.store.may_change().await {
+            return Err(self.held_back(purpose).await);
+        }
         let exchange = self.panel.wire.send(wire_request).await;
         self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
@@ -111,6 +115,24 @@ impl Session {
         }
     }
 
+    /// A change that this host may not send any more: it has not left.
+    async fn held_back(&self, purpose: Purpose) -> Stop {
+        let mut inner = self.inner.lock().await;
+        if let (Purpose::Change { ticket }, Some(run)) = (purpose, &mut inner.run)
+            && run.ticket == ticket
+        {
+            run.sent = Sent::NeverLeft;
+        }
+        match self.env.store.over() {
+            Some(by) => {
+                let (owner, _) = self.owner();
+                tracing::warn!(operation.id = %owner, %by, "a change was held back: this host was taken for dead");
+                Stop::End(Ended::Lost)
+            }
+            None => Stop::End(Ended::StoreFailed),
+        }
+    }
+
     /// Refuses what may not leave.
     fn permit(&self, inner: &mut Inner, purpose: Purpose, request: &Request) -> Result<(), Stop> {
         match purpose {
@@ -128,9 +150,12 @@ impl Session {
                     let Some(at) = run.at else { return Err(Stop::Fault(Fault::plugin_bug("a look without a step"))) };
                     let patience = self.patience(inner.open.as_ref().map(|(_, open)| open.settle).unwrap_or_default());
                     let waited = self.waited_ms(inner, at);
+                    let entry = &inner.journal[at];
+                    let next = journal::on_held_back(&entry.name, entry.doubt.unwrap_or_default(), waited, &patience);
                     inner.run = None;
-                    return Err(match journal::on_held_back(waited, &patience) {
+                    return Err(match next {
                         journal::Next::Settle(after_ms) => Stop::from(End::Parked { after_ms, fault: None }),
+                        journal::Next::Attention(why) => Stop::from(End::Attention(why)),
                         _ => Stop::End(Ended::StoreFailed),
                     });
                 }

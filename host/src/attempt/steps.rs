@@ -74,7 +74,7 @@ impl Session {
             };
         }
         let doubt = inner.journal[at].doubt.unwrap_or_default();
-        let (looked, next) = journal::on_sight(&said.sight, doubt, waited_ms, &self.patience(open.settle));
+        let (looked, next) = journal::on_sight(&said.name, &said.sight, doubt, waited_ms, &self.patience(open.settle));
         if let (Sight::Found(result), Next::Done) = (said.sight, &next) {
             return self.done(inner, at, result).await;
         }
@@ -399,13 +399,13 @@ impl Session {
     pub(super) fn waited_ms(&self, inner: &Inner, at: usize) -> u64 {
         let entry = &inner.journal[at];
         let (Some(doubt), super::Subject::Operation { operation, .. }) = (entry.doubt, &self.subject) else { return 0 };
-        doubt.waited_ms.saturating_add(self.env.watched_ms(&operation.id, &entry.name))
+        doubt.waited_ms.saturating_add(self.env.watched_ms(&operation.id, entry))
     }
 
     fn set_doubt(&self, inner: &mut Inner, at: usize, doubt: Doubt) {
-        inner.journal[at].doubt = Some(doubt);
+        inner.journal[at].doubt = Some(Doubt { by: self.env.store.host_number(), ..doubt });
         if let super::Subject::Operation { operation, .. } = &self.subject {
-            self.env.watch_doubt(&operation.id, &inner.journal[at].name);
+            self.env.watch_doubt(&operation.id, &inner.journal[at]);
         }
     }
 

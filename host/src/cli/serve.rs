@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Why it ends, where no signal says so.
+const TAKEN_FOR_DEAD: &str = "taken for dead";
+
 /// How long attempts may take to come to a place where they can be taken up again.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -35,8 +38,14 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
         tracing::warn!(place = %warning.place, remedy = %warning.remedy, "{}", warning.problem);
     }
     let supervisor = Supervisor::new();
-    let options =
-        EngineOptions { clock: SystemClock::shared(), tap: None, commit_tap: None, staging: None, prober: None };
+    let options = EngineOptions {
+        clock: SystemClock::shared(),
+        tap: None,
+        commit_tap: None,
+        staging: None,
+        prober: None,
+        life: None,
+    };
     let engine = Engine::start(Arc::clone(&config), options).await?;
     let server = match Server::start(Arc::clone(&engine), Arc::clone(&config)).await {
         Ok(server) => server,
@@ -60,6 +69,14 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     let signal = loop {
         tokio::select! {
             signal = end.wait() => break signal,
+            by = env.store.is_over() => {
+                tracing::error!(
+                    %by,
+                    "this host gave no sign of life for too long and was taken for dead: its work has gone to other hosts; it ends, \
+                     and may be started again"
+                );
+                break TAKEN_FOR_DEAD;
+            }
             _ = hang_up.recv() => {}
             () = &mut signs => {}
         }
@@ -82,7 +99,8 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
     tokio::select! {
         () = stop => {
             tracing::info!("stopped");
-            Ok(Answer::silent(Exit::Done))
+            // So that a supervisor starts it again.
+            Ok(Answer::silent(if signal == TAKEN_FOR_DEAD { Exit::Failed } else { Exit::Done }))
         }
         signal = end.wait() => {
             tracing::warn!(signal, "ended at once; the next start settles what was under way");

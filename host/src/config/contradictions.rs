@@ -6,6 +6,7 @@ use super::finding::Problem;
 use super::reader::Reader;
 use super::{Config, GroupConfig, ServerConfig};
 use crate::placement::Fill;
+use crate::store::LeaseTimes;
 
 /// Refuses each pair that contradicts itself, and warns of what has no effect.
 pub(super) fn check(config: &Config, reader: &Reader<'_>) {
@@ -17,6 +18,7 @@ pub(super) fn check(config: &Config, reader: &Reader<'_>) {
     for (name, group) in &config.groups {
         check_group(config, name, group, reader);
     }
+    lease(&config.store.lease, reader);
     let retry = &config.retry;
     if retry.delays.iter().max().is_some_and(|longest| *longest > retry.age) {
         reader.refuse_both(
@@ -36,6 +38,20 @@ pub(super) fn check(config: &Config, reader: &Reader<'_>) {
                 "raise it, or lower the server's",
             ),
         );
+    }
+}
+
+/// The host must have given up before others may take its work over, and must have had the time for more than one sign before.
+fn lease(times: &LeaseTimes, reader: &Reader<'_>) {
+    for (shorter, longer, keys) in [
+        (times.renew, times.stop, ("store.lease_renew", "store.lease_stop")),
+        (times.stop, times.lease, ("store.lease_stop", "store.lease")),
+    ] {
+        if shorter >= longer {
+            let problem = format!("`{}` must be shorter than `{}`", keys.0, keys.1);
+            let remedy = "keep lease_renew < lease_stop < lease, as 10s, 20s and 30s are";
+            reader.refuse_both(keys.0, keys.1, Problem::new(problem, remedy));
+        }
     }
 }
 

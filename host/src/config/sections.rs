@@ -18,6 +18,7 @@ use crate::body::MAX_STORED_BYTES;
 use crate::lane::{BreakerLimits, LaneLimits};
 use crate::placement::Fill;
 use crate::retention::Retention;
+use crate::store::LeaseTimes;
 
 /// The kernel takes 107 bytes for a socket's path, of which the file's name needs some.
 const MAX_SOCKET_FOLDER_BYTES: usize = 90;
@@ -134,6 +135,13 @@ fn store(mut section: Section<'_>, folders: &Folders) -> StoreConfig {
         database: database.unwrap_or(Database::Sqlite { path: PathBuf::new() }),
         body_cap: section.value("body_cap", body_cap),
         patience: section.value("patience", reader::duration),
+        host: section.optional("host", reader::text),
+        lease: LeaseTimes {
+            lease: section.value("lease", reader::duration),
+            renew: section.value("lease_renew", reader::duration),
+            stop: section.value("lease_stop", reader::duration),
+        },
+        poll: section.value("poll", reader::duration),
         reserve: section.value("reserve", |raw| Ok(reader::size(raw)? as u64)),
         retention: retention(section.table("retention")),
     };

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::LeaseTimes;
 
 /// A folder with a configuration file and secrets, gone at the end of the test.
 struct Desk {
@@ -84,6 +85,9 @@ fn the_shipped_file_gives_the_documented_defaults() {
             database: Database::Sqlite { path: "/var/lib/billhook/billhook.db".into() },
             body_cap: 256 << 10,
             patience: seconds(30),
+            host: None,
+            lease: LeaseTimes::default(),
+            poll: seconds(1),
             reserve: 64 << 20,
             retention: Retention {
                 bodies: seconds(30 * 86_400),

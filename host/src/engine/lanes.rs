@@ -11,7 +11,7 @@ use crate::panel::millis;
 use crate::store::ServiceKey;
 use crate::wire::{Exchange, WireFailure};
 use billhook_plugin_api::{Fault, FaultClass, Hook};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +37,10 @@ pub(crate) struct Lanes {
 
 struct State {
     places: Places<Waiter>,
+    /// The bounds of each server, for all hosts together.
+    bounds: BTreeMap<String, LaneLimits>,
+    /// Among how many hosts they are divided.
+    share: u32,
     /// Where a service's operation waits; one at most.
     waiting: HashMap<ServiceKey, (String, Order)>,
     /// The look that was asked for.
@@ -76,8 +80,14 @@ impl Lanes {
     /// For the host's places.
     pub fn new(clock: SharedClock, activity: Arc<Activity>, places: u32) -> (Arc<Self>, Signals) {
         let (sender, signals) = mpsc::unbounded_channel();
-        let state =
-            State { places: Places::new(places), waiting: HashMap::new(), look_at: None, signals: Some(sender) };
+        let state = State {
+            places: Places::new(places),
+            bounds: BTreeMap::new(),
+            share: 1,
+            waiting: HashMap::new(),
+            look_at: None,
+            signals: Some(sender),
+        };
         (Arc::new(Self { clock, activity, state: Mutex::new(state) }), signals)
     }
 
@@ -219,10 +229,40 @@ impl Lanes {
             let mut state = lock(&self.state);
             state.places.set_limit(places);
             for (server, limits) in lanes {
-                state.places.set_lane(server, limits.clone(), now);
+                let own = limits.share(state.share);
+                state.bounds.insert(server.clone(), limits.clone());
+                state.places.set_lane(server, own, now);
             }
         }
         self.hand_out();
+    }
+
+    /// So many hosts share what a server takes.
+    pub fn set_share(self: &Arc<Self>, hosts: u32) {
+        let now = self.now();
+        {
+            let mut state = lock(&self.state);
+            let state = &mut *state;
+            if state.share == hosts {
+                return;
+            }
+            state.share = hosts;
+            for (server, limits) in &state.bounds {
+                state.places.set_lane(server, limits.share(hosts), now);
+            }
+        }
+        tracing::info!(hosts, "what the servers take is shared by the hosts that live");
+        self.hand_out();
+    }
+
+    /// Among how many hosts what a server takes is divided.
+    pub fn share(&self) -> u32 {
+        lock(&self.state).share
+    }
+
+    /// Whether an operation of the service stands in line.
+    pub fn is_waiting(&self, key: &ServiceKey) -> bool {
+        lock(&self.state).waiting.contains_key(key)
     }
 
     /// The server is reached in another way from now on: what was seen of it counts no more. Gives the services whose

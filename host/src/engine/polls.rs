@@ -33,6 +33,14 @@ impl Engine {
             self.agenda.put(Duration::from_millis(at - now), Errand::Poll(key));
             return;
         }
+        match self.takes_poll(&key, at, now.saturating_add(millis(self.config().attempt.pending_poll))).await {
+            Ok(true) => {}
+            Ok(false) => return self.schedule_poll(&key).await,
+            Err(error) => {
+                tracing::error!(service = %key, error = %error, "a poll could not be taken");
+                return self.agenda.put(self.config().attempt.pending_poll, Errand::Poll(key));
+            }
+        }
         let body = HookBody {
             service: Some(ServiceBody { id: key.service_id.clone(), ..ServiceBody::default() }),
             ..HookBody::default()

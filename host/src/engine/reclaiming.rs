@@ -27,11 +27,11 @@ impl Engine {
         // Before anybody can claim it: from now on this host watches, not from its start.
         for entry in self.env.store.journal(id).await? {
             if matches!(entry.stage, Stage::Begun | Stage::Doubted) {
-                self.env.watch_doubt(id, &entry.name);
+                self.env.watch_doubt(id, &entry);
             }
         }
         let until = self.env.clock.monotonic().saturating_add(Duration::from_millis(settle_ms));
-        lock(&self.unsettled).insert(key.clone(), until);
+        lock(&self.unsettled).insert(key.clone(), (None, until));
         if self.env.store.reclaim(id, run, settle_ms, self.env.clock.unix_ms()).await? {
             tracing::warn!(operation.id = %id, "an operation that the store had failed under goes on");
         }

@@ -13,12 +13,13 @@ use crate::panel::{Panel, Provider, millis};
 use crate::plugin::Prober;
 use crate::retry::RetryPolicy;
 use crate::seal::{HostKey, KeyError, Sealer, ring};
-use crate::store::{self, CommitTap, Store, StoreError, StoreOptions};
+use crate::store::{self, CommitTap, Life, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
 use billhook_plugin_api::{AuthScheme, SECRET_MARK, Secret};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,8 @@ pub struct EngineOptions {
     /// The program that opens never-seen plugins in a process of its own; this very program when absent. A test's own is
     /// not `billhook`.
     pub prober: Option<PathBuf>,
+    /// Tells this host from every other; found out when absent.
+    pub life: Option<Life>,
 }
 
 /// Why the engine does not start.
@@ -69,9 +72,10 @@ impl Engine {
     ///
     /// [`StartError`]: without a store or a key there is nothing to start.
     pub async fn start(config: Arc<Config>, options: EngineOptions) -> Result<Arc<Self>, StartError> {
-        let EngineOptions { clock, tap, commit_tap, staging, prober } = options;
+        let EngineOptions { clock, tap, commit_tap, staging, prober, life } = options;
         let url = config.store.database.url();
-        let store_options = StoreOptions { tap: commit_tap, ..store_options(&config.store) };
+        let own = store_options(&config.store);
+        let store_options = StoreOptions { tap: commit_tap, life, clock: Some(Arc::clone(&clock)), ..own };
         let sealer = host_keys(&config.seal.key_file, &config.store.database, &store_options).await?;
         let prints = Fingerprinter::new(&sealer.prints());
         let store = Store::open(&url, sealer, store_options).await?;
@@ -143,15 +147,25 @@ impl Engine {
             early: Mutex::new(HashSet::new()),
             ids: Mutex::default(),
             unsettled: Mutex::new(HashMap::new()),
+            company: AtomicBool::new(false),
+            is_first: AtomicBool::new(true),
             tasks: TaskTracker::new(),
             plugin_runtime: Mutex::new(Some(plugin_runtime)),
         });
+        if engine.env.store.host_id().is_some() {
+            engine.see_hosts().await?;
+        }
         tokio::spawn(Arc::clone(&engine).work());
         tokio::spawn(Arc::clone(&engine).follow_lanes(signals));
         let busy = Busy::begin(&engine.activity);
         let recovering = Arc::clone(&engine);
         engine.tasks.spawn(async move {
+            // From here on, so that nothing is missed that others do while this one reads.
+            let elsewhere = recovering.env.store.elsewhere();
             Arc::clone(&recovering).recover().await;
+            if recovering.env.store.host_id().is_some() {
+                tokio::spawn(Arc::clone(&recovering).keep_company(elsewhere));
+            }
             recovering.reseal().await;
             drop(busy);
         });
@@ -161,10 +175,7 @@ impl Engine {
     /// Takes up what an earlier run left. Serving does not wait for this: what a new hook needs of the past, it reads.
     async fn recover(self: Arc<Self>) {
         let now = self.env.clock.unix_ms();
-        let in_force = self.in_force();
-        // A server that is not configured any more may have been any: twice the defaults is longer than all of them.
-        let settle_ms = move |server: &str| in_force.panels.get(server).map_or(300_000, |panel| panel.settle_ms());
-        match self.env.store.rescue(now, settle_ms).await {
+        match self.env.store.rescue(now, self.settle_of_servers()).await {
             Ok(rescued) if rescued.is_empty() => {}
             Ok(rescued) => tracing::info!(count = rescued.len(), "operations of an earlier run go on"),
             Err(error) => {
@@ -201,7 +212,15 @@ pub(crate) fn store_options(config: &StoreConfig) -> StoreOptions {
         Database::Postgres { password, .. } => password.as_ref().map(|secret| Secret::new(secret.expose().to_owned())),
         Database::Sqlite { .. } => None,
     };
-    StoreOptions { body_cap: config.body_cap, password, patience: config.patience, ..StoreOptions::default() }
+    StoreOptions {
+        body_cap: config.body_cap,
+        password,
+        patience: config.patience,
+        name: config.host.clone(),
+        lease: config.lease,
+        poll: config.poll,
+        ..StoreOptions::default()
+    }
 }
 
 /// The keys; a new one is made only where nothing can be sealed with another.

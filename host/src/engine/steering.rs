@@ -1,12 +1,15 @@
 //! What a person may decide about an operation.
 
 use super::{Engine, unavailable};
-use crate::journal::{self, Entry, Kind, Stage};
+use crate::journal::{self, Doubt, DoubtCause, Entry, Kind, Stage};
 use crate::mask::SecretSet;
 use crate::operation::{Effects, Event, State};
 use crate::problem::{Problem, ProblemType};
 use crate::store::{Operation, OperationId, Steer};
 use serde::{Deserialize, Serialize};
+
+/// Beside the number of a host: tells a doubt that begins anew with a person's word from what the host wrote.
+const SAID: u64 = 1 << 61;
 
 /// A decision, with who made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,7 +172,16 @@ fn change_entries(decision: &Decision, entries: &[Entry]) -> Vec<(u32, Entry)> {
                 (at, entry)
             })
             .collect(),
-        Decision::Cancel | Decision::Absent => Vec::new(),
+        // Who says that it is not there says that nothing of it comes any more.
+        Decision::Absent => places
+            .filter(|(_, entry)| entry.is_unsettled())
+            .filter_map(|(at, mut entry)| {
+                let doubt = entry.doubt.as_mut().filter(|doubt| doubt.why == DoubtCause::HostUnproven)?;
+                *doubt = Doubt { why: DoubtCause::HostEnded, by: doubt.by | SAID, ..Doubt::default() };
+                Some((at, entry))
+            })
+            .collect(),
+        Decision::Cancel => Vec::new(),
     }
 }
 
@@ -215,6 +227,21 @@ mod tests {
             json!({ "name": name, "kind": kind, "stage": stage, "result": result, "remote_id": is_id, "scope": "p|paid" }),
         )
         .expect("an entry")
+    }
+
+    #[test]
+    fn who_says_that_it_is_absent_says_so_of_a_lost_host_too() {
+        let doubt = |why| Some(Doubt { why, by: 7, waited_ms: 9, looks: 2, ..Doubt::default() });
+        let lost = Entry {
+            doubt: doubt(DoubtCause::HostUnproven),
+            ..entry("order", Kind::Differ, Stage::Doubted, Value::Null)
+        };
+        let changed = change_entries(&Decision::Absent, std::slice::from_ref(&lost));
+        let after = changed[0].1.doubt.expect("a doubt");
+        assert_eq!((changed[0].0, after.why, after.waited_ms, after.looks), (0, DoubtCause::HostEnded, 0, 0));
+        assert_ne!(after.by, 7, "it is another doubt than the one before");
+        let other = Entry { doubt: doubt(DoubtCause::ReplyLost), ..lost };
+        assert!(change_entries(&Decision::Absent, &[other]).is_empty());
     }
 
     #[test]

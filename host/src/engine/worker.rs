@@ -274,7 +274,7 @@ impl Engine {
             Conclusion::Operation { state, last, others, after_ms, poll_at, unsettled, released, blocked_on } => {
                 if unsettled {
                     let until = self.env.clock.monotonic().saturating_add(Duration::from_millis(panel.settle_ms()));
-                    lock(&self.unsettled).insert(key.clone(), until);
+                    lock(&self.unsettled).insert(key.clone(), (None, until));
                 }
                 if let Some(scope) = blocked_on {
                     lock(&self.blocked).entry(scope.clone()).or_default().push(key.clone());
@@ -340,13 +340,26 @@ impl Engine {
         if service.unsettled_ms == 0 {
             return 0;
         }
-        let until = lock(&self.unsettled).get(key).copied();
-        let until =
-            until.unwrap_or_else(|| self.env.started.saturating_add(Duration::from_millis(service.unsettled_ms)));
-        millis(until.saturating_sub(self.env.clock.monotonic()))
+        let now = self.env.clock.monotonic();
+        let mut unsettled = lock(&self.unsettled);
+        let until = match unsettled.get(key) {
+            None if !self.has_company() => self.env.started.saturating_add(Duration::from_millis(service.unsettled_ms)),
+            Some((_, until)) if !self.has_company() => *until,
+            Some((Some(seen), until)) if *seen == service.updated_at => *until,
+            // Another host may have written it a moment ago: it counts from the first look.
+            _ => {
+                let until = now.saturating_add(Duration::from_millis(service.unsettled_ms));
+                unsettled.insert(key.clone(), (Some(service.updated_at), until));
+                until
+            }
+        };
+        millis(until.saturating_sub(now))
     }
 
     async fn expire_secrets(&self) {
+        if !self.is_first() {
+            return self.agenda.put(Duration::from_secs(3_600), Errand::ExpireSecrets);
+        }
         let now = self.env.clock.unix_ms();
         let older_than = now.saturating_sub(millis(self.config().secrets.keep));
         match self.env.store.expire_secrets(older_than, now).await {

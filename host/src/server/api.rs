@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::refusal::{Refusal, internal};
 use super::streams::Streams;
-use super::{catalog, events, hooks, log, metrics, openapi, operations, services, tail};
+use super::{catalog, events, hooks, hosts, log, metrics, openapi, operations, services, tail};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemType};
 use axum::Router;
@@ -81,6 +81,8 @@ pub(super) fn routes() -> Routes {
         .route("/v1/servers/{name}/pause", post(catalog::pause))
         .route("/v1/servers/{name}/resume", post(catalog::resume))
         .route("/v1/products", get(catalog::products))
+        .route("/v1/hosts", get(hosts::list))
+        .route("/v1/hosts/{name}/dead", post(hosts::dead))
         .route("/v1/store/release", post(catalog::release))
         .route("/v1/openapi.json", get(openapi::show))
         .route("/healthz", get(catalog::health))

@@ -22,7 +22,7 @@ WITH judged (version, word) AS MATERIALIZED (
              ELSE 'yes' END
     FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id)
 SELECT word, coalesce(version, 0) + 1,
-    CASE WHEN word = 'yes' AND :claimed AND NOT EXISTS (
+    CASE WHEN word = 'yes' AND :claimed AND {alive} AND NOT EXISTS (
         SELECT 1 FROM operation o
         WHERE o.platform = :platform AND o.service_id = :service_id
           AND o.state IN ('queued', 'running', 'waiting', 'attention')

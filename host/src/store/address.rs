@@ -112,14 +112,18 @@ impl Server {
         PgConnection::connect_with(&self.options.clone().options(WRITING)).await
     }
 
+    /// How a connection is made that only reads.
+    pub fn reading(&self) -> PgConnectOptions {
+        self.options.clone().options([("default_transaction_read_only", "on")])
+    }
+
     /// Connections that only read.
     pub fn pool(&self, readers: u32) -> PgPool {
-        let options = self.options.clone().options([("default_transaction_read_only", "on")]);
         PgPoolOptions::new()
             .max_connections(readers.max(1))
             .acquire_timeout(Duration::from_secs(10))
             .test_before_acquire(false)
-            .connect_lazy_with(options)
+            .connect_lazy_with(self.reading())
     }
 }
 

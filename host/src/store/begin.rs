@@ -12,7 +12,7 @@ use serde_json::json;
 /// The statements. A scope that is said to be held must be held by this very step.
 pub const SQL: &[&str] = &[
     "{fate}
-     SELECT CASE WHEN o.run IS DISTINCT FROM :run OR o.state <> 'running' THEN 'lease_lost'
+     SELECT CASE WHEN o.run IS DISTINCT FROM :run OR o.state <> 'running' OR NOT {alive} THEN 'lease_lost'
               WHEN o.cancel_asked = {true} AND o.touched = {false} THEN 'cancel_asked'
               WHEN :scope IS NULL THEN 'yes'
               WHEN s.operation_id IS NOT NULL AND NOT (s.operation_id = o.id AND s.step = :name) THEN 'scope_busy'

@@ -24,6 +24,7 @@ pub(super) mod cluster;
 mod evidence;
 mod files;
 mod guards;
+mod hosts;
 mod life;
 mod lost;
 mod placing;

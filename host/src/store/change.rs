@@ -14,6 +14,14 @@ pub const DECIDE: &str = "
 SELECT CASE WHEN s.epoch = :epoch THEN 'yes' ELSE 'moved' END, 0, 0, NULL
 FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id";
 
+/// Says who polls a service that is due; `at` is as it was read.
+pub const CLAIM_POLL: &[&str] = &[
+    "{fate}
+     SELECT CASE WHEN s.poll_at = :at THEN 'yes' ELSE 'moved' END, 0, 0, NULL
+     FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id",
+    "{won} UPDATE service SET poll_at = :next_at WHERE service.platform = :platform AND service.service_id = :service_id",
+];
+
 /// The service: named, or that of the operation.
 macro_rules! aim {
     () => {
@@ -75,6 +83,14 @@ pub const SECRET: &str = "
 INSERT INTO service_secret (platform, service_id, name, sealed)
 VALUES (:platform, :service_id, :name, @sealed)
 ON CONFLICT (platform, service_id, name) DO UPDATE SET sealed = excluded.sealed";
+
+/// The command of whoever is about to poll.
+pub fn claim_poll(key: &ServiceKey, at: u64, next: u64) -> Command {
+    let mut command = Command::default();
+    let row = json!({ "platform": key.platform, "service_id": key.service_id, "at": at, "next_at": next });
+    command.row(Kind::PollClaim, row);
+    command
+}
 
 /// The members of a row that are the change's.
 pub fn row(change: &ServiceChange, now: u64) -> Value {

@@ -8,7 +8,7 @@ use serde_json::json;
 /// As read, and nothing else of the service active but what is passed. `a` is the new run.
 pub const DECIDE: &str = "
 {fate}
-SELECT CASE WHEN o.run = :run AND o.state IN ('queued', 'waiting') AND NOT EXISTS (
+SELECT CASE WHEN o.run = :run AND o.state IN ('queued', 'waiting') AND {alive} AND NOT EXISTS (
         SELECT 1 FROM operation other
         WHERE other.platform = o.platform AND other.service_id = o.service_id AND other.active = {true} AND other.id <> o.id
           AND NOT (other.state IN ('waiting', 'attention')

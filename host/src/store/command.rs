@@ -118,6 +118,11 @@ impl Command {
         self.bytes.len() + self.weight
     }
 
+    /// Whether it says only that this host lives.
+    pub fn is_sign(&self) -> bool {
+        !self.parts.is_empty() && self.parts.iter().all(|part| part.kind == Kind::Beat)
+    }
+
     /// Whether there is anything to write.
     pub const fn is_empty(&self) -> bool {
         self.parts.is_empty()

@@ -38,6 +38,18 @@ pub enum StoreError {
         /// The newest that this host knows.
         known: u32,
     },
+    /// Hosts of an earlier version work on it.
+    #[error("the store {} has tables of version {found}, and {hosts} still works on them: stop all such hosts, then start this one, which brings the tables to version {known}", path.display())]
+    InUse {
+        /// The address of the database without its password.
+        path: PathBuf,
+        /// The version of its tables.
+        found: u32,
+        /// The version that this host needs.
+        known: u32,
+        /// As the server names them.
+        hosts: String,
+    },
     /// A copy of it serves elsewhere.
     #[error("the store {id} is retired: a copy of it has taken over")]
     Retired {
@@ -127,6 +139,9 @@ impl StoreError {
                 "stop the daemon, look with `billhook store check`, and restore a backup; see docs/operations.md"
             }
             Self::Locked { .. } => "one daemon serves a store: stop that one, or give this one a store of its own",
+            Self::InUse { .. } => {
+                "stop the hosts of the earlier version first; all hosts of a store are of one version of its tables"
+            }
             _ => "try again; if it stays so, see the daemon's log",
         }
     }

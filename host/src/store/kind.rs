@@ -10,8 +10,8 @@
 
 use super::dialect::Dialect;
 use super::{
-    accept, again, begin, change, claim, evidence, finish, pauses, placing, prune, release, rescue, reseal, secrets,
-    steer, step, words,
+    accept, again, begin, change, claim, evidence, finish, hosts, pauses, placing, prune, release, rescue, reseal,
+    secrets, steer, step, words,
 };
 use std::sync::OnceLock;
 
@@ -43,6 +43,10 @@ pub enum Kind {
     ChangeSecrets,
     Acknowledge,
     Expire,
+    Beat,
+    HostEnd,
+    Proven,
+    PollClaim,
     PruneTraffic,
     PruneEntries,
     Release,
@@ -62,6 +66,11 @@ impl Kind {
         self < Self::Reading
     }
 
+    /// Whether all hosts have to know of it.
+    pub const fn is_common(self) -> bool {
+        matches!(self, Self::HostEnd | Self::Release | Self::Pause)
+    }
+
     /// Whose fate decides about its rows.
     const fn decided_by(self) -> Self {
         use Kind as K;
@@ -79,7 +88,7 @@ impl Kind {
 }
 
 /// All statements, in order.
-const ORDER: [(Kind, &[&str]); 41] = [
+const ORDER: [(Kind, &[&str]); 45] = [
     (Kind::Rescue, rescue::SQL),
     (Kind::Steer, steer::SQL),
     (Kind::SteerEntry, &[step::WRITE_ENTRY]),
@@ -110,6 +119,10 @@ const ORDER: [(Kind, &[&str]); 41] = [
     (Kind::ChangeSecrets, &[change::SECRET]),
     (Kind::Acknowledge, secrets::ACKNOWLEDGE),
     (Kind::Expire, secrets::EXPIRE),
+    (Kind::Beat, hosts::BEAT),
+    (Kind::HostEnd, hosts::END),
+    (Kind::Proven, hosts::PROVEN),
+    (Kind::PollClaim, change::CLAIM_POLL),
     (Kind::PruneTraffic, prune::TRAFFIC),
     (Kind::PruneEntries, prune::ENTRIES),
     (Kind::Release, release::SQL),
@@ -200,8 +213,10 @@ mod tests {
     use crate::store::{file, hand, schema, writer};
 
     /// Lists of a command and what is derived from its row, and a table of one row; everything else is a table that grows.
-    const SMALL: [&str; 13] =
-        ["s", "store", "judged", "aim", "moved", "p", "c", "e", "saved", "line", "layer", "one", "backlog"];
+    const SMALL: [&str; 17] = [
+        "s", "store", "judged", "aim", "moved", "p", "c", "e", "saved", "line", "layer", "one", "backlog", "host", "h",
+        "unproven", "u",
+    ];
 
     #[tokio::test]
     async fn no_statement_reads_a_whole_table() {

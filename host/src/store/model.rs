@@ -830,8 +830,8 @@ pub struct Look {
     pub engine: String,
     /// What the store says of itself, if there is one.
     pub facts: Option<StoreFacts>,
-    /// Who has it.
-    pub holder: Option<String>,
+    /// Which hosts work on it.
+    pub holders: Vec<String>,
     /// Whether the role may make what is missing.
     pub may_make: bool,
     /// Whether what goes over the connection can be read on its way.

@@ -12,6 +12,17 @@ use tokio::sync::{broadcast, watch};
 /// all of them.
 const BEHIND: usize = 256;
 
+/// What another host has committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Operations, and reading hooks.
+    pub told: Vec<String>,
+    /// Those of them that may be taken up.
+    pub free: Vec<String>,
+    /// Something that is of all hosts: a pause, a release, a host.
+    pub is_common: bool,
+}
+
 type Followed = Mutex<HashMap<String, watch::Sender<()>>>;
 
 /// Where the writer tells it.
@@ -19,11 +30,13 @@ type Followed = Mutex<HashMap<String, watch::Sender<()>>>;
 pub struct News {
     followed: Arc<Followed>,
     rows: broadcast::Sender<Arc<[String]>>,
+    /// `None`: something may have been missed.
+    elsewhere: broadcast::Sender<Arc<Option<Heard>>>,
 }
 
 impl Default for News {
     fn default() -> Self {
-        Self { followed: Arc::default(), rows: broadcast::channel(BEHIND).0 }
+        Self { followed: Arc::default(), rows: broadcast::channel(BEHIND).0, elsewhere: broadcast::channel(BEHIND).0 }
     }
 }
 
@@ -38,6 +51,40 @@ impl News {
     /// Follows the rows of the log.
     pub fn rows(&self) -> broadcast::Receiver<Arc<[String]>> {
         self.rows.subscribe()
+    }
+
+    /// What other hosts commit.
+    pub fn elsewhere(&self) -> broadcast::Receiver<Arc<Option<Heard>>> {
+        self.elsewhere.subscribe()
+    }
+
+    /// Another host has told this.
+    pub fn heard(&self, told: Vec<String>, free: Vec<String>, is_common: bool) {
+        {
+            let followed = lock(&self.followed);
+            for sender in told.iter().filter_map(|id| followed.get(id)) {
+                sender.send_replace(());
+            }
+        }
+        if !told.is_empty() {
+            // The last one may have left this very moment.
+            let _ = self.rows.send(told.iter().cloned().collect());
+        }
+        let _ = self.elsewhere.send(Arc::new(Some(Heard { told, free, is_common })));
+    }
+
+    /// Something may have happened elsewhere of which nothing was heard.
+    pub fn missed(&self) {
+        for sender in lock(&self.followed).values() {
+            sender.send_replace(());
+        }
+        if self.rows.receiver_count() > 0 {
+            // Whoever follows the log is told that rows are missing, as one that is too far behind.
+            for _ in 0..=BEHIND {
+                let _ = self.rows.send(Arc::new([]));
+            }
+        }
+        let _ = self.elsewhere.send(Arc::new(None));
     }
 
     /// These were committed.

@@ -61,11 +61,23 @@ WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'wait
   AND state IN ('queued', 'waiting') ORDER BY seq",
 );
 
+/// A page of what may be claimed now: nothing else of its service is active.
+static DUE_NOW: Text = Text::new(
+    "
+SELECT id, platform, service_id, server, next_at, coalesce(next_at, 0) AS due FROM operation
+WHERE state IN ('queued', 'waiting') AND coalesce(next_at, 0) <= $1 AND (coalesce(next_at, 0), id) > ($2, $3)
+  AND NOT EXISTS (SELECT 1 FROM operation other WHERE other.platform = operation.platform
+                  AND other.service_id = operation.service_id AND other.active = {true} AND other.id <> operation.id
+                  AND other.state = 'running')
+ORDER BY coalesce(next_at, 0), id LIMIT $4",
+);
+
 /// Through the small index of what is unfinished, so that a start does not read every operation there ever was.
 static LOST: Text = Text::new(
     "
 SELECT id, server FROM operation {by operation_open}
-WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS DISTINCT FROM $1 LIMIT $2",
+WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS DISTINCT FROM $1
+  AND NOT EXISTS (SELECT 1 FROM host h WHERE h.id = operation.host AND h.ended IS NULL) LIMIT $2",
 );
 
 impl Store {
@@ -137,6 +149,39 @@ impl Store {
     pub async fn due(&self, limit: u32) -> Result<Vec<Due>, StoreError> {
         let rows = Query::new(&DUE).bind(limit).all(&self.inner.reader).await?;
         rows.iter().map(read_due).collect()
+    }
+
+    /// What is due now and may run, in pages: behind `after`, which is moved on, and begins anew behind the last page.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn due_now(&self, now: u64, after: &mut (i64, String), limit: u32) -> Result<Vec<Due>, StoreError> {
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let query = Query::new(&DUE_NOW).bind(now).bind(after.0).bind(&after.1).bind(limit);
+        let rows = query.all(&self.inner.reader).await?;
+        *after = match rows.last() {
+            Some(last) if rows.len() == limit as usize => {
+                let cells = Cells::new(last, "operation", "id");
+                (cells.cell("due")?, cells.cell("id")?)
+            }
+            _ => (0, String::new()),
+        };
+        rows.iter().map(read_due).collect()
+    }
+
+    /// The services of operations that are queued or wait.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn services_of(&self, ids: &[String]) -> Result<Vec<ServiceKey>, StoreError> {
+        static SERVICES: Text = Text::new(
+            "SELECT DISTINCT o.platform, o.service_id FROM {list $1} AS c {join} operation o ON o.id = c.value
+             WHERE o.state IN ('queued', 'waiting')",
+        );
+        let rows = Query::new(&SERVICES).bind(serde_json::json!(ids).to_string()).all(&self.inner.reader).await?;
+        rows.iter().map(|row| key_of(&Cells::new(row, "operation", "service_id"))).collect()
     }
 
     /// What is queued or waits of one service, in order of arrival.

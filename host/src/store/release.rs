@@ -1,7 +1,9 @@
 //! A restored copy becomes the store that serves.
 
 use super::command::Command;
+use super::dialect::Text;
 use super::kind::Kind;
+use super::reader::{Cells, Query};
 use super::{Store, StoreError};
 use serde_json::json;
 
@@ -12,6 +14,17 @@ pub const SQL: &[&str] = &[
 ];
 
 impl Store {
+    /// Whether it is recovering now; another host may have ended that.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn is_recovering(&self) -> Result<bool, StoreError> {
+        static STATE: Text = Text::new("SELECT id, state FROM store");
+        let row = Query::new(&STATE).first(&self.inner.reader).await?;
+        row.map_or(Ok(false), |row| Ok(Cells::new(&row, "store", "id").cell::<String>("state")? == "recovering"))
+    }
+
     /// Ends that it is recovering. `false`: it is not.
     ///
     /// # Errors

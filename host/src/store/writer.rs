@@ -96,7 +96,7 @@ pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 
 impl Writer {
     /// Starts the task. It ends when this is dropped, after writing what waits.
-    pub fn start(hand: Hand, tap: Option<Arc<dyn CommitTap>>) -> Self {
+    pub fn start(hand: Hand, tap: Option<Arc<dyn CommitTap>>, news: Arc<News>) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = Self {
             sender,
@@ -104,7 +104,7 @@ impl Writer {
             crowded: Arc::default(),
             commits: Arc::default(),
             traffic: Arc::default(),
-            news: Arc::default(),
+            news,
             times: Histogram::new(SECONDS),
             condition: Condition::default(),
             door: hand.door(),
@@ -379,8 +379,12 @@ impl Task {
             let fates = commands.iter().map(|_| None).collect();
             return (commands, Ok(fates));
         }
-        let number = self.commits.load(Ordering::Acquire) + 1;
-        self.tap(Moment::Before, number).await;
+        // A sign of life by itself is no work: those who count commits count those of hooks.
+        let is_work = !commands.iter().all(|command| command.is_sign() || command.is_empty());
+        let number = self.commits.load(Ordering::Acquire) + u64::from(is_work);
+        if is_work {
+            self.tap(Moment::Before, number).await;
+        }
         #[expect(
             clippy::disallowed_methods,
             reason = "the disk does not follow a test's clock; nothing is decided by it"
@@ -395,7 +399,9 @@ impl Task {
         if result.is_ok() {
             self.times.observe(began.elapsed().as_secs_f64());
             self.commits.store(number, Ordering::Release);
-            self.tap(Moment::After, number).await;
+            if is_work {
+                self.tap(Moment::After, number).await;
+            }
         }
         (commands, result)
     }
@@ -447,7 +453,7 @@ mod tests {
         let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         db.query_row(&format!("PRAGMA max_page_count = {}", pages + 20), [], |_| Ok(())).unwrap();
         let thread = hand::Thread::start(db, path.clone(), "host".into(), lock).unwrap();
-        let writer = Writer::start(Hand::Sqlite(thread), None);
+        let writer = Writer::start(Hand::Sqlite(thread), None, Arc::default());
 
         let long = "x".repeat(1_000_000);
         writer.ride(notes("rider"));

@@ -113,6 +113,7 @@ impl Bench {
             commit_tap: None,
             staging: Some(self.staging()),
             prober: Some(self.prober.clone()),
+            life: None,
         };
         Host { engine: Engine::start(self.config(), options).await.unwrap(), clock: self.clock.clone() }
     }

@@ -51,6 +51,7 @@ pub async fn serve(args: Args) -> Result<(), String> {
         commit_tap: Some(watch.clone()),
         staging: Some(args.staging),
         prober: Some(args.prober),
+        life: None,
     };
     let engine = Engine::start(Arc::new(config), options).await.map_err(|error| format!("{error:?}"))?;
     if !engine.unready().is_empty() {

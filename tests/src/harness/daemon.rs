@@ -39,8 +39,17 @@ impl Daemon {
 
     /// The same, with these variables in its environment.
     pub fn start_with<P: Provider>(rig: &Rig<P>, env: &[(&str, &str)]) -> Self {
+        Self::spawn(&rig.config_path(), rig.folder.path(), env)
+    }
+
+    /// One of several on the rig's store, see [`Rig::config_path_of`].
+    pub fn join<P: Provider>(rig: &Rig<P>, name: &str) -> Self {
+        Self::spawn(&rig.config_path_of(name), &rig.folder.path().join(name), &[])
+    }
+
+    fn spawn(config: &Path, folder: &Path, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(artifacts::path("billhook"))
-            .args(["--config".as_ref(), rig.config_path().as_os_str(), "serve".as_ref()])
+            .args(["--config".as_ref(), config.as_os_str(), "serve".as_ref()])
             .envs(env.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -57,7 +66,7 @@ impl Daemon {
             }
         }
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { child, folder: rig.folder.path().to_owned() }
+        Self { child, folder: folder.to_owned() }
     }
 
     /// For platforms.
@@ -86,6 +95,17 @@ impl Daemon {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits until it has ended by itself; whether it says that this was in order.
+    pub fn ends(mut self) -> bool {
+        self.child.wait().expect("it ends").success()
+    }
+
+    /// Ends it without a word.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it ends");
     }
 
     /// Ends it in order.

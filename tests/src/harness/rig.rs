@@ -16,13 +16,15 @@ use billhook::engine::{Engine, EngineOptions, HookOptions};
 use billhook::operation::State;
 use billhook::problem::Problem;
 use billhook::request::HookBody;
-use billhook::store::{CommitTap, Operation, OperationId, Service, ServiceKey};
+use billhook::store::{CommitTap, Life, Moment, Operation, OperationId, Service, ServiceKey};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -375,6 +377,30 @@ server = "panel"
             .await
     }
 
+    /// Starts one of several hosts on the same store, which must be on Postgres. All live as long as this process, so that none can
+    /// prove the end of another.
+    pub async fn join(&self, name: &str, watch: Option<Arc<dyn Tap>>) -> Host {
+        let watch = watch.map(|tap| (tap, Arc::new(Untapped) as Arc<dyn CommitTap>));
+        self.start_as(load(&self.config_path_of(name)), watch, None).await
+    }
+
+    /// The configuration file of one of several hosts: as the rig's own, with a name and sockets of its own.
+    pub fn config_path_of(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path();
+        let text = std::fs::read_to_string(self.config_path()).expect("the configuration is read");
+        let own = folder.join(name);
+        let text = text.replace(
+            &format!("[socket]\nfolder = \"{}\"", folder.display()),
+            &format!("[socket]\nfolder = \"{}\"", own.display()),
+        );
+        let text = text.replace("[store]\n", &format!("[store]\nhost = \"{name}\"\n"));
+        std::fs::create_dir_all(&own).expect("the folder is made");
+        let path = folder.join(format!("{name}.toml"));
+        std::fs::write(&path, text).expect("the configuration is written");
+        private_file(&path);
+        path
+    }
+
     /// Starts a host on a copy of what stands on the disk now, as if the power had gone this moment. The host that is there may
     /// stand still, but must not go on.
     pub async fn host_after_cut(&self) -> (TempDir, Host) {
@@ -398,6 +424,15 @@ server = "panel"
     }
 
     async fn start(&self, config: Arc<Config>, watch: Option<(Arc<dyn Tap>, Arc<dyn CommitTap>)>) -> Host {
+        self.start_as(config, watch, Some(next_life())).await
+    }
+
+    async fn start_as(
+        &self,
+        config: Arc<Config>,
+        watch: Option<(Arc<dyn Tap>, Arc<dyn CommitTap>)>,
+        life: Option<Life>,
+    ) -> Host {
         let (tap, commit_tap) = watch.unzip();
         let options = EngineOptions {
             clock: self.clock.shared(),
@@ -405,6 +440,7 @@ server = "panel"
             commit_tap,
             staging: Some(STAGING.1.clone()),
             prober: Some(artifacts::path("billhook").to_owned()),
+            life,
         };
         let engine = match Engine::start(config, options).await {
             Ok(engine) => engine,
@@ -424,6 +460,21 @@ impl Default for Rig<VirtFusion> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Lets every commit pass.
+struct Untapped;
+
+impl CommitTap for Untapped {
+    fn commit(&self, _: Moment, _: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A life that every later one of this process takes for over: the tests end hosts where they stand.
+fn next_life() -> Life {
+    static LIVES: AtomicU64 = AtomicU64::new(1);
+    Life { start: LIVES.fetch_add(1, Ordering::Relaxed), ..Life::own() }
 }
 
 fn load(path: &Path) -> Arc<Config> {
@@ -565,6 +616,11 @@ impl Host {
         if let Some(at) = at {
             self.advance_to(at);
         }
+    }
+
+    /// The clock that it goes by.
+    pub const fn clock(&self) -> &ManualClock {
+        &self.clock
     }
 
     fn advance_to(&self, monotonic: Duration) {

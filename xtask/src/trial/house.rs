@@ -37,6 +37,13 @@ pub(super) struct House {
 /// A running daemon.
 pub(super) struct Daemon(Process);
 
+/// Where one of several hosts on one store is.
+pub(super) struct Seat {
+    config: PathBuf,
+    log: PathBuf,
+    pub(super) socket: PathBuf,
+}
+
 impl House {
     pub(super) fn new(programs: &Programs, name: &str) -> Result<Self> {
         // Short, since sockets are in it, and the kernel takes 107 bytes for the path of one.
@@ -74,6 +81,34 @@ impl House {
             panel: Panel { address },
             _panel_process: panel_process,
         })
+    }
+
+    /// A place for one of several hosts on the database at `url`; the times are those of its lease: sign, stop, end.
+    pub(super) fn seat(&self, name: &str, url: &str, [renew, stop, lease]: [&str; 3]) -> Result<Seat> {
+        let own = self.folder.display();
+        let text = fs::read_to_string(self.folder.join("billhook.toml")).context("cannot read the configuration")?;
+        let text = text.replace(&format!("{own}/run"), &format!("{own}/{name}"));
+        let text = text.replace(
+            &format!("url = \"sqlite://{own}/data/billhook.db\""),
+            &format!(
+                "url = \"{url}\"\nhost = \"{name}\"\nlease_renew = \"{renew}\"\nlease_stop = \"{stop}\"\nlease = \"{lease}\""
+            ),
+        );
+        let config = self.folder.join(format!("{name}.toml"));
+        fs::write(&config, text).context("cannot write a configuration")?;
+        let folder = self.folder.join(name);
+        DirBuilder::new().mode(0o700).create(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Seat { config, log: self.folder.join(format!("{name}.log")), socket: folder.join("hook.sock") })
+    }
+
+    /// Starts a host and waits until it answers.
+    pub(super) fn start_at(&self, seat: &Seat) -> Result<Daemon> {
+        let mut command = cli::command(&self.billhook, &seat.config);
+        // What it keeps beside the database: copies of plugins.
+        command.arg("serve").env("XDG_DATA_HOME", self.data());
+        let mut daemon = Daemon(Process::start("a host", command, &seat.log)?);
+        self.answers(&mut daemon, &seat.socket, &seat.log)?;
+        Ok(daemon)
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -119,13 +154,16 @@ impl House {
 
     /// Waits until it answers; the time that took.
     pub(super) fn ready(&self, daemon: &mut Daemon) -> Result<Duration> {
+        self.answers(daemon, &self.socket(), &self.folder.join("host.log"))
+    }
+
+    fn answers(&self, daemon: &mut Daemon, socket: &Path, log: &Path) -> Result<Duration> {
         let watch = Stopwatch::start();
-        let socket = self.socket();
         let request =
             Request { method: "GET", path: "/readyz", headers: &[], body: "", limit: Duration::from_secs(10) };
         loop {
-            daemon.0.check().with_context(|| process::tail("the daemon", &self.folder.join("host.log")))?;
-            match http::over_socket(&socket, &request) {
+            daemon.0.check().with_context(|| process::tail("the daemon", log))?;
+            match http::over_socket(socket, &request) {
                 Ok(reply) if reply.status == 200 => return Ok(watch.elapsed()),
                 _ => ensure!(watch.elapsed() < START_LIMIT, "the daemon was not ready in time"),
             }
@@ -149,6 +187,15 @@ impl Daemon {
     /// An error if it has ended by itself.
     pub(super) fn check(&mut self) -> Result<()> {
         self.0.check()
+    }
+
+    pub(super) fn signal(&mut self, signal: rustix::process::Signal) -> Result<()> {
+        self.0.signal(signal)
+    }
+
+    /// Waits until it has ended by itself; whether it says that all was well.
+    pub(super) fn wait(self) -> Result<bool> {
+        self.0.wait()
     }
 
     pub(super) fn kill(self) -> Result<()> {

@@ -66,7 +66,11 @@ enum Said {
 
 /// Shared by its callers and by whoever breaks things meanwhile.
 pub(super) struct Platform {
-    socket: PathBuf,
+    /// One for each host; calls go to any of them.
+    sockets: Vec<PathBuf>,
+    /// Where several hosts work, a hook may wait for a proof that one has ended, which comes by itself.
+    seen_in_attention: AtomicUsize,
+    calls: AtomicUsize,
     waiting: Mutex<VecDeque<Service>>,
     busy: AtomicUsize,
     begun: AtomicUsize,
@@ -84,8 +88,19 @@ pub(super) struct Platform {
 
 impl Platform {
     pub(super) fn new(house: &House, rest: Duration) -> Self {
+        Self::at(vec![house.socket()], rest)
+    }
+
+    /// That sends to several hosts.
+    pub(super) fn of_many(sockets: Vec<PathBuf>) -> Self {
+        Self::at(sockets, Duration::ZERO)
+    }
+
+    fn at(sockets: Vec<PathBuf>, rest: Duration) -> Self {
         Self {
-            socket: house.socket(),
+            sockets,
+            seen_in_attention: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
             waiting: Mutex::default(),
             busy: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
@@ -147,6 +162,17 @@ impl Platform {
         self.refused.load(Ordering::Acquire)
     }
 
+    /// How often a hook was seen to wait for a person.
+    pub(super) fn seen_in_attention(&self) -> usize {
+        self.seen_in_attention.load(Ordering::Acquire)
+    }
+
+    /// The next host to be called.
+    fn socket(&self) -> &PathBuf {
+        let call = self.calls.fetch_add(1, Ordering::AcqRel);
+        &self.sockets[call % self.sockets.len()]
+    }
+
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Service>> {
         lock(&self.waiting)
     }
@@ -203,7 +229,10 @@ impl Platform {
                     lock(&self.said).insert(id.to_owned(), Said::Accepted);
                 }
                 service.rests = Some((Stopwatch::start(), LATER));
-                if body["operation"]["state"] == "attention" {
+                let reason = body["operation"]["reason"].as_str().unwrap_or_default();
+                if self.sockets.len() > 1 && reason.contains("billhook hosts dead") {
+                    self.seen_in_attention.fetch_add(1, Ordering::AcqRel);
+                } else if body["operation"]["state"] == "attention" {
                     return self.fail(&service, &format!("needs a person: {}", body["operation"]["reason"]));
                 }
             }
@@ -245,7 +274,7 @@ impl Platform {
         let path = format!("/v1/hooks/{}", service.hook());
         let limit = Duration::from_secs(WAIT_S + 30);
         let request = Request { method: "POST", path: &path, headers: &headers, body: &body.to_string(), limit };
-        let reply = http::over_socket(&self.socket, &request)?;
+        let reply = http::over_socket(self.socket(), &request)?;
         Ok((reply.status, reply.body))
     }
 
@@ -264,7 +293,7 @@ impl Platform {
             let path = format!("/v1/operations/{id}");
             let request =
                 Request { method: "GET", path: &path, headers: &[], body: "", limit: Duration::from_secs(30) };
-            let reply = http::over_socket(&self.socket, &request)?;
+            let reply = http::over_socket(self.socket(), &request)?;
             ensure!(
                 reply.status == 200,
                 "operation {id} was acknowledged and is lost: {} {}",

@@ -84,9 +84,11 @@ async fn on_server(config: &Config, url: &str) -> Vec<Finding> {
             return vec![Finding::error(PLACE, error.to_string(), remedy)];
         }
     };
-    let mut findings = vec![match (&look.facts, &look.holder) {
-        (Some(facts), Some(holder)) => Finding::ok(PLACE, format!("{}, in use by {holder}", words(facts))),
-        (Some(facts), None) => Finding::ok(PLACE, words(facts)),
+    let mut findings = vec![match (&look.facts, look.holders.as_slice()) {
+        (Some(facts), [_, ..]) => {
+            Finding::ok(PLACE, format!("{}, in use by {}", words(facts), look.holders.join(" and ")))
+        }
+        (Some(facts), []) => Finding::ok(PLACE, words(facts)),
         (None, _) if look.may_make => {
             Finding::ok(PLACE, format!("{}, the tables are made at the first start", look.engine))
         }

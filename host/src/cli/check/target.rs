@@ -68,6 +68,7 @@ async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, L
         commit_tap: None,
         staging: Some(bench.staging()),
         prober: None,
+        life: None,
     };
     let engine = match Engine::start(Arc::new(trial), options).await {
         Ok(engine) => engine,

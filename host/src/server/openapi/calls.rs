@@ -7,8 +7,8 @@ use crate::operation::State;
 use crate::problem::ProblemType;
 use crate::store::ServiceStatus;
 use crate::views::{
-    FailureView, GapView, Health, HookAnswer, LogEntryView, LogRowView, OperationView, ProductView, ProgressView,
-    ProviderView, PrunedView, ReleasedView, ServerView, ServiceView, StepView, TimelineEntryView,
+    FailureView, GapView, Health, HookAnswer, HostView, LogEntryView, LogRowView, OperationView, ProductView,
+    ProgressView, ProviderView, PrunedView, ReleasedView, ServerView, ServiceView, StepView, TimelineEntryView,
 };
 use crate::words;
 use utoipa::openapi::RefOr;
@@ -213,6 +213,16 @@ fn daemon() -> Vec<Call> {
             "application/json",
             any().into(),
         ),
+        Call::get("/v1/hosts", "list_hosts", "health", "Hosts that work, or worked, on the store")
+            .described("The oldest first. None where the store is a file, which has one host.")
+            .admin()
+            .pages::<HostView>("All of them."),
+        Call::post("/v1/hosts/{name}/dead", "host_is_dead", "health", "Says that a host has ended")
+            .described("What it had begun, and might have sent still, goes on by itself then. May be repeated.")
+            .admin()
+            .at("name", "Its name, or its id.")
+            .answers::<HostView>("The host as it stands afterwards.")
+            .problems(&[ProblemType::NotFound, ProblemType::WrongState]),
         Call::post("/v1/store/release", "release_store", "catalog", "Lets go what a restored store holds back")
             .described("May be repeated.")
             .admin()

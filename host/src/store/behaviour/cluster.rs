@@ -1,6 +1,7 @@
 //! A Postgres of our own for the tests, see there; and what is done with its databases.
 
 #[path = "../../../../tests/src/cluster.rs"]
+#[expect(dead_code, reason = "the suites need more of it")]
 mod server;
 
 use crate::store::address::{Address, SCHEMA};
@@ -26,7 +27,7 @@ impl Database {
             let template = server::Database::empty();
             let Ok(Address::Postgres(server)) = Address::of(&template.url(), None) else { panic!() };
             let mut db = server.connect().await.unwrap();
-            hold::take(&mut db, &server, None).await.unwrap();
+            hold::join(&mut db, &server).await.unwrap();
             schema::postgres::migrate(&mut db, &server).await.unwrap();
             db.close().await.unwrap();
             template

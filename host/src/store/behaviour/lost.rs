@@ -4,7 +4,6 @@ use super::samples::*;
 use super::{Store, StoreError, StoreOptions};
 use crate::operation::State;
 use crate::store::model::*;
-use crate::store::{address, hold};
 use futures_util::FutureExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,20 +58,16 @@ async fn while_there_is_no_server_nothing_is_stored_and_afterwards_it_goes_on() 
 }
 
 #[tokio::test]
-async fn a_host_that_another_one_has_replaced_writes_nothing_more() {
+async fn a_host_that_was_taken_for_dead_while_its_server_was_away_claims_nothing_more() {
     let (place, store) = store(On::Postgres).await;
     running(&store, "1", "42").await;
     place.run("", ENDED).await;
-    let address::Address::Postgres(server) = address::Address::of(&place.url(), None).unwrap() else { panic!() };
-    let mut other = server.connect().await.unwrap();
-    hold::take(&mut other, &server, None).await.unwrap();
-    sqlx::raw_sql("SET application_name = 'another host'").execute(&mut other).await.unwrap();
+    place.run("", "UPDATE host SET ended = 'expired', ended_by = 'web2'").await;
 
-    let refused = store.accept(new("2", "43")).await;
-
-    let Err(StoreError::Unavailable(why)) = refused else { panic!("{refused:?}") };
-    assert_eq!(why, "another host has taken the store over");
-    assert_eq!(place.count("SELECT count(*) FROM operation").await, 1);
+    let new = NewOperation { claim: Some(mark()), ..new("2", "43") };
+    assert_eq!(store.accept(new).await.unwrap(), Accepted::Stored { seq: 1, run: None, cancelled: vec![] });
+    assert!(!store.renew().await.unwrap());
+    assert_eq!(store.over().as_deref(), Some("web2"));
 }
 
 /// Longer than a busy machine needs to send what is then not answered.

@@ -55,7 +55,7 @@ async fn what_a_dead_host_was_running_is_queued_and_its_steps_are_doubted(on: On
     assert_eq!((first.state, first.active, first.effects), (State::Queued, true, DOUBT));
     let journal = store.journal(&id("1")).await.unwrap();
     let stages: Vec<_> = journal.iter().map(|entry| (entry.stage, entry.doubt)).collect();
-    let fresh = Doubt { why: DoubtCause::HostEnded, ..Doubt::default() };
+    let fresh = Doubt { why: DoubtCause::HostEnded, by: store.host_number(), ..Doubt::default() };
     assert_eq!(stages, [(Stage::Doubted, Some(fresh)), (Stage::Doubted, Some(looked)), (Stage::Begun, None)]);
     for (service, unsettled) in [("41", 0), ("42", 60_000), ("43", 0)] {
         assert_eq!(store.service(&key(service)).await.unwrap().unwrap().unsettled_ms, unsettled, "{service}");
@@ -98,6 +98,7 @@ async fn a_run_that_ended_without_a_word_is_taken_up_again(on: On) {
     assert_eq!((state(&store, "1").await, state(&store, "2").await), (State::Queued, State::Running));
     let journal = store.journal(&id("1")).await.unwrap();
     assert_eq!(journal[0].stage, Stage::Doubted);
-    assert_eq!(journal[0].doubt, Some(Doubt { why: DoubtCause::HostEnded, ..Doubt::default() }));
+    let doubt = Doubt { why: DoubtCause::HostEnded, by: store.host_number(), ..Doubt::default() };
+    assert_eq!(journal[0].doubt, Some(doubt));
     assert_eq!(store.claim(&id("1"), 1, mark(), NOW + 7).await.unwrap(), Some(2));
 }

@@ -7,6 +7,7 @@
 use crate::hex::hex;
 use crate::store::dialect::Dialect;
 use crate::store::kind::{self, Kind, Role, Statement};
+use crate::store::notices::CHANNEL;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -14,6 +15,9 @@ use std::sync::LazyLock;
 
 /// What keeps the transactions of all hosts serial, and migrations: the advisory lock of this number.
 pub const SERIAL: i64 = 0x0062_696c_6c68_0001;
+
+/// The most bytes of ids in one notice to other hosts.
+const LONGEST_NOTICE: usize = 7000;
 
 /// Members that are numbers. What is in none of these lists is a text.
 const NUMBERS: [&str; 24] = [
@@ -114,6 +118,8 @@ DECLARE
     q_answers jsonb[] := '{}';
     q_batch bigint;
     q_fates text;
+    q_told jsonb := '[]';
+    q_notice text;
 "
     .to_owned();
     for kind in &deciders {
@@ -136,6 +142,7 @@ DECLARE
     FOR q_number IN 0 .. jsonb_array_length(p_commands) - 1 LOOP
         q_command := p_commands -> q_number;
         q_bytes := p_bytes[q_number + 1];
+        q_told := q_told || coalesce(q_command -> 't', '[]');
         q_answer := NULL;"
         ),
     );
@@ -150,13 +157,21 @@ DECLARE
     }
     push(
         &mut text,
-        "        q_answers := array_append(q_answers, coalesce(q_answer, 'null'));
+        &format!("        q_answers := array_append(q_answers, coalesce(q_answer, 'null'));
     END LOOP;
     q_fates := to_jsonb(q_answers)::text;
+    -- Once for all of it, and only where somebody hears it, since commits that tell something wait for each other.
+    IF q_told <> '[]' AND EXISTS (SELECT 1 FROM host h WHERE h.ended IS NULL AND h.id <> p_host) THEN
+        SELECT string_agg(CASE WHEN o.id IS NULL THEN '' ELSE '+' END || told.id, ' ') INTO q_notice
+        FROM (SELECT DISTINCT value AS id FROM jsonb_array_elements_text(q_told)) AS told
+            LEFT JOIN operation o ON o.id = told.id AND o.state IN ('queued', 'waiting');
+        -- A notice holds 8000 bytes.
+        PERFORM pg_notify('{CHANNEL}', p_host || ' ' || CASE WHEN length(q_notice) > {LONGEST_NOTICE} THEN '*' ELSE q_notice END);
+    END IF;
     INSERT INTO batch (host, number, fates, at) VALUES (p_host, p_batch, q_fates, now())
     ON CONFLICT (host) DO UPDATE SET number = excluded.number, fates = excluded.fates, at = excluded.at;
     RETURN q_fates;
-END",
+END"),
     );
     text
 }
@@ -294,8 +309,8 @@ mod tests {
     async fn the_server_takes_every_statement_and_reads_no_whole_table_for_it() {
         use crate::store::behaviour::cluster::Database;
         use sqlx::{AssertSqlSafe, Executor, Row};
-        // Of one row.
-        const SMALL: [&str; 2] = ["backlog", "store"];
+        // Of few rows.
+        const SMALL: [&str; 4] = ["backlog", "store", "host", "unproven"];
         // Tables of a busy year, as far as a planner can tell: a plan for empty ones says nothing.
         const FILL: &str = "
             DO $$ DECLARE one record; BEGIN
@@ -304,6 +319,7 @@ mod tests {
                         string_agg(CASE
                             WHEN column_name = 'platform' THEN $q$'p'$q$
                             WHEN column_name = 'service_id' AND table_name <> 'service' THEN $q$'s' || n % 200$q$
+                            WHEN column_name = 'ended' THEN 'NULL'
                             WHEN column_name = 'state' THEN $q$CASE WHEN n % 9 = 0 THEN 'failed' ELSE 'succeeded' END$q$
                             WHEN data_type = 'text' THEN $q$'x' || n$q$
                             WHEN data_type = 'boolean' THEN 'FALSE'

@@ -48,8 +48,6 @@ pub struct Hand {
     host: String,
     patience: Duration,
     connection: Option<PgConnection>,
-    /// The server's process behind the connection.
-    process: i32,
     /// Transactions so far.
     batch: i64,
     text: String,
@@ -77,15 +75,9 @@ enum Trouble {
 impl Hand {
     /// Over a connection that has the store, see [`hold`]; `host` is this opening of the store. Without a server it waits for
     /// `patience`, and then answers that there is none.
-    pub async fn new(
-        mut connection: PgConnection,
-        server: Server,
-        host: String,
-        patience: Duration,
-    ) -> Result<Self, StoreError> {
-        let process = process(&mut connection).await.map_err(|error| StoreError::of(&error))?;
+    pub fn new(connection: PgConnection, server: Server, host: String, patience: Duration) -> Self {
         let text = format!("SELECT {SCHEMA}.{}($1, $2, $3::jsonb, $4)", apply::name());
-        Ok(Self { server, host, patience, connection: Some(connection), process, batch: 0, text, door: Arc::default() })
+        Self { server, host, patience, connection: Some(connection), batch: 0, text, door: Arc::default() }
     }
 
     /// See there.
@@ -117,12 +109,21 @@ impl Hand {
         self.insist(&Job::Run(statements)).await.map(drop)
     }
 
-    /// Closes the connection, and with it gives the store back.
+    /// Says that this host has ended, so that others need not wait for its lease, and closes the connection.
     pub async fn close(self) {
-        if let Some(connection) = self.connection
-            && let Err(error) = connection.close().await
-        {
-            tracing::debug!(%error, "the connection to the database was not closed in order");
+        // Also one that was taken for dead: from now on its end is proven.
+        const GOODBYE: &str = "UPDATE host SET ended = 'exit', ended_by = name,
+            ended_at = coalesce(ended_at, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+            WHERE id = $1 AND (ended IS NULL OR ended = 'expired')";
+        let Some(mut connection) = self.connection else { return };
+        let bye = async {
+            sqlx::query(GOODBYE).bind(&self.host).execute(&mut connection).await?;
+            connection.close().await
+        };
+        #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
+        let bye = tokio::time::timeout(self.patience, bye).await;
+        if !matches!(bye, Ok(Ok(()))) {
+            tracing::debug!("the connection to the database was not closed in order");
         }
     }
 
@@ -174,13 +175,12 @@ impl Hand {
             #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
             let connected = tokio::time::timeout(self.patience, connect).await.map_err(|_| Trouble::Silent)?;
             let mut db = connected.map_err(|error| Trouble::Lost(Failure::of(&error)))?;
-            hold::take(&mut db, &self.server, Some(self.process)).await.map_err(|error| match error {
+            hold::join(&mut db, &self.server).await.map_err(|error| match error {
                 StoreError::Locked { holder, .. } => {
                     Trouble::Refused(Failure::unavailable(format!("{holder} has taken the store over")))
                 }
                 error => Trouble::Lost(Failure::unavailable(error.to_string())),
             })?;
-            self.process = process(&mut db).await.map_err(|error| trouble(&error))?;
             self.connection = Some(db);
             tracing::info!("connected to the database again");
         }
@@ -199,10 +199,6 @@ impl Hand {
         let done = tokio::time::timeout(self.patience, done).await.map_err(|_| Trouble::Unknown(silent()))?;
         done.map_err(|error| trouble(&error))
     }
-}
-
-async fn process(db: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(db).await
 }
 
 fn silent() -> Failure {
@@ -244,11 +240,23 @@ struct Rows<'c>(&'c Command);
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
+        let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("k", &ByKind(self.0.parts()))?;
         map.serialize_entry("m", self.0.moved())?;
+        map.serialize_entry("t", &told(self.0))?;
         map.end()
     }
+}
+
+/// What other hosts are told of it.
+fn told(command: &Command) -> Vec<&str> {
+    let mut told: Vec<&str> = command.rows_of_log().chain(command.subjects()).collect();
+    if command.parts().iter().any(|part| part.kind.is_common()) {
+        told.push("!");
+    }
+    told.sort_unstable();
+    told.dedup();
+    told
 }
 
 struct ByKind<'c>(&'c [Part]);
@@ -279,8 +287,8 @@ mod tests {
     async fn hand(database: &Database) -> Hand {
         let Ok(Address::Postgres(server)) = Address::of(&database.url(), None) else { panic!("{}", database.url()) };
         let mut db = server.connect().await.unwrap();
-        hold::take(&mut db, &server, None).await.unwrap();
-        Hand::new(db, *server, "host".into(), Duration::from_secs(5)).await.unwrap()
+        hold::join(&mut db, &server).await.unwrap();
+        Hand::new(db, *server, "host".into(), Duration::from_secs(5))
     }
 
     fn words(fates: Fates) -> Vec<Option<String>> {

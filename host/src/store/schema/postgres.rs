@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 /// The versions that have a text of their own. The first is the fifth of SQLite's: numbers mean the same on both.
-const MIGRATIONS: [(u32, &str); 1] = [(5, include_str!("postgres/1.sql"))];
+const MIGRATIONS: [(u32, &str); 2] = [(5, include_str!("postgres/1.sql")), (7, include_str!("postgres/7.sql"))];
 
 /// The first server version that this is tried with.
 const LEAST: (i32, &str) = (140_000, "14");
@@ -56,6 +56,10 @@ pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFact
     if found > super::KNOWN {
         return Err(StoreError::NewerSchema { found, known: super::KNOWN });
     }
+    let is_older = found > 0 && found < super::KNOWN;
+    if is_older && let Some(hosts) = hold::alone(&mut change).await? {
+        return Err(StoreError::InUse { path: server.shown().into(), found, known: super::KNOWN, hosts });
+    }
     for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
         change.execute(*text).await.map_err(rights)?;
         if found == 0 {
@@ -76,6 +80,9 @@ pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFact
     change.execute("DELETE FROM batch WHERE at < now() - interval '7 days'").await.map_err(rights)?;
     let facts = facts(&mut change, &engine).await?;
     change.commit().await.map_err(of)?;
+    if is_older {
+        hold::share(db).await?;
+    }
     Ok(facts)
 }
 
@@ -102,8 +109,8 @@ pub async fn look(db: &mut PgConnection, server: &Server) -> Result<Look, StoreE
     }
     let may_make = sqlx::query_scalar(MAY_MAKE).bind(SCHEMA).fetch_one(&mut *db).await.map_err(of)?;
     let in_clear = sqlx::query_scalar(IN_CLEAR).fetch_one(&mut *db).await.map_err(of)?;
-    let holder = hold::holder(db).await.map_err(of)?.map(|(_, name)| name);
-    Ok(Look { engine: format!("PostgreSQL {engine}"), facts, holder, may_make, in_clear })
+    let holders = hold::holders(db).await.map_err(of)?;
+    Ok(Look { engine: format!("PostgreSQL {engine}"), facts, holders, may_make, in_clear })
 }
 
 /// The version of a server that will do.
@@ -161,7 +168,7 @@ mod tests {
         db.execute("UPDATE store SET schema = 99").await.unwrap();
         let found = migrate(&mut db, &server).await;
         assert!(matches!(found, Err(StoreError::NewerSchema { found: 99, .. })), "{found:?}");
-        db.execute("UPDATE store SET schema = 5, state = 'retired'").await.unwrap();
+        db.execute("UPDATE store SET schema = 7, state = 'retired'").await.unwrap();
         assert!(matches!(migrate(&mut db, &server).await, Err(StoreError::Retired { .. })));
     }
 
