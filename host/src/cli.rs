@@ -96,7 +96,7 @@ enum Command {
     /// Look at servers, try them, hold their operations back
     #[command(subcommand)]
     Servers(ServersCommand),
-    /// Copy the store, look at a copy, and let a restored one serve again
+    /// Copy or move the store, look at a copy, and let a restored one serve again
     #[command(subcommand)]
     Store(StoreCommand),
     /// Change the key that seals passwords in the store
@@ -225,6 +225,10 @@ mod tests {
             ("store backup", Some(2)),
             ("store check", None),
             ("store check /b/copy.db", None),
+            ("store copy --to postgres://u@h/d --password-file /p --dry-run", None),
+            ("store copy", Some(2)),
+            ("store restore /b/copy.db", None),
+            ("store restore", Some(2)),
             ("store release", None),
             ("key rotate", None),
             ("servers list", None),

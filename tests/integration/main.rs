@@ -20,6 +20,7 @@ mod lanes;
 mod lifecycle;
 mod limits;
 mod loader;
+mod moved;
 mod openapi;
 mod reload;
 mod restored;

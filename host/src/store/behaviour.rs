@@ -26,11 +26,13 @@ mod files;
 mod guards;
 mod life;
 mod lost;
+mod moved;
 mod placing;
 mod pruning;
 mod reads;
 mod recovery;
 pub(crate) mod samples;
 mod search;
+mod secured;
 
 use super::{Store, StoreError, StoreOptions};

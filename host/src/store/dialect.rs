@@ -15,7 +15,7 @@ pub enum Dialect {
 }
 
 /// A mark, and what it means to SQLite and to Postgres. A question mark is the argument.
-const MARKS: [(&str, &str, &str); 15] = [
+const MARKS: [(&str, &str, &str); 16] = [
     // A truth, as a column holds it: SQLite's partial indexes are found by the number alone.
     ("true", "1", "TRUE"),
     ("false", "0", "FALSE"),
@@ -33,6 +33,13 @@ const MARKS: [(&str, &str, &str); 15] = [
     // Bytes that are a text.
     ("text", "CAST(? AS TEXT)", "convert_from(?, 'UTF8')"),
     ("greater", "max(?)", "greatest(?)"),
+    // Entries leave the index of words: SQLite's must be told their words.
+    (
+        "unlearn",
+        "INSERT INTO log_words (log_words, rowid, words)
+         SELECT 'delete', s.number, s.words FROM (?) AS s WHERE s.words IS NOT NULL",
+        "DELETE FROM log_words WHERE number IN (SELECT s.number FROM (?) AS s)",
+    ),
     // The index that SQLite's planner is to use, a column that it is not to use one for, and the order in which it is to join.
     ("by", "INDEXED BY ?", ""),
     ("plain", "+", ""),

@@ -834,6 +834,19 @@ pub struct Look {
     pub holder: Option<String>,
     /// Whether the role may make what is missing.
     pub may_make: bool,
-    /// Whether what goes over the connection can be read on its way.
-    pub in_clear: bool,
+    /// How safe the way to the server is.
+    pub way: Way,
+}
+
+/// What goes between the host and its database server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It stays on this machine.
+    Near,
+    /// It can be read on its way.
+    InClear,
+    /// It is encrypted, and who is at the other end was not verified.
+    Unverified,
+    /// It is encrypted, and the server has shown that it is the one.
+    Verified,
 }

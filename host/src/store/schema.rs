@@ -8,12 +8,13 @@ use super::reader::{Cells, Line};
 use sqlx::{Connection, Executor, SqliteConnection};
 
 /// One text per version; the first makes the tables.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 
 /// The version that this host knows.
@@ -41,6 +42,12 @@ pub async fn migrate(db: &mut SqliteConnection) -> Result<StoreFacts, StoreError
     facts(db, &engine).await
 }
 
+/// What was copied of the store before is not the store any more.
+pub async fn drop_copy(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    let dropped = db.execute("UPDATE store SET copy = NULL WHERE copy IS NOT NULL").await;
+    dropped.map(drop).map_err(|error| StoreError::of(&error))
+}
+
 /// Carries out what leads from one version to another.
 async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), StoreError> {
     let of = |error: sqlx::Error| StoreError::of(&error);
@@ -59,16 +66,26 @@ async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), Stor
 }
 
 async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, StoreError> {
-    let row = sqlx::query("SELECT id, generation, state, schema FROM store").fetch_one(db).await;
-    facts_of(&Line::Sqlite(row.map_err(|error| StoreError::of(&error))?), format!("SQLite {engine}"))
+    let row = sqlx::query("SELECT id, generation, state, schema FROM store").fetch_one(&mut *db).await;
+    let facts = facts_of(&Line::Sqlite(row.map_err(|error| StoreError::of(&error))?), format!("SQLite {engine}"));
+    match facts {
+        Err(StoreError::Retired { id, .. }) => {
+            // An older store has no place for it.
+            let gone_to = sqlx::query_scalar("SELECT gone_to FROM store").fetch_one(db).await.unwrap_or_default();
+            Err(StoreError::Retired { id, gone_to })
+        }
+        facts => facts,
+    }
 }
 
 fn facts_of(row: &Line, engine: String) -> Result<StoreFacts, StoreError> {
     let cells = Cells::new(row, "store", "id");
     let id: String = cells.cell("id")?;
     let state: String = cells.cell("state")?;
-    if state == "retired" {
-        return Err(StoreError::Retired { id });
+    match state.as_str() {
+        "retired" => return Err(StoreError::Retired { id, gone_to: None }),
+        "copying" => return Err(StoreError::Copying { id }),
+        _ => {}
     }
     let recovering = state == "recovering";
     let (generation, schema) = (cells.number("generation")?, cells.number("schema")?);
@@ -104,10 +121,13 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_not_ours_to_serve_is_refused() {
         assert!(matches!(
-            after("UPDATE store SET schema = 6").await,
-            Err(StoreError::NewerSchema { found: 6, known: 5 })
+            after("UPDATE store SET schema = 99").await,
+            Err(StoreError::NewerSchema { found: 99, known: KNOWN })
         ));
-        assert!(matches!(after("UPDATE store SET state = 'retired'").await, Err(StoreError::Retired { .. })));
+        let retired = after("UPDATE store SET state = 'retired', gone_to = 'postgres://u@h/d'").await.unwrap_err();
+        assert!(matches!(retired, StoreError::Retired { .. }), "{retired:?}");
+        assert!(retired.to_string().contains("moved to postgres://u@h/d"), "{retired}");
+        assert!(retired.remedy().contains("store.url"), "{}", retired.remedy());
         assert_eq!(after("UPDATE store SET state = 'recovering', generation = 3").await.unwrap().generation, 3);
     }
 
