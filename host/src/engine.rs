@@ -41,7 +41,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 /// One running host.
@@ -66,6 +66,8 @@ pub struct Engine {
     early: Mutex<HashSet<OperationId>>,
     ids: Mutex<ids::Ids>,
     /// Monotonic time until which a service is left alone.
+    /// Looks at services that may go on at once: there may be a hundred thousand that are due.
+    looking: Arc<Semaphore>,
     unsettled: Mutex<HashMap<ServiceKey, Duration>>,
     tasks: TaskTracker,
     activity: Arc<Activity>,

@@ -7,6 +7,7 @@ mod at_once;
 mod bad_answers;
 mod bad_requests;
 mod canary;
+mod clock;
 mod commits;
 mod contract;
 mod crash;

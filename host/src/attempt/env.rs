@@ -1,3 +1,4 @@
+use super::times::Times;
 use super::{Desk, Told};
 use crate::clock::SharedClock;
 use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
@@ -38,6 +39,8 @@ pub struct Env {
     pub stopping: AtomicBool,
     /// Monotonic time when this host began to watch over doubts.
     pub started: Duration,
+    /// When what waits goes on.
+    pub times: Times,
     doubts: Mutex<HashMap<(OperationId, String), Duration>>,
     told: Mutex<HashMap<String, Told>>,
     exchanges: AtomicU64,
@@ -89,6 +92,7 @@ impl Env {
         Self {
             store,
             started: clock.monotonic(),
+            times: Times::new(clock.clone()),
             clock,
             desk,
             plugin_runtime,

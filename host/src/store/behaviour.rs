@@ -34,5 +34,6 @@ mod recovery;
 pub(crate) mod samples;
 mod search;
 mod secured;
+mod upgraded;
 
 use super::{Store, StoreError, StoreOptions};

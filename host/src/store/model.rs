@@ -761,6 +761,8 @@ pub struct Due {
     pub server: String,
     /// When, Unix milliseconds; `None` is now.
     pub next_at: Option<u64>,
+    /// When that was written.
+    pub updated_at: u64,
 }
 
 /// Which services. Everything that is set must match.

@@ -49,7 +49,7 @@ pub async fn drop_copy(db: &mut SqliteConnection) -> Result<(), StoreError> {
 }
 
 /// Carries out what leads from one version to another.
-async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), StoreError> {
+pub async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), StoreError> {
     let of = |error: sqlx::Error| StoreError::of(&error);
     for (version, text) in (1..=to).zip(MIGRATIONS).skip(from as usize) {
         let mut change = db.begin_with("BEGIN IMMEDIATE").await.map_err(of)?;

@@ -40,7 +40,7 @@ fn exchange(owner: &str, seq: u32) -> Exchange {
 }
 
 /// A store with rows in every table, and rows of every kind in most.
-async fn filled() -> (Place, Vec<String>) {
+pub(super) async fn filled() -> (Place, Vec<String>) {
     let (place, store) = store(On::Sqlite).await;
     let mut names = Vec::new();
     let states = [State::Succeeded, State::Failed, State::Cancelled, State::Waiting, State::Attention, State::Running];
@@ -140,7 +140,7 @@ async fn filled() -> (Place, Vec<String>) {
 }
 
 /// What a store says of all that was put there, as it is read.
-async fn all_answers(store: &Store, names: &[String]) -> String {
+pub(super) async fn all_answers(store: &Store, names: &[String]) -> String {
     let mut out = String::new();
     let shown = |secrets: BTreeMap<String, Secret<String>>| -> Vec<String> {
         secrets.into_iter().map(|(name, secret)| format!("{name}={}", secret.expose())).collect()
@@ -181,7 +181,8 @@ async fn all_answers(store: &Store, names: &[String]) -> String {
     }
     let remote = LogFilter { remote_id: Some("remote-0".into()), limit: 100, ..LogFilter::default() };
     writeln!(out, "{:?}", store.log(&remote).await.unwrap()).unwrap();
-    writeln!(out, "{:?} {:?}", store.pauses().await.unwrap(), store.due(100).await.unwrap()).unwrap();
+    writeln!(out, "pauses {:?}", store.pauses().await.unwrap()).unwrap();
+    writeln!(out, "{:?}", store.due(100).await.unwrap()).unwrap();
     writeln!(out, "{:?}", store.due_polls(100).await.unwrap()).unwrap();
     out
 }
