@@ -12,6 +12,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// So many operations are remembered. Some that end elsewhere, as by a person's word, are not taken out; whoever is forgotten is
+/// known by the stored times again.
+const MOST: usize = 200_000;
+
 /// See above.
 pub struct Times {
     clock: SharedClock,
@@ -36,7 +40,11 @@ impl Times {
 
     /// An operation was accepted now.
     pub fn accepted(&self, id: &OperationId) {
-        self.lock().ages.insert(id.clone(), (0, self.clock.monotonic()));
+        let mut known = self.lock();
+        if known.ages.len() >= MOST {
+            *known = Known::default();
+        }
+        known.ages.insert(id.clone(), (0, self.clock.monotonic()));
     }
 
     /// Milliseconds since it was accepted, of which those count that a host was there to see.

@@ -20,6 +20,7 @@ use super::file::Lock;
 use billhook_plugin_api::Secret;
 use serde::Serialize;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// How a store is copied.
@@ -169,8 +170,14 @@ pub async fn copy(
         ControlFlow::Break(()) => Err(CopyError::Stopped),
     };
     let server = server(target, options)?;
-    if !source.exists() {
-        return Err(StoreError::Open { path: source.to_owned(), why: "there is no such file".to_owned() }.into());
+    let refused = |why: String| CopyError::Store(StoreError::Open { path: source.to_owned(), why });
+    let (owner, own) = match std::fs::metadata(source) {
+        Ok(about) => (about.uid(), rustix::process::geteuid().as_raw()),
+        Err(error) => return Err(refused(error.to_string())),
+    };
+    if owner != own {
+        // Opening it would leave files behind that its owner cannot write.
+        return Err(refused(format!("it belongs to user {owner}, and this is user {own}: copy as that user")));
     }
     // Held until the copy may be opened.
     let lock = Lock::take(source).await?;

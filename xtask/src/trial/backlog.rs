@@ -29,10 +29,11 @@ const LONGEST_PAGE: Duration = Duration::from_millis(50);
 const LONGEST_START: Duration = Duration::from_secs(1);
 
 pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
-    let (services, each, sample) = if options.quick { (100, 50, 1_000) } else { (1_000, 100, 10_000) };
+    let (services, each, sample) = if options.quick { (100, 50, 500) } else { (1_000, 100, 10_000) };
     let house = House::new(programs, "backlog")?;
     let (daemon, _) = house.start(false)?;
     let desk = Desk { hook: house.socket(), admin: house.socket().with_file_name("admin.sock") };
+    let empty = resident_kb(daemon.pid(), "VmRSS:")?;
     spread(SENDERS, services, |number| desk.create(number))?;
 
     let watch = Stopwatch::start();
@@ -54,7 +55,12 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     daemon.kill()?;
 
     let (mut daemon, ready) = house.start(false)?;
-    println!("  ready after {} ms, with {} MB", ready.as_millis(), resident_kb(daemon.pid(), "VmRSS:")? / 1024);
+    println!(
+        "  ready after {} ms; {} MB, and {} MB of a daemon with nothing to do",
+        ready.as_millis(),
+        resident_kb(daemon.pid(), "VmRSS:")? / 1024,
+        empty / 1024
+    );
     let mut pages = vec![desk.newest()?];
     desk.steer("resume")?;
     let watch = Stopwatch::start();
@@ -83,10 +89,11 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     let complaints = house.panel.complaints()?;
     ensure!(complaints.is_empty(), "the panel complains: {:#?}", &complaints[..complaints.len().min(5)]);
     daemon.stop()?;
-    ensure!(ready <= LONGEST_START, "it was ready after {} ms only", ready.as_millis());
     ensure!(peak <= MOST_RESIDENT_KB, "it held {peak} KB");
     ensure!(drain >= rate * LEAST_SHARE, "it worked off {drain:.0} a second, and {rate:.0} come from callers");
-    ensure!(usual <= LONGEST_PAGE, "a page of the log took {} ms", usual.as_millis());
+    // Of what is not optimised the times say nothing.
+    ensure!(options.dev || ready <= LONGEST_START, "it was ready after {} ms only", ready.as_millis());
+    ensure!(options.dev || usual <= LONGEST_PAGE, "a page of the log took {} ms", usual.as_millis());
     Ok(())
 }
 
