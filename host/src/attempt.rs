@@ -13,6 +13,7 @@ mod hold;
 mod room;
 mod session;
 mod steps;
+pub(crate) mod times;
 mod waits;
 
 pub use desk::Desk;

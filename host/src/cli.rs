@@ -100,7 +100,7 @@ enum Command {
     Servers(ServersCommand),
     /// Look at the hosts of the store, and say that one has ended
     Hosts(HostsArgs),
-    /// Copy the store, look at a copy, and let a restored one serve again
+    /// Copy or move the store, look at a copy, and let a restored one serve again
     #[command(subcommand)]
     Store(StoreCommand),
     /// Change the key that seals passwords in the store
@@ -230,6 +230,10 @@ mod tests {
             ("store backup", Some(2)),
             ("store check", None),
             ("store check /b/copy.db", None),
+            ("store copy --to postgres://u@h/d --password-file /p --dry-run", None),
+            ("store copy", Some(2)),
+            ("store restore /b/copy.db", None),
+            ("store restore", Some(2)),
             ("store release", None),
             ("key rotate", None),
             ("hosts", None),

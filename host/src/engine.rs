@@ -42,7 +42,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 /// One running host.
@@ -66,6 +66,8 @@ pub struct Engine {
     /// Operations that may run before their time, once.
     early: Mutex<HashSet<OperationId>>,
     ids: Mutex<ids::Ids>,
+    /// Looks at services that may go on at once: there may be a hundred thousand that are due.
+    looking: Arc<Semaphore>,
     /// Monotonic time until which a service is left alone, and when that was written as it was seen, with other hosts.
     unsettled: Mutex<HashMap<ServiceKey, (Option<u64>, Duration)>>,
     /// Other hosts have worked on the store since this one began.

@@ -13,6 +13,7 @@ mod change;
 mod claim;
 mod command;
 mod condition;
+mod copy;
 mod depth;
 mod dialect;
 mod error;
@@ -20,6 +21,7 @@ mod evidence;
 mod extent_sqlite;
 mod file;
 mod finish;
+mod forget;
 mod hand;
 mod hold;
 mod hosts;
@@ -42,6 +44,7 @@ mod register;
 mod release;
 mod rescue;
 mod reseal;
+mod restore_sqlite;
 mod room_sqlite;
 mod schema;
 mod seals;
@@ -50,8 +53,10 @@ mod secrets;
 mod services;
 mod steer;
 mod step;
+mod terms_sqlite;
 mod timeline;
 mod traffic;
+mod trust;
 mod words;
 mod writer;
 
@@ -60,6 +65,7 @@ pub(crate) mod behaviour;
 
 pub use self::backup_sqlite::{backup, draft};
 pub use self::condition::Failure;
+pub use self::copy::{Copied, CopiedPart, CopyError, CopyOptions, Copying, copy, survey};
 pub use self::error::StoreError;
 pub use self::file::make_folder;
 pub use self::hosts::{EndSaid, HostEnd, HostFacts, HostWork};
@@ -70,6 +76,7 @@ pub use self::model::*;
 pub use self::news::{Follower, Heard};
 pub use self::prune::{Of as PruneOf, Walk};
 pub use self::reseal::Resealing;
+pub use self::restore_sqlite::{RestoreError, restore};
 pub use self::traffic::{Parked, Traveller};
 pub use self::words::Sought;
 
@@ -277,7 +284,7 @@ impl Store {
     pub async fn look_at(url: &str, options: &StoreOptions) -> Result<Look, StoreError> {
         match Address::of(url, options.password.as_ref())? {
             Address::Postgres(server) => {
-                let mut db = server.connect().await.map_err(|error| server.refused(error.to_string()))?;
+                let mut db = server.connect().await.map_err(|error| server.unreached(&error))?;
                 let look = schema::postgres::look(&mut db, &server).await;
                 // Whatever becomes of the connection: nothing was asked of it that could be lost.
                 let _ = db.close().await;
@@ -614,6 +621,7 @@ async fn open_file(
     let failed = |error: sqlx::Error| StoreError::of_open(&path, StoreError::of(&error));
     let mut db = writer::connect(&path).await.map_err(failed)?;
     let facts = schema::migrate(&mut db).await.map_err(|error| StoreError::of_open(&path, error))?;
+    schema::drop_copy(&mut db).await.map_err(|error| StoreError::of_open(&path, error))?;
     db.close().await.map_err(failed)?;
     let db = hand::open(&path).map_err(|error| StoreError::of_open(&path, StoreError::of_hand(&error)))?;
     let reader = Arc::new(Pool::of_file(&path, options.readers).await.map_err(failed)?);
@@ -628,7 +636,7 @@ async fn open_server(
     sealer: &Arc<Sealer>,
     options: &StoreOptions,
 ) -> Result<Opened, StoreError> {
-    let mut db = server.connect().await.map_err(|error| server.refused(error.to_string()))?;
+    let mut db = server.connect().await.map_err(|error| server.unreached(&error))?;
     hold::join(&mut db, &server).await?;
     let facts = schema::postgres::migrate(&mut db, &server).await?;
     // Before others know of this host, so that it hears whatever they tell it.

@@ -4,15 +4,24 @@ use billhook::lane::Held;
 use billhook::operation::State;
 use billhook::store::{backup, inspect};
 use billhook_plugin_api::Hook;
-use billhook_tests::harness::{Rig, Setup, StoreOn, body};
+use billhook_tests::harness::{Rig, Setup, StoreOn, artifacts, body};
 use std::path::Path;
+use std::process::Command;
 
 /// Puts the copy into the place of the store, as the runbook says.
-fn restore(copy: &Path, store: &Path) {
+fn restore(rig: &Rig, copy: &Path, store: &Path) {
+    let restore = || {
+        let mut restore = Command::new(artifacts::path("billhook"));
+        let done =
+            restore.arg("--config").arg(rig.config_path()).args(["store", "restore"]).arg(copy).output().unwrap();
+        (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (done, said) = restore();
+    assert!(!done && said.contains("overwrites nothing") && said.contains("move the database away"), "{said}");
     for side in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{side}", store.display()));
     }
-    std::fs::copy(copy, store).unwrap();
+    assert_eq!(restore(), (true, String::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +34,7 @@ async fn changes_wait_on_a_restored_copy_until_it_is_released() {
     backup(&store, &copy).unwrap();
     host.stop().await;
     assert_eq!(inspect(&copy, None).unwrap().state, "recovering");
-    restore(&copy, &store);
+    restore(&rig, &copy, &store);
 
     let host = rig.host().await;
     assert!(host.engine.is_recovering());

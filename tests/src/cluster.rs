@@ -1,7 +1,7 @@
 //! A Postgres of our own: one server for the process, on a socket, gone with it. The host's own tests include this file.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
+use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,18 +13,20 @@ const USERS: [&str; 2] = ["postgres", "nobody"];
 
 /// Makes the cluster, runs it until its own input ends, which it does with this process, and leaves nothing behind.
 const KEEPER: &str = r#"
-folder=$1 bin=$2; shift 2
+folder=$1 bin=$2 more=$3; shift 3
 stop() { "$@" "$bin/pg_ctl" -D "$folder/data" -m immediate stop; rm -rf "$folder"; }
 "$@" "$bin/initdb" -D "$folder/data" -U billhook -A trust -E UTF8 --locale=C.UTF-8 --no-sync &&
+if [ -f "$folder/pg_hba.conf" ]; then "$@" cp "$folder/pg_hba.conf" "$folder/data/"; fi &&
 "$@" "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w start \
-    -o "-c listen_addresses='' -c unix_socket_directories='$folder' -c max_connections=300 -c shared_buffers=64MB" ||
+    -o "-c listen_addresses='' -c unix_socket_directories='$folder' -c max_connections=300 -c shared_buffers=64MB $more" ||
     { cat "$folder/log"; stop "$@"; echo failed; exit 1; }
 echo ready
 cat > /dev/null
 stop "$@"
 "#;
 
-struct Cluster {
+/// A server, gone with this.
+pub struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
     /// Held open: its end is the keeper's sign.
@@ -33,21 +35,27 @@ struct Cluster {
 
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(start)
+    CLUSTER.get_or_init(|| start(&[], |_| String::new()))
 }
 
-fn start() -> Cluster {
+/// One with these files in its folder, and further settings, which may name them.
+pub fn start(files: &[(&str, &str)], settings: impl FnOnce(&Path) -> String) -> Cluster {
     let bin = programs();
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let folder = tempfile::Builder::new().prefix("billhook-pg-").tempdir_in(parent).expect("a folder").keep();
+    for (name, text) in files {
+        let mut file = std::fs::OpenOptions::new();
+        let file = file.write(true).create_new(true).mode(0o600).open(folder.join(name));
+        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the file is written");
+    }
     let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "sh"]).arg(&folder).arg(&bin);
+    command.args(["-c", KEEPER, "sh"]).arg(&folder).arg(&bin).arg(settings(&folder));
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         let user = |user: &&&str| Command::new("id").arg(user).output().is_ok_and(|found| found.status.success());
         let user =
             USERS.iter().find(user).expect("there is no user to run a database server as: add the user postgres");
-        let owned = Command::new("chown").arg(user).arg(&folder).status();
+        let owned = Command::new("chown").arg("-R").arg(user).arg(&folder).status();
         assert!(owned.expect("chown runs").success(), "the folder is not given to {user}");
         command.args(["setpriv", &format!("--reuid={user}"), "--clear-groups"]);
     } else {
@@ -63,6 +71,22 @@ fn start() -> Cluster {
         .collect();
     assert!(said.last().is_none_or(|line| line != "failed"), "no database server can be started: {said:#?}");
     Cluster { folder, bin, _keeper: keeper }
+}
+
+impl Cluster {
+    /// Has it do something, as its administrator; the port names the socket.
+    pub fn administer(&self, port: u16, text: &str) {
+        let done = self.psql(port, "postgres", text);
+        assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn psql(&self, port: u16, database: &str, text: &str) -> std::process::Output {
+        let mut psql = Command::new(self.bin.join("psql"));
+        let (host, port) = (format!("--host={}", self.folder.display()), format!("--port={port}"));
+        let fixed = ["--quiet", "--tuples-only", "--no-psqlrc", "--username=billhook"];
+        let psql = psql.args(fixed).args([&host, &port, "--command", text, database]);
+        psql.stdin(Stdio::null()).output().expect("psql runs")
+    }
 }
 
 /// Where the server's programs are: Debian keeps them out of the path.
@@ -128,7 +152,7 @@ impl Database {
 
     /// Changes something in it by hand.
     pub fn change(&self, text: &str) {
-        let done = run_in(&self.name, text);
+        let done = cluster().psql(5432, &self.name, text);
         assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
@@ -147,23 +171,7 @@ pub fn administer(text: &str) {
 }
 
 fn run(text: &str) -> std::process::Output {
-    run_in("postgres", text)
-}
-
-fn run_in(database: &str, text: &str) -> std::process::Output {
-    let mut psql = Command::new(cluster().bin.join("psql"));
-    let host = format!("--host={}", cluster().folder.display());
-    let psql = psql.args([
-        "--quiet",
-        "--tuples-only",
-        "--no-psqlrc",
-        "--username=billhook",
-        &host,
-        "--command",
-        text,
-        database,
-    ]);
-    psql.stdin(Stdio::null()).output().expect("psql runs")
+    cluster().psql(5432, "postgres", text)
 }
 
 impl Drop for Database {

@@ -22,7 +22,8 @@ usage: cargo xtask <command>
                                  what becomes of hooks when everything breaks; see docs/trials.md
                                  --quick    a few of each: shows that everything runs
                                  --dev      with programs as `cargo build` makes them
-                                 --only     one of: kills, power, disk, soak, hosts; may be repeated
+                                 --only     one of: kills, power, disk, backlog, soak, hosts;
+                                         may be repeated
                                  --seed     of what happens by chance (default: 1)
                                  --minutes  of the soak (default: 30; a day is 1440)";
 
@@ -133,18 +134,20 @@ pub(crate) enum Trial {
     Kills,
     Power,
     Disk,
+    Backlog,
     Soak,
     Hosts,
 }
 
 impl Trial {
-    pub(crate) const ALL: [Self; 5] = [Self::Kills, Self::Power, Self::Disk, Self::Soak, Self::Hosts];
+    pub(crate) const ALL: [Self; 6] = [Self::Kills, Self::Power, Self::Disk, Self::Backlog, Self::Soak, Self::Hosts];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Kills => "kills",
             Self::Power => "power",
             Self::Disk => "disk",
+            Self::Backlog => "backlog",
             Self::Soak => "soak",
             Self::Hosts => "hosts",
         }

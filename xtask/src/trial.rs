@@ -4,6 +4,7 @@
 //! A platform sends the whole lives of services, and sends each hook again until it has its end, as a platform does. A fake
 //! panel says in the end what there is and what was ever made. What each part promises is in docs/trials.md.
 
+mod backlog;
 mod counts;
 mod disk;
 mod hosts;
@@ -40,6 +41,7 @@ pub(crate) fn run(options: &TrialOptions) -> Result<()> {
             Trial::Kills => kills::run(&programs, options),
             Trial::Power => power::run(&programs, options),
             Trial::Disk => disk::run(&programs, options),
+            Trial::Backlog => backlog::run(&programs, options),
             Trial::Soak => soak::run(&programs, options),
             Trial::Hosts => hosts::run(&programs, options),
         };

@@ -106,7 +106,7 @@ impl Session {
             effects,
             unsettled_change: inner.unsettled,
             attempts: operation.attempts,
-            age_ms: now.saturating_sub(operation.created_at),
+            age_ms: self.env.times.age_ms(operation),
             dice: dice(),
             settle_ms: self.panel.settle_ms(),
             policy: &self.env.policy,
@@ -122,6 +122,11 @@ impl Session {
         let finish = Finish { placement, moves, ..finish };
         let state = finish.state;
         let after_ms = finish.next_at.map(|at| at.saturating_sub(now));
+        match (finish.next_at, after_ms) {
+            (Some(next_at), Some(after_ms)) => self.env.times.put_off(&operation.id, next_at, after_ms),
+            _ if state.is_final() => self.env.times.ended(&operation.id),
+            _ => {}
+        }
         let poll_at = finish.service.as_ref().and_then(|change| change.poll_at.flatten());
         let attempt = self.attempt(state, finish.fault.clone());
         self.count(operation.hook, &attempt);

@@ -1,3 +1,4 @@
+use super::times::Times;
 use super::{Desk, Told};
 use crate::clock::SharedClock;
 use crate::journal;
@@ -40,6 +41,8 @@ pub struct Env {
     pub stopping: AtomicBool,
     /// Monotonic time when this host began to watch over doubts.
     pub started: Duration,
+    /// When what waits goes on.
+    pub times: Times,
     /// Since when, and which.
     doubts: Mutex<HashMap<(OperationId, String), (Duration, Tag)>>,
     told: Mutex<HashMap<String, Told>>,
@@ -109,6 +112,7 @@ impl Env {
         Self {
             store,
             started: clock.monotonic(),
+            times: Times::new(clock.clone()),
             clock,
             desk,
             plugin_runtime,

@@ -3,6 +3,7 @@
 use super::session::{Inner, Session, Stop};
 use super::steps::{blank, place};
 use crate::journal::{Kind, Stage};
+use crate::store::OperationId;
 use crate::verdict::End;
 use billhook_plugin_api::Fault;
 use billhook_plugin_api::protocol::{Answer, WaitLooked, WaitOpen, WaitTurn};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 impl Session {
     pub(super) async fn wait_open(&self, open: WaitOpen) -> Result<WaitTurn, Stop> {
-        self.operation("waits")?;
+        let id = self.operation("waits")?.0.id.clone();
         let mut inner = self.inner.lock().await;
         let inner = &mut *inner;
         if inner.open.is_some() || inner.run.is_some() {
@@ -37,13 +38,13 @@ impl Session {
         }
         let at = inner.journal.iter().position(|entry| entry.name == open.name).unwrap_or(at);
         inner.asked = at;
-        let until = deadline(&inner.journal[at].given);
         if open.sleep {
-            return if now >= until {
-                self.end_wait(inner, at).await?;
-                Ok(WaitTurn::Ready)
-            } else {
-                Err(Stop::from(End::Parked { after_ms: until - now, fault: None }))
+            return match self.left_ms(&id, inner, at) {
+                0 => {
+                    self.end_wait(inner, at).await?;
+                    Ok(WaitTurn::Ready)
+                }
+                after_ms => Err(Stop::from(End::Parked { after_ms, fault: None })),
             };
         }
         Ok(WaitTurn::Look)
@@ -67,14 +68,13 @@ impl Session {
             Answer::Fault(fault) if fault.class.passes_by_itself() => every_ms.max(fault.retry_after_ms.unwrap_or(0)),
             Answer::Fault(fault) => return Ok(WaitTurn::Fault { fault }),
         };
-        let now = self.env.clock.unix_ms();
-        let until = deadline(&inner.journal[at].given);
-        if now >= until {
+        let left_ms = self.left_ms(&self.operation("waits")?.0.id, inner, at);
+        if left_ms == 0 {
             // Neither done nor failed: a person looks, and may let it wait again.
             let text = format!("the wait {} ran out: the panel had not got there in time", looked.name);
             return Err(Stop::from(End::Attention(text)));
         }
-        Err(Stop::from(End::Parked { after_ms: after_ms.min(until - now), fault: None }))
+        Err(Stop::from(End::Parked { after_ms: after_ms.min(left_ms), fault: None }))
     }
 
     /// Stores the wait's deadline; what converged before it is stored first, so that it is not sent again.
@@ -92,7 +92,9 @@ impl Session {
             inner.journal[at].result = result;
             self.write(inner, at, false).await?;
         }
-        let given = json!({ "until": now.saturating_add(open.within_ms), "every_ms": open.every_ms });
+        let until = now.saturating_add(open.within_ms);
+        let given = json!({ "until": until, "within_ms": open.within_ms, "every_ms": open.every_ms });
+        self.env.times.wait_begun(&self.operation("waits")?.0.id, &open.name, until, open.within_ms);
         match inner.journal.iter_mut().find(|entry| entry.name == open.name) {
             Some(entry) => {
                 entry.given = given;
@@ -106,6 +108,13 @@ impl Session {
         }
         let at = inner.journal.iter().position(|entry| entry.name == open.name).unwrap_or_default();
         self.write(inner, at, false).await
+    }
+
+    /// Milliseconds until the wait is over.
+    fn left_ms(&self, id: &OperationId, inner: &Inner, at: usize) -> u64 {
+        let entry = &inner.journal[at];
+        let within_ms = entry.given.get("within_ms").and_then(Value::as_u64);
+        self.env.times.wait_left(id, &entry.name, deadline(&entry.given), within_ms)
     }
 
     async fn end_wait(&self, inner: &mut Inner, at: usize) -> Result<(), Stop> {

@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 use crate::engine::StartError;
 use crate::plugin::LoadError;
 use crate::problem::ProblemDocument;
-use crate::store::StoreError;
+use crate::store::{CopyError, RestoreError, StoreError};
 use crate::views::FailureView;
 use std::fmt::Write as _;
 
@@ -73,10 +73,20 @@ fn remedy(error: &anyhow::Error) -> Option<&str> {
     if let Some(refused) = error.downcast_ref::<LoadError>() {
         return Some(refused.refusal.remedy());
     }
+    if let Some(error) = error.downcast_ref::<CopyError>() {
+        return Some(error.remedy());
+    }
+    if let Some(error) = error.downcast_ref::<RestoreError>() {
+        return Some(error.remedy());
+    }
     error.downcast_ref::<StartError>().map(|error| match error {
         StartError::Store(
-            error
-            @ (StoreError::Locked { .. } | StoreError::Damaged(_) | StoreError::Full(_) | StoreError::ReadOnly(_)),
+            error @ (StoreError::Locked { .. }
+            | StoreError::Retired { .. }
+            | StoreError::Copying { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Full(_)
+            | StoreError::ReadOnly(_)),
         ) => error.remedy(),
         StartError::Store(_) => {
             "`billhook check` looks at the store; the daemon's user needs its folder alone, on a disk with room"

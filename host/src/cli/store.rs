@@ -1,5 +1,7 @@
 //! `billhook store`: copies of the store, and what a restored one needs.
 
+mod copy;
+
 use super::answer::{Answer, Exit};
 use super::check::{self, Finding};
 use super::client::{Call, Client};
@@ -8,9 +10,10 @@ use super::place::Place;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database};
 use crate::seal::{Sealer, ring};
-use crate::store::{self, Inspected, StoreError};
+use crate::store::{self, Inspected, RestoreError, StoreError};
 use crate::views::ReleasedView;
 use clap::Subcommand;
+use copy::CopyArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,13 @@ pub(super) enum StoreCommand {
         /// The file; the configured store unless given
         path: Option<PathBuf>,
     },
+    /// Move the store from its file to a Postgres server; the daemon must not run
+    Copy(CopyArgs),
+    /// Put a backup into the place of the store, where none is; the daemon must not run
+    Restore {
+        /// The backup
+        path: PathBuf,
+    },
     /// Let go what a restored copy holds back, once it was compared with the panels
     Release,
 }
@@ -40,6 +50,8 @@ pub(super) enum StoreCommand {
 pub(super) async fn run(place: &Place, command: &StoreCommand) -> anyhow::Result<Answer> {
     match command {
         StoreCommand::Backup { path } => backup(&place.config()?, path).await,
+        StoreCommand::Restore { path } => restore(&place.config()?, path).await,
+        StoreCommand::Copy(args) => copy::run(&place.config()?, args).await,
         StoreCommand::Check { path } => check(place, path.as_deref()).await,
         StoreCommand::Release => {
             let reply = Client::of(place)?.send(Call::post(&["v1", "store", "release"], Vec::new())).await?;
@@ -59,25 +71,11 @@ async fn backup(config: &Config, target: &Path) -> anyhow::Result<Answer> {
     let target = std::path::absolute(target)?;
     let whole =
         std::fs::metadata(source).map_err(|error| StoreError::Open { path: source.clone(), why: error.to_string() })?;
-    let bar = ProgressBar::with_draw_target(Some(whole.len()), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{spinner} [{bar:20}] {bytes} of {total_bytes} {wide_msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    let draft = store::draft(&target);
-    let clock = SystemClock::shared();
-    let mut copying = {
+    let copying = {
         let (source, target) = (source.clone(), target.clone());
-        tokio::task::spawn_blocking(move || store::backup(&source, &target))
+        async move { anyhow::Ok(tokio::task::spawn_blocking(move || store::backup(&source, &target)).await??) }
     };
-    let size = loop {
-        tokio::select! {
-            done = &mut copying => break done??,
-            () = clock.sleep(Duration::from_millis(200)) => {
-                bar.set_position(std::fs::metadata(&draft).map_or(0, |about| about.len()));
-            }
-        }
-    };
-    bar.finish_and_clear();
+    let size = watched(whole.len(), &store::draft(&target), copying).await?;
     let text = format!(
         "{} ({} KiB)\nsealed values in it need the host key: keep a copy of {} elsewhere\n",
         target.display(),
@@ -85,6 +83,49 @@ async fn backup(config: &Config, target: &Path) -> anyhow::Result<Answer> {
         config.seal.key_file.display()
     );
     Ok(Answer::new(text, json!({ "path": target, "bytes": size }), Exit::Done))
+}
+
+/// Shows how a copy grows that is made at `draft`.
+async fn watched<T, E>(whole: u64, draft: &Path, copying: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let bar = ProgressBar::with_draw_target(Some(whole), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{spinner} [{bar:20}] {bytes} of {total_bytes} {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let clock = SystemClock::shared();
+    let mut copying = std::pin::pin!(copying);
+    let copied = loop {
+        tokio::select! {
+            copied = &mut copying => break copied,
+            () = clock.sleep(Duration::from_millis(200)) => {
+                bar.set_position(std::fs::metadata(draft).map_or(0, |about| about.len()));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    copied
+}
+
+async fn restore(config: &Config, source: &Path) -> anyhow::Result<Answer> {
+    let Database::Sqlite { path: target } = &config.store.database else {
+        return Err(on_a_server("restored with the server's own tools").into());
+    };
+    let source = std::path::absolute(source)?;
+    let whole = std::fs::metadata(&source)
+        .map_err(|error| StoreError::Open { path: source.clone(), why: error.to_string() })
+        .map_err(RestoreError::Store)?;
+    let sealer = ring::load(&config.seal.key_file)?;
+    let restored = store::restore(&source, target, &sealer);
+    let (found, size) = watched(whole.len(), &store::draft(target), restored).await?;
+    let text = format!(
+        "{} is the store {} again ({} KiB), as it was when it was copied\n\
+         the panels have gone on since: the daemon holds all changes back until `billhook store release`; see \
+         docs/operations.md\n",
+        target.display(),
+        found.id,
+        size / 1024
+    );
+    let json = json!({ "path": target, "bytes": size, "store": found.id, "generation": found.generation });
+    Ok(Answer::new(text, json, Exit::Done))
 }
 
 /// A server has tools of its own.
@@ -154,7 +195,10 @@ fn state(found: &Inspected) -> Finding {
     match found.state.as_str() {
         "serving" => Finding::ok("state", text),
         "recovering" => Finding::ok("state", format!("{text}, a copy: a host that opens it holds all changes back")),
-        other => Finding::error("state", format!("{text}, {other}"), "a copy of it has taken over: serve that one"),
+        other => {
+            let gone_to = found.gone_to.as_ref().map(|place| format!(", moved to {place}")).unwrap_or_default();
+            Finding::error("state", format!("{text}, {other}{gone_to}"), "a copy of it has taken over: serve that one")
+        }
     }
 }
 

@@ -203,7 +203,9 @@ impl Engine {
             Accepted::Moved => Ok(None),
             Accepted::Stored { seq, run, cancelled } => {
                 self.env.metrics.operation(hook, &panel.provider.manifest.name, State::Queued);
+                self.env.times.accepted(&id);
                 for id in &cancelled {
+                    self.env.times.ended(id);
                     // What is unfinished is of the provider that the service was on when this hook came.
                     if let (Some(ended), Some(service)) = (earlier.iter().find(|earlier| earlier.id == id.0), service) {
                         self.env.metrics.operation(ended.hook, &service.provider, State::Cancelled);

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(3_600);
 
+/// So many entries must have been pruned before the index is read through for their words.
+const WORTH_FORGETTING: usize = 1_000;
+
 /// Bites that a person's request takes before it answers; they ask again for more.
 const BITES: usize = 200;
 
@@ -80,6 +83,7 @@ impl Engine {
                 );
             }
         }
+        self.forget(WORTH_FORGETTING).await?;
         self.give_back().await?;
         if pruned.entries + pruned.bodies > 0 {
             tracing::info!(entries = pruned.entries, bodies = pruned.bodies, "parts of the module log were pruned");
@@ -103,6 +107,9 @@ impl Engine {
         let until = if dry { Until::Over } else { Until::Bites };
         let pruned = self.carry_out(&plan, &until, dry).await.map_err(unavailable)?;
         if !dry {
+            if !pruned.more {
+                self.forget(1).await.map_err(unavailable)?;
+            }
             self.give_back().await.map_err(unavailable)?;
             tracing::info!(
                 actor,
@@ -134,6 +141,12 @@ impl Engine {
         }
         self.env.metrics.pruned(if dry { (0, 0) } else { (pruned.entries, pruned.bodies) });
         Ok(pruned)
+    }
+
+    /// Takes the words of what was pruned out of the index.
+    async fn forget(&self, least: usize) -> Result<(), StoreError> {
+        while !self.env.is_stopping() && self.env.store.forget_words(least).await? > 0 {}
+        Ok(())
     }
 
     async fn is_enough(&self, until: &Until, bites: usize) -> Result<bool, StoreError> {

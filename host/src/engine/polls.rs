@@ -20,7 +20,7 @@ impl Engine {
 
     /// Puts a poll on the agenda for then, Unix milliseconds.
     pub(super) fn poll_at(&self, key: ServiceKey, at: u64) {
-        let after = at.saturating_sub(self.env.clock.unix_ms());
+        let after = self.env.times.poll_in(&key, at);
         self.agenda.put(Duration::from_millis(after), Errand::Poll(key));
     }
 
@@ -28,11 +28,13 @@ impl Engine {
         let now = self.env.clock.unix_ms();
         let Ok(Some(service)) = self.env.store.service(&key).await else { return };
         let Some(at) = service.poll_at else { return };
-        if at > now {
+        let left = self.env.times.poll_in(&key, at);
+        if left > 0 {
             // Put off since this errand was written down.
-            self.agenda.put(Duration::from_millis(at - now), Errand::Poll(key));
+            self.agenda.put(Duration::from_millis(left), Errand::Poll(key));
             return;
         }
+        self.env.times.polled(&key);
         match self.takes_poll(&key, at, now.saturating_add(millis(self.config().attempt.pending_poll))).await {
             Ok(true) => {}
             Ok(false) => return self.schedule_poll(&key).await,

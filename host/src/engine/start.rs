@@ -5,7 +5,7 @@ use super::lanes::{Lanes, ServerLane};
 use super::libraries::Libraries;
 use super::resolve::schema_text;
 use super::{Engine, InForce};
-use crate::attempt::{Desk, Env, EnvParts, Tap};
+use crate::attempt::{Desk, Env, EnvParts, Tap, times};
 use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig, StoreConfig};
 use crate::mask::{Fingerprinter, SecretSet};
@@ -13,7 +13,7 @@ use crate::panel::{Panel, Provider, millis};
 use crate::plugin::Prober;
 use crate::retry::RetryPolicy;
 use crate::seal::{HostKey, KeyError, Sealer, ring};
-use crate::store::{self, CommitTap, Life, Store, StoreError, StoreOptions};
+use crate::store::{self, CommitTap, Due, Life, ServiceKey, Store, StoreError, StoreOptions};
 use crate::wire::{Auth, Target, Wire};
 use billhook_plugin_api::{AuthScheme, SECRET_MARK, Secret};
 use serde_json::Value;
@@ -22,8 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
+
+/// How many services are looked at together: as many as have something to read with, and some that wait for the writer.
+const LOOKS: usize = 32;
 
 /// What a start needs beside the configuration.
 pub struct EngineOptions {
@@ -146,6 +150,7 @@ impl Engine {
             blocked: Mutex::new(HashMap::new()),
             early: Mutex::new(HashSet::new()),
             ids: Mutex::default(),
+            looking: Arc::new(Semaphore::new(LOOKS)),
             unsettled: Mutex::new(HashMap::new()),
             company: AtomicBool::new(false),
             is_first: AtomicBool::new(true),
@@ -172,6 +177,27 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Puts down what waits, in pages: there may be more than is good to hold at once. One errand for each service and time.
+    async fn recover_waiting(&self, now: u64) -> Result<(), StoreError> {
+        const PAGE: u32 = 500;
+        let (mut last, mut seen): (Option<Due>, HashSet<ServiceKey>) = (None, HashSet::new());
+        loop {
+            let page = self.env.store.due_after(last.as_ref(), PAGE).await?;
+            let is_over = page.len() < PAGE as usize;
+            for due in page {
+                // Whatever the clock was set to meanwhile.
+                let after = due.next_at.map_or(0, |at| times::left(at, now, at.saturating_sub(due.updated_at)));
+                if after > 0 || seen.insert(due.service.clone()) {
+                    self.agenda.put(Duration::from_millis(after), Errand::Advance(due.service.clone()));
+                }
+                last = Some(due);
+            }
+            if is_over {
+                return Ok(());
+            }
+        }
+    }
+
     /// Takes up what an earlier run left. Serving does not wait for this: what a new hook needs of the past, it reads.
     async fn recover(self: Arc<Self>) {
         let now = self.env.clock.unix_ms();
@@ -183,14 +209,8 @@ impl Engine {
                 return;
             }
         }
-        match self.env.store.due(u32::MAX).await {
-            Ok(due) => {
-                for due in due {
-                    let after = due.next_at.unwrap_or(0).saturating_sub(now);
-                    self.agenda.put(Duration::from_millis(after), Errand::Advance(due.service));
-                }
-            }
-            Err(error) => tracing::error!(error = %error, "waiting operations could not be read"),
+        if let Err(error) = self.recover_waiting(now).await {
+            tracing::error!(error = %error, "waiting operations could not be read");
         }
         match self.env.store.due_polls(u32::MAX).await {
             Ok(due) => {

@@ -13,6 +13,7 @@ use crate::store::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long to leave a service alone after the store failed under it.
 pub(super) const AFTER_STORE_FAILURE: Duration = Duration::from_secs(5);
@@ -29,8 +30,9 @@ impl Engine {
             let engine = Arc::clone(&self);
             match errand {
                 Errand::Advance(key) => {
+                    let look = Arc::clone(&self.looking).acquire_owned().await.ok();
                     self.tasks.spawn(async move {
-                        engine.advance(key, None).await;
+                        engine.advance(key, None, look).await;
                         drop(busy);
                     });
                 }
@@ -73,7 +75,7 @@ impl Engine {
                 Signal::Go(key, permits) => {
                     let engine = Arc::clone(&self);
                     self.tasks.spawn(async move {
-                        engine.advance(key, Some(permits)).await;
+                        engine.advance(key, Some(permits), None).await;
                         drop(busy);
                     });
                 }
@@ -88,17 +90,22 @@ impl Engine {
 
     /// Runs what may run of a service, on the place that it waited for, if it did; a failure of the store is logged and
     /// tried again.
-    async fn advance(self: Arc<Self>, key: ServiceKey, permits: Option<Permits>) {
+    async fn advance(self: Arc<Self>, key: ServiceKey, permits: Option<Permits>, look: Option<OwnedSemaphorePermit>) {
         if self.env.is_stopping() {
             return;
         }
-        if let Err(error) = self.try_advance(&key, permits).await {
+        if let Err(error) = self.try_advance(&key, permits, look).await {
             tracing::error!(service = %key, error = %error, "the store failed while a service was looked at");
             self.agenda.put(AFTER_STORE_FAILURE, Errand::Advance(key));
         }
     }
 
-    async fn try_advance(self: &Arc<Self>, key: &ServiceKey, permits: Option<Permits>) -> Result<(), StoreError> {
+    async fn try_advance(
+        self: &Arc<Self>,
+        key: &ServiceKey,
+        permits: Option<Permits>,
+        look: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), StoreError> {
         let operations = self.env.store.unfinished(key).await?;
         if !operations.iter().any(|operation| matches!(operation.state, State::Queued | State::Waiting)) {
             self.lanes.withdraw(key);
@@ -106,20 +113,20 @@ impl Engine {
         }
         let Some(service) = self.env.store.service(key).await? else { return Ok(()) };
         let lines: Vec<order::Line> = operations.iter().map(line).collect();
-        let now = self.env.clock.unix_ms();
         for operation in &operations {
+            // The first look at what came in, however long it then has to wait for its place.
+            self.env.times.age_ms(operation);
             if !matches!(operation.state, State::Queued | State::Waiting) {
                 continue;
             }
             let Claim::Now { passes } = order::may_claim(&operation.id.0, &lines) else { continue };
-            let due = operation.next_at.unwrap_or(0).saturating_sub(now);
-            let due = due.max(self.unsettled_ms(key, &service));
+            let due = self.env.times.due_in(operation).max(self.unsettled_ms(key, &service));
             if due > 0 && !self.take_early(&operation.id) {
                 self.agenda.put(Duration::from_millis(due), Errand::Advance(key.clone()));
                 continue;
             }
             let passes = passes.into_iter().map(OperationId).collect();
-            return self.claim_and_run(operation, passes, permits).await;
+            return self.claim_and_run(operation, passes, permits, look).await;
         }
         self.lanes.withdraw(key);
         Ok(())
@@ -130,6 +137,7 @@ impl Engine {
         operation: &Operation,
         passes: Vec<OperationId>,
         permits: Option<Permits>,
+        look: Option<OwnedSemaphorePermit>,
     ) -> Result<(), StoreError> {
         let panel = match self.panel_for(operation).await {
             Ok(panel) => panel,
@@ -139,7 +147,7 @@ impl Engine {
         let enter = || self.lanes.enter(&panel.name, operation.hook, &operation.id.0, &operation.service);
         let Some(permits) = permits.filter(|permits| permits.is_on(&panel.name)).or_else(enter) else {
             // In line now. If it may run before its time, that holds for when its turn comes.
-            if operation.next_at.is_some_and(|at| at > self.env.clock.unix_ms()) {
+            if self.env.times.due_in(operation) > 0 {
                 lock(&self.early).insert(operation.id.clone());
             }
             return Ok(());
@@ -172,6 +180,8 @@ impl Engine {
                 return Err(error);
             }
         };
+        // From here on it has a place, of which there are not too many.
+        drop(look);
         self.run_claimed(taken, panel, permits, traveller).await;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Where a store is: a file, or a database on a server.
 
+use super::trust::{self, Trust};
 use super::{StoreError, file};
 use billhook_plugin_api::Secret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -61,6 +62,7 @@ impl Address {
 pub struct Server {
     options: PgConnectOptions,
     shown: String,
+    trust: Trust,
 }
 
 impl fmt::Debug for Server {
@@ -82,19 +84,22 @@ impl Server {
         }
         };
         let mut url = url::Url::parse(text).map_err(|_| unreadable())?;
-        let mut options: PgConnectOptions = text.parse().map_err(|_| unreadable())?;
-        if let Some(password) = password {
-            options = options.password(password.expose());
-        }
-        let shown: Vec<(String, String)> =
+        let query_of: Vec<(String, String)> =
             url.query_pairs().into_owned().filter(|(name, _)| name != "password").collect();
         // A URL without a server has no place for a password either.
         let _ = url.set_password(None);
         url.set_query(None);
-        let query: Vec<String> = shown.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query: Vec<String> = query_of.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let shown = if query.is_empty() { url.to_string() } else { format!("{url}?{}", query.join("&")) };
+        let refused = |why| StoreError::Open { path: shown.clone().into(), why };
+        trust::check(&query_of).map_err(refused)?;
+        let mut options: PgConnectOptions = text.parse().map_err(|_| unreadable())?;
+        if let Some(password) = password {
+            options = options.password(password.expose());
+        }
+        let (options, trust) = trust::apply(options, &query_of).map_err(refused)?;
         let options = options.application_name(&application()).options(SETTINGS).statement_cache_capacity(256);
-        Ok(Self { options: options.disable_statement_logging(), shown })
+        Ok(Self { options: options.disable_statement_logging(), shown, trust })
     }
 
     /// The address without its password.
@@ -105,6 +110,19 @@ impl Server {
     /// Why it cannot be used.
     pub fn refused(&self, why: impl Into<String>) -> StoreError {
         StoreError::Open { path: self.shown.clone().into(), why: why.into() }
+    }
+
+    /// Why it cannot be reached.
+    pub fn unreached(&self, error: &sqlx::Error) -> StoreError {
+        match trust::remedy(error) {
+            Some(remedy) => self.refused(format!("{error}; {remedy}")),
+            None => self.refused(error.to_string()),
+        }
+    }
+
+    /// What it has to prove.
+    pub fn trust(&self) -> Trust {
+        self.trust
     }
 
     /// A connection that writes.
@@ -144,8 +162,9 @@ mod tests {
     #[test]
     fn an_address_is_shown_without_its_password() {
         for (url, shown) in [
-            ("postgres://u:hunter2@h:5433/d", "postgres://u@h:5433/d"),
+            ("postgres://u:hunter2@h:5433/d?sslmode=disable", "postgres://u@h:5433/d?sslmode=disable"),
             ("postgresql://u:hunter2@h/d?sslmode=prefer", "postgresql://u@h/d?sslmode=prefer"),
+            ("postgres://u:hunter2@localhost/d", "postgres://u@localhost/d"),
             ("postgres:///d?host=/run/x&user=u&password=hunter2", "postgres:///d?host=/run/x&user=u"),
         ] {
             let Address::Postgres(server) = Address::of(url, Some(&Secret::new("hunter2".into()))).unwrap() else {

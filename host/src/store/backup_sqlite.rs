@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 
 const MARK: &str = "UPDATE store SET state = 'recovering'";
 
+/// It is no source that a copy to a server may go on from.
+const DROP_COPY: &str = "UPDATE store SET copy = NULL";
+
+const HAS_COPY: &str = "SELECT count(*) FROM pragma_table_info('store') WHERE name = 'copy'";
+
 /// Where a copy is written until it is whole.
 pub fn draft(target: &Path) -> PathBuf {
     let mut name = OsString::from(target);
@@ -67,6 +72,10 @@ fn copy(source: &Path, draft: &Path) -> Result<(), rusqlite::Error> {
         return Err(rusqlite::Error::SqliteFailure(error, Some(format!("the copy is damaged: {found}"))));
     }
     db.execute(MARK, [])?;
+    // An older store has no such column.
+    if db.query_row(HAS_COPY, [], |row| row.get::<_, i64>(0))? > 0 {
+        db.execute(DROP_COPY, [])?;
+    }
     db.close().map_err(|(_, error)| error)
 }
 

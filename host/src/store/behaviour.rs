@@ -27,11 +27,14 @@ mod guards;
 mod hosts;
 mod life;
 mod lost;
+mod moved;
 mod placing;
 mod pruning;
 mod reads;
 mod recovery;
 pub(crate) mod samples;
 mod search;
+mod secured;
+mod upgraded;
 
 use super::{Store, StoreError, StoreOptions};

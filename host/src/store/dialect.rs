@@ -15,7 +15,7 @@ pub enum Dialect {
 }
 
 /// A mark, and what it means to SQLite and to Postgres. A question mark is the argument.
-const MARKS: [(&str, &str, &str); 17] = [
+const MARKS: [(&str, &str, &str); 18] = [
     // A truth, as a column holds it: SQLite's partial indexes are found by the number alone.
     ("true", "1", "TRUE"),
     ("false", "0", "FALSE"),
@@ -36,6 +36,13 @@ const MARKS: [(&str, &str, &str); 17] = [
     // The database's time, Unix milliseconds; and whether nobody has taken this host for dead, which a file's never is.
     ("clock", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"),
     ("alive", "1", "NOT EXISTS (SELECT 1 FROM host gone WHERE gone.id = :host AND gone.ended IS NOT NULL)"),
+    // Entries leave the index of words: SQLite's must be told their words.
+    (
+        "unlearn",
+        "INSERT INTO log_words (log_words, rowid, words)
+         SELECT 'delete', s.number, s.words FROM (?) AS s WHERE s.words IS NOT NULL",
+        "DELETE FROM log_words WHERE number IN (SELECT s.number FROM (?) AS s)",
+    ),
     // The index that SQLite's planner is to use, a column that it is not to use one for, and the order in which it is to join.
     ("by", "INDEXED BY ?", ""),
     ("plain", "+", ""),

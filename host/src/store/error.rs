@@ -51,8 +51,19 @@ pub enum StoreError {
         hosts: String,
     },
     /// A copy of it serves elsewhere.
-    #[error("the store {id} is retired: a copy of it has taken over")]
+    #[error("the store {id} is retired: {}", match gone_to {
+        Some(place) => format!("it has moved to {place}"),
+        None => "a copy of it has taken over".to_owned(),
+    })]
     Retired {
+        /// Which store.
+        id: String,
+        /// The address of the copy, without its password.
+        gone_to: Option<String>,
+    },
+    /// It is being copied to where it was looked for, and not whole yet.
+    #[error("the store {id} is not whole there: copying it has begun and has not ended")]
+    Copying {
         /// Which store.
         id: String,
     },
@@ -141,6 +152,10 @@ impl StoreError {
             Self::Locked { .. } => "one daemon serves a store: stop that one, or give this one a store of its own",
             Self::InUse { .. } => {
                 "stop the hosts of the earlier version first; all hosts of a store are of one version of its tables"
+            }
+            Self::Retired { .. } => "name the place that it has moved to as store.url",
+            Self::Copying { .. } => {
+                "end it with `billhook store copy`, where it is copied from; or drop the schema, and serve the former store"
             }
             _ => "try again; if it stays so, see the daemon's log",
         }

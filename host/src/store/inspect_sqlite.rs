@@ -18,6 +18,8 @@ pub struct Inspected {
     pub generation: u64,
     /// `serving`, `recovering` or `retired`.
     pub state: String,
+    /// Where a retired one has gone.
+    pub gone_to: Option<String>,
     /// Version of the tables, and the newest that this host knows.
     pub schema: (u32, u32),
     /// What is damaged, in the database's words; nothing when all is sound.
@@ -62,10 +64,13 @@ fn look(db: &Connection, sealer: Option<&Sealer>) -> rusqlite::Result<Inspected>
     let mut check = db.prepare(&format!("PRAGMA integrity_check({MOST_FLAWS})"))?;
     let said: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let flaws: Vec<String> = said.into_iter().filter(|line| line != "ok").collect();
+    // An older store has no place for it.
+    let gone_to = db.query_row("SELECT gone_to FROM store", [], |row| row.get(0)).unwrap_or_default();
     let mut found = Inspected {
         id,
         generation,
         state,
+        gone_to,
         schema: (schema, schema::KNOWN),
         flaws,
         operations: Vec::new(),

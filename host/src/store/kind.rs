@@ -10,8 +10,8 @@
 
 use super::dialect::Dialect;
 use super::{
-    accept, again, begin, change, claim, evidence, finish, hosts, pauses, placing, prune, release, rescue, reseal,
-    secrets, steer, step, words,
+    accept, again, begin, change, claim, evidence, finish, forget, hosts, pauses, placing, prune, release, rescue,
+    reseal, secrets, steer, step, words,
 };
 use std::sync::OnceLock;
 
@@ -58,6 +58,7 @@ pub enum Kind {
     Pause,
     Reseal,
     Backlog,
+    Forget,
 }
 
 impl Kind {
@@ -88,7 +89,7 @@ impl Kind {
 }
 
 /// All statements, in order.
-const ORDER: [(Kind, &[&str]); 45] = [
+const ORDER: [(Kind, &[&str]); 46] = [
     (Kind::Rescue, rescue::SQL),
     (Kind::Steer, steer::SQL),
     (Kind::SteerEntry, &[step::WRITE_ENTRY]),
@@ -134,6 +135,7 @@ const ORDER: [(Kind, &[&str]); 45] = [
     (Kind::Pause, pauses::SQL),
     (Kind::Reseal, reseal::SQL),
     (Kind::Backlog, words::BACKLOG),
+    (Kind::Forget, forget::SQL),
 ];
 
 /// What follows the move of an operation: the log's row, and what goes with the end.
@@ -240,7 +242,7 @@ mod tests {
     }
 
     /// The last one.
-    const LAST: Kind = Kind::Backlog;
+    const LAST: Kind = Kind::Forget;
 
     #[test]
     fn each_kind_has_statements_and_the_order_is_that_of_the_kinds() {

@@ -761,6 +761,8 @@ pub struct Due {
     pub server: String,
     /// When, Unix milliseconds; `None` is now.
     pub next_at: Option<u64>,
+    /// When that was written.
+    pub updated_at: u64,
 }
 
 /// Which services. Everything that is set must match.
@@ -834,6 +836,19 @@ pub struct Look {
     pub holders: Vec<String>,
     /// Whether the role may make what is missing.
     pub may_make: bool,
-    /// Whether what goes over the connection can be read on its way.
-    pub in_clear: bool,
+    /// How safe the way to the server is.
+    pub way: Way,
+}
+
+/// What goes between the host and its database server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It stays on this machine.
+    Near,
+    /// It can be read on its way.
+    InClear,
+    /// It is encrypted, and who is at the other end was not verified.
+    Unverified,
+    /// It is encrypted, and the server has shown that it is the one.
+    Verified,
 }

@@ -51,12 +51,13 @@ const LISTED: &str = operations!("JOIN log ON o.id = 'op_' || substr(log.place, 
 
 static DUE: Text = Text::new(
     "
-SELECT id, platform, service_id, server, next_at FROM operation
-WHERE state IN ('queued', 'waiting') ORDER BY coalesce(next_at, 0), id LIMIT $1",
+SELECT id, platform, service_id, server, next_at, updated_at FROM operation
+WHERE state IN ('queued', 'waiting') AND coalesce(next_at, 0) >= $1 AND (coalesce(next_at, 0), id) > ($1, $2)
+ORDER BY coalesce(next_at, 0), id LIMIT $3",
 );
 static DUE_OF: Text = Text::new(
     "
-SELECT id, platform, service_id, server, next_at FROM operation {by operation_open}
+SELECT id, platform, service_id, server, next_at, updated_at FROM operation {by operation_open}
 WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
   AND state IN ('queued', 'waiting') ORDER BY seq",
 );
@@ -147,7 +148,18 @@ impl Store {
     ///
     /// See [`service`](Self::service).
     pub async fn due(&self, limit: u32) -> Result<Vec<Due>, StoreError> {
-        let rows = Query::new(&DUE).bind(limit).all(&self.inner.reader).await?;
+        self.due_after(None, limit).await
+    }
+
+    /// The same behind one of them, for whoever reads all in pages.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn due_after(&self, last: Option<&Due>, limit: u32) -> Result<Vec<Due>, StoreError> {
+        let at = last.map_or(-1, |due| i64::try_from(due.next_at.unwrap_or(0)).unwrap_or(i64::MAX));
+        let query = Query::new(&DUE).bind(at).bind(last.map_or("", |due| &due.id.0)).bind(limit);
+        let rows = query.all(&self.inner.reader).await?;
         rows.iter().map(read_due).collect()
     }
 
@@ -234,6 +246,7 @@ fn read_due(row: &Line) -> Result<Due, StoreError> {
         service: key_of(&cells)?,
         server: cells.cell("server")?,
         next_at: cells.some_number("next_at")?,
+        updated_at: cells.number("updated_at")?,
     })
 }
 

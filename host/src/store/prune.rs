@@ -50,6 +50,18 @@ pub const ENTRIES: &[&str] = &[
     "{won} DELETE FROM note WHERE owner IN (SELECT line.value FROM {list :detail} AS line)",
     "{won} DELETE FROM attempt WHERE owner IN (SELECT line.value FROM {list :detail} AS line)",
     "{won} DELETE FROM log WHERE place IN (SELECT {place line.value} FROM {list :detail} AS line)",
+    // Words that no other entry shares; those that wait for the index do not come into it.
+    "{won}
+     DELETE FROM unindexed WHERE number IN (
+         SELECT CAST(line.value ->> 1 AS BIGINT) FROM {rows :lines} AS line
+         WHERE line.value ->> 0 IN (SELECT one.value FROM {list :detail} AS one)
+           AND NOT EXISTS (SELECT 1 FROM log WHERE place >= line.value ->> 2 AND place < (line.value ->> 2) || '~'))",
+    "{won}
+     INSERT INTO forgotten (number)
+     SELECT CAST(line.value ->> 1 AS BIGINT) FROM {rows :lines} AS line
+     WHERE line.value ->> 0 IN (SELECT one.value FROM {list :detail} AS one)
+       AND NOT EXISTS (SELECT 1 FROM log WHERE place >= line.value ->> 2 AND place < (line.value ->> 2) || '~')
+     ON CONFLICT (number) DO NOTHING",
     "{won}
      DELETE FROM entry WHERE operation_id IN (
          SELECT o.id FROM {list :detail} AS line {join} operation o ON o.id = line.value
@@ -193,7 +205,9 @@ impl Store {
             }
             let mut command = Command::default();
             let nothing = command.bytes(b"");
-            command.row(Kind::PruneEntries, json!({ "ids": bite, "nothing": nothing }));
+            let line = |id: &String| (id.clone(), words::number(id), words::head(words::number(id)));
+            let lines: Vec<_> = bite.iter().map(line).collect();
+            command.row(Kind::PruneEntries, json!({ "ids": bite, "lines": lines, "nothing": nothing }));
             walk.gone += self.inner.writer.decide(command).await?.a;
         }
         Ok(())

@@ -8,12 +8,13 @@ use super::reader::{Cells, Line};
 use sqlx::{Connection, Executor, SqliteConnection};
 
 /// The versions that have a text; the first makes the tables.
-const MIGRATIONS: [(u32, &str); 6] = [
+const MIGRATIONS: [(u32, &str); 7] = [
     (1, include_str!("schema/1.sql")),
     (2, include_str!("schema/2.sql")),
     (3, include_str!("schema/3.sql")),
     (4, include_str!("schema/4.sql")),
     (5, include_str!("schema/5.sql")),
+    (6, include_str!("schema/6.sql")),
     (7, include_str!("schema/7.sql")),
 ];
 
@@ -42,8 +43,14 @@ pub async fn migrate(db: &mut SqliteConnection) -> Result<StoreFacts, StoreError
     facts(db, &engine).await
 }
 
+/// What was copied of the store before is not the store any more.
+pub async fn drop_copy(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    let dropped = db.execute("UPDATE store SET copy = NULL WHERE copy IS NOT NULL").await;
+    dropped.map(drop).map_err(|error| StoreError::of(&error))
+}
+
 /// Carries out what leads from one version to another.
-async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), StoreError> {
+pub async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), StoreError> {
     let of = |error: sqlx::Error| StoreError::of(&error);
     for (version, text) in MIGRATIONS.into_iter().filter(|(version, _)| (from + 1..=to).contains(version)) {
         let mut change = db.begin_with("BEGIN IMMEDIATE").await.map_err(of)?;
@@ -60,16 +67,26 @@ async fn bring(db: &mut SqliteConnection, from: u32, to: u32) -> Result<(), Stor
 }
 
 async fn facts(db: &mut SqliteConnection, engine: &str) -> Result<StoreFacts, StoreError> {
-    let row = sqlx::query("SELECT id, generation, state, schema FROM store").fetch_one(db).await;
-    facts_of(&Line::Sqlite(row.map_err(|error| StoreError::of(&error))?), format!("SQLite {engine}"))
+    let row = sqlx::query("SELECT id, generation, state, schema FROM store").fetch_one(&mut *db).await;
+    let facts = facts_of(&Line::Sqlite(row.map_err(|error| StoreError::of(&error))?), format!("SQLite {engine}"));
+    match facts {
+        Err(StoreError::Retired { id, .. }) => {
+            // An older store has no place for it.
+            let gone_to = sqlx::query_scalar("SELECT gone_to FROM store").fetch_one(db).await.unwrap_or_default();
+            Err(StoreError::Retired { id, gone_to })
+        }
+        facts => facts,
+    }
 }
 
 fn facts_of(row: &Line, engine: String) -> Result<StoreFacts, StoreError> {
     let cells = Cells::new(row, "store", "id");
     let id: String = cells.cell("id")?;
     let state: String = cells.cell("state")?;
-    if state == "retired" {
-        return Err(StoreError::Retired { id });
+    match state.as_str() {
+        "retired" => return Err(StoreError::Retired { id, gone_to: None }),
+        "copying" => return Err(StoreError::Copying { id }),
+        _ => {}
     }
     let recovering = state == "recovering";
     let (generation, schema) = (cells.number("generation")?, cells.number("schema")?);
@@ -105,10 +122,13 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_not_ours_to_serve_is_refused() {
         assert!(matches!(
-            after("UPDATE store SET schema = 8").await,
-            Err(StoreError::NewerSchema { found: 8, known: 7 })
+            after("UPDATE store SET schema = 99").await,
+            Err(StoreError::NewerSchema { found: 99, known: KNOWN })
         ));
-        assert!(matches!(after("UPDATE store SET state = 'retired'").await, Err(StoreError::Retired { .. })));
+        let retired = after("UPDATE store SET state = 'retired', gone_to = 'postgres://u@h/d'").await.unwrap_err();
+        assert!(matches!(retired, StoreError::Retired { .. }), "{retired:?}");
+        assert!(retired.to_string().contains("moved to postgres://u@h/d"), "{retired}");
+        assert!(retired.remedy().contains("store.url"), "{}", retired.remedy());
         assert_eq!(after("UPDATE store SET state = 'recovering', generation = 3").await.unwrap().generation, 3);
     }
 

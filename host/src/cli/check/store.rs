@@ -4,7 +4,7 @@ use super::{Finding, nearest_folder, owner};
 use crate::config::{Config, Database};
 use crate::engine::store_options;
 use crate::seal::{HostKey, Sealer, ring};
-use crate::store::{Store, StoreError, StoreFacts, StoreOptions};
+use crate::store::{Store, StoreError, StoreFacts, StoreOptions, Way};
 use std::path::Path;
 
 const PLACE: &str = "store.url";
@@ -78,7 +78,7 @@ async fn on_server(config: &Config, url: &str) -> Vec<Finding> {
             let remedy = match &error {
                 StoreError::ServerTooOld { .. } => "upgrade the server, or name another one",
                 StoreError::NewerSchema { .. } => "install the newer Billhook",
-                StoreError::Retired { .. } => "name the database that has taken over",
+                StoreError::Retired { .. } | StoreError::Copying { .. } => error.remedy(),
                 _ => "see docs/postgres.md: the server's state and settings, the address, the role and its password",
             };
             return vec![Finding::error(PLACE, error.to_string(), remedy)];
@@ -98,14 +98,25 @@ async fn on_server(config: &Config, url: &str) -> Vec<Finding> {
             "as the database's owner: CREATE SCHEMA billhook AUTHORIZATION the role",
         ),
     }];
-    if look.in_clear {
-        findings.push(Finding::warn(
+    findings.extend(way(look.way));
+    findings
+}
+
+/// What is to be said of the way to the server.
+fn way(way: Way) -> Option<Finding> {
+    match way {
+        Way::Near | Way::Verified => None,
+        Way::InClear => Some(Finding::warn(
             PLACE,
             "the server is on another machine, and what goes there can be read on its way",
-            "reach it through a tunnel or a private network, or keep it on this machine",
-        ));
+            "let the server speak TLS (ssl = on) and write sslmode=verify-full, or reach it through a tunnel",
+        )),
+        Way::Unverified => Some(Finding::warn(
+            PLACE,
+            "the connection is encrypted, but nobody has verified that it leads to the server",
+            "write sslmode=verify-full, with sslrootcert=/path where the authority is one of your own",
+        )),
     }
-    findings
 }
 
 fn words(facts: &StoreFacts) -> String {
@@ -139,6 +150,26 @@ async fn file(config: &Config, path: &Path) -> Finding {
         Err(StoreError::Locked { holder, .. }) => {
             Finding::ok(PLACE, format!("in use by {holder}, so it was not opened"))
         }
+        Err(error @ StoreError::Retired { .. }) => Finding::error(PLACE, error.to_string(), error.remedy()),
         Err(error) => Finding::error(PLACE, error.to_string(), "see docs/operations.md, or restore it from a backup"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_that_somebody_could_stand_in_is_a_warning() {
+        for (found, expected) in [
+            (Way::Near, None),
+            (Way::Verified, None),
+            (Way::InClear, Some("can be read")),
+            (Way::Unverified, Some("nobody has verified")),
+        ] {
+            let text = way(found).map(|finding| serde_json::to_string(&finding).unwrap());
+            assert_eq!(text.is_some(), expected.is_some(), "{found:?}");
+            assert!(text.unwrap_or_default().contains(expected.unwrap_or_default()), "{found:?}");
+        }
     }
 }

@@ -80,3 +80,63 @@ impl Database {
         db.close().await.unwrap();
     }
 }
+
+/// A server that is asked over a network, and by TLS alone.
+pub struct Secured {
+    _cluster: server::Cluster,
+    port: u16,
+    /// What its clients have.
+    folder: tempfile::TempDir,
+}
+
+impl Secured {
+    pub fn start() -> Self {
+        use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
+        const ACCESS: &str =
+            "local all all trust\nhostssl all certified 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\n";
+        let authority = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let pem = params.self_signed(&key).unwrap().pem();
+            (pem, Issuer::new(params, key))
+        };
+        let ((ca, issuer), (other, _)) = (authority("billhook tests"), authority("somebody else"));
+        let signed = |names: &[&str], own: &str| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(names).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, own);
+            (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+        };
+        let (certificate, key) = signed(&["localhost"], "localhost");
+        let (client, client_key) = signed(&[], "certified");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let files = [("server.pem", &*certificate), ("server.key", &*key), ("ca.pem", &*ca), ("pg_hba.conf", ACCESS)];
+        let cluster = server::start(&files, |folder| {
+            let at = folder.display();
+            format!(
+                "-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on -c ssl_cert_file={at}/server.pem \
+                 -c ssl_key_file={at}/server.key -c ssl_ca_file={at}/ca.pem"
+            )
+        });
+        let folder = tempfile::TempDir::new().unwrap();
+        for (name, text) in [("ca.pem", ca), ("other.pem", other), ("client.pem", client), ("client.key", client_key)] {
+            crate::seal::private_file::create(&folder.path().join(name), text.as_bytes()).unwrap();
+        }
+        cluster.administer(port, "CREATE ROLE certified LOGIN SUPERUSER");
+        Self { _cluster: cluster, port, folder }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}

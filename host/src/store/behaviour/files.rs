@@ -32,7 +32,7 @@ async fn a_file_has_one_host() {
 async fn a_store_keeps_its_name(on: On) {
     let (place, store) = store(on).await;
     let facts = store.facts().clone();
-    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, 7, 32));
+    assert_eq!((facts.generation, facts.schema, facts.id.len()), (1, crate::store::schema::KNOWN, 32));
     store.close().await;
     assert_eq!(place.open().await.facts(), &facts);
 }

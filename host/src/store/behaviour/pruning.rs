@@ -5,7 +5,7 @@ use crate::journal::Stage;
 use crate::operation::State;
 use crate::retention::Plan;
 use crate::store::model::*;
-use crate::store::{PruneOf, Store, Walk};
+use crate::store::{PruneOf, Sought, Store, Walk};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ on_both![
     a_failed_operation_goes_on_from_where_it_was_and_stands_in_the_log_again,
     failures_stay_longer_and_bodies_go_first,
     much_goes_in_many_small_commands,
+    words_of_what_went_leave_the_index,
 ];
 
 /// A name as ids have it: of this time, and told apart by a number.
@@ -245,6 +246,63 @@ async fn much_goes_in_many_small_commands(on: On) {
 
     assert_eq!((entries, bodies), (301, 1_000));
     assert!(store.commits() - before >= 1 + 6 + 4, "{} commits", store.commits() - before);
+}
+
+async fn words_of_what_went_leave_the_index(on: On) {
+    let (place, store) = store(on).await;
+    let mut names = Vec::new();
+    for n in 0..300_u32 {
+        // Ids of one time that differ in what the index goes by.
+        let id = format!("rd_{}", named(NOW + u64::from(n >= 250) * 1_000, u128::from(n + 1) << 66));
+        let reading = Reading {
+            id: id.clone(),
+            platform: "whmcs".into(),
+            service_id: None,
+            hook: Hook::Test,
+            provider: "virtfusion".into(),
+            server: "vf1".into(),
+            state: State::Succeeded,
+            fault: None,
+            summary: format!("test: größe und wort{n}"),
+            started_at: NOW + u64::from(n >= 250) * 1_000,
+            ended_at: NOW,
+        };
+        store.read_over(reading, Evidence::default()).await.unwrap();
+        store.flush().await.unwrap();
+        names.push(id);
+    }
+    let failed = stored(&store, 900, State::Failed).await;
+    let indexed = async || match on {
+        On::Sqlite => place.count("SELECT count(DISTINCT doc) FROM log_terms").await,
+        On::Postgres => place.count("SELECT count(*) FROM log_words").await,
+    };
+    let waiting = async || place.count("SELECT count(*) FROM unindexed").await;
+    let forgotten = async || place.count("SELECT count(*) FROM forgotten").await;
+    let found = async |text: &str| {
+        let filter = LogFilter { words: Sought::of(text), limit: 1_000, ..LogFilter::default() };
+        store.log(&filter).await.unwrap().rows.len()
+    };
+    let before = indexed().await + waiting().await;
+    assert_eq!((before, forgotten().await), (301, 0));
+    assert_eq!((found("größe").await, found("wort7").await, found("wort260").await), (300, 1, 1));
+
+    assert_eq!(prune(&store, &Plan::before(NOW + 100), false).await.0, 251);
+    let gathered = forgotten().await;
+    assert_eq!(gathered, 251);
+    assert!(waiting().await <= 50, "what waits for the index does not come into it");
+    assert_eq!(store.forget_words(1_000).await.unwrap(), 0, "it is not worth it yet");
+    // Asked for again before its words have gone: they stay.
+    let retry = Steer { effects: DONE, ..steer(&failed, State::Failed, 1, State::Queued) };
+    assert!(store.steer(retry).await.unwrap());
+    assert_eq!(store.forget_words(1).await.unwrap(), 251);
+
+    assert_eq!((forgotten().await, indexed().await + waiting().await), (0, 51));
+    assert_eq!((found("größe").await, found("wort7").await, found("wort260").await), (50, 0, 1));
+    assert_eq!(store.forget_words(1).await.unwrap(), 0);
+    if on == On::Sqlite {
+        place.run("INSERT INTO log_words (log_words) VALUES ('integrity-check')", "").await;
+        assert_eq!(place.count("SELECT count(*) FROM log_terms WHERE term = 'wort7'").await, 0);
+    }
 }
 
 #[tokio::test]

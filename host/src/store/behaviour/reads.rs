@@ -99,6 +99,12 @@ async fn what_is_due_comes_by_its_time(on: On) {
 
     assert_eq!(due, [(id("5"), None), (id("2"), Some(100)), (id("1"), Some(500))]);
     assert_eq!(store.due(1).await.unwrap().len(), 1);
+    let (mut last, mut paged) = (None, Vec::new());
+    while let Some(next) = store.due_after(last.as_ref(), 1).await.unwrap().pop() {
+        paged.push((next.id.clone(), next.next_at));
+        last = Some(next);
+    }
+    assert_eq!(paged, due, "page by page, none twice");
     assert_eq!(store.due_of(&key("2")).await.unwrap().len(), 1);
     assert!(store.due_of(&key("3")).await.unwrap().is_empty());
 }

@@ -3,13 +3,15 @@
 use super::{facts_of, new_id};
 use crate::store::address::{SCHEMA, Server};
 use crate::store::hand::{SERIAL, apply};
-use crate::store::model::{Look, StoreFacts};
+use crate::store::model::{Look, StoreFacts, Way};
+use crate::store::trust::Trust;
 use crate::store::{StoreError, hold, reader};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 /// The versions that have a text of their own. The first is the fifth of SQLite's: numbers mean the same on both.
-const MIGRATIONS: [(u32, &str); 2] = [(5, include_str!("postgres/1.sql")), (7, include_str!("postgres/7.sql"))];
+const MIGRATIONS: [(u32, &str); 3] =
+    [(5, include_str!("postgres/1.sql")), (6, include_str!("postgres/6.sql")), (7, include_str!("postgres/7.sql"))];
 
 /// The first server version that this is tried with.
 const LEAST: (i32, &str) = (140_000, "14");
@@ -22,8 +24,29 @@ const DURABLE: [(&str, &str, &str); 4] = [
     ("synchronous_commit", "on", "a commit may be lost with the server"),
 ];
 
+/// What is copied to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub id: String,
+    /// That of the copy.
+    pub generation: u64,
+    /// What the copy will be when it is whole.
+    pub state: String,
+}
+
 /// Checks the server and the store, brings the tables up to date, and says what they are.
 pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFacts, StoreError> {
+    let engine = bring(db, server, None).await?;
+    facts(db, &engine).await
+}
+
+/// Makes the tables for a copy that nobody may open yet, or finds those of one that had begun.
+pub async fn receive(db: &mut PgConnection, server: &Server, origin: &Origin) -> Result<(), StoreError> {
+    bring(db, server, Some(origin)).await.map(drop)
+}
+
+/// Answers with the server's version.
+async fn bring(db: &mut PgConnection, server: &Server, origin: Option<&Origin>) -> Result<String, StoreError> {
     let of = |error: sqlx::Error| StoreError::of(&error);
     let engine = check(db, server).await?;
     let mut change = db.begin().await.map_err(of)?;
@@ -52,7 +75,11 @@ pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFact
         .fetch_one(&mut *change)
         .await
         .map_err(rights)?;
-    let found = if made { facts(&mut change, &engine).await?.schema } else { 0 };
+    let found = match (made, origin) {
+        (false, _) => 0,
+        (true, None) => facts(&mut change, &engine).await?.schema,
+        (true, Some(origin)) => begun(&mut change, server, origin).await?,
+    };
     if found > super::KNOWN {
         return Err(StoreError::NewerSchema { found, known: super::KNOWN });
     }
@@ -62,7 +89,7 @@ pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFact
     }
     for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
         change.execute(*text).await.map_err(rights)?;
-        if found == 0 {
+        if found == 0 && *version == MIGRATIONS[0].0 {
             let insert = "INSERT INTO store (id, generation, state, schema) VALUES ($1, 1, 'serving', 0)";
             sqlx::query(insert).bind(new_id()?).execute(&mut *change).await.map_err(of)?;
         }
@@ -78,12 +105,40 @@ pub async fn migrate(db: &mut PgConnection, server: &Server) -> Result<StoreFact
         change.execute(AssertSqlSafe(apply::create())).await.map_err(rights)?;
     }
     change.execute("DELETE FROM batch WHERE at < now() - interval '7 days'").await.map_err(rights)?;
-    let facts = facts(&mut change, &engine).await?;
+    if let Some(origin) = origin.filter(|_| found == 0) {
+        let name = "UPDATE store SET id = $1, generation = $2, state = 'copying'";
+        let name = sqlx::query(name).bind(&origin.id).bind(i64::try_from(origin.generation).unwrap_or(i64::MAX));
+        name.execute(&mut *change).await.map_err(of)?;
+        let note = "INSERT INTO copied (part, reached, rows, digest, is_over) VALUES ('store', $1, 1, 0, true)";
+        sqlx::query(note).bind(&origin.state).execute(&mut *change).await.map_err(of)?;
+    }
     change.commit().await.map_err(of)?;
     if is_older {
         hold::share(db).await?;
     }
-    Ok(facts)
+    Ok(engine)
+}
+
+/// Why no store can be copied there.
+pub fn occupied(server: &Server, id: &str) -> StoreError {
+    server.refused(format!("the store {id} is there already: name an empty database"))
+}
+
+/// The version of the tables, where they are of a copy of that very store which is not whole.
+pub async fn begun(db: &mut PgConnection, server: &Server, origin: &Origin) -> Result<u32, StoreError> {
+    let row = "SELECT id, generation, state, schema FROM store";
+    let row: (String, i64, String, i64) =
+        sqlx::query_as(row).fetch_one(&mut *db).await.map_err(|error| StoreError::of(&error))?;
+    let (id, generation, state, schema) = row;
+    if state != "copying" {
+        return Err(occupied(server, &id));
+    }
+    if id != origin.id || u64::try_from(generation) != Ok(origin.generation) {
+        return Err(server.refused(format!(
+            "a copy of another store ({id}) has begun there: name an empty database, or drop its schema {SCHEMA}"
+        )));
+    }
+    Ok(u32::try_from(schema).unwrap_or(u32::MAX))
 }
 
 /// What is there, without making anything.
@@ -91,8 +146,8 @@ pub async fn look(db: &mut PgConnection, server: &Server) -> Result<Look, StoreE
     const MAY_MAKE: &str = "SELECT coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'CREATE, USAGE'),
         has_database_privilege(current_database(), 'CREATE'))";
     // No address: a socket of this machine.
-    const IN_CLEAR: &str = "SELECT coalesce(NOT (inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1'
-        OR inet_client_addr() = inet_server_addr() OR coalesce(s.ssl, false)), false)
+    const WAY: &str = "SELECT coalesce(NOT (inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1'
+        OR inet_client_addr() = inet_server_addr()), false), coalesce(s.ssl, false)
         FROM (SELECT pg_backend_pid() AS pid) AS own LEFT JOIN pg_stat_ssl s ON s.pid = own.pid";
     let of = |error: sqlx::Error| StoreError::of(&error);
     let engine = check(db, server).await?;
@@ -108,9 +163,15 @@ pub async fn look(db: &mut PgConnection, server: &Server) -> Result<Look, StoreE
         return Err(StoreError::NewerSchema { found: facts.schema, known: super::KNOWN });
     }
     let may_make = sqlx::query_scalar(MAY_MAKE).bind(SCHEMA).fetch_one(&mut *db).await.map_err(of)?;
-    let in_clear = sqlx::query_scalar(IN_CLEAR).fetch_one(&mut *db).await.map_err(of)?;
+    let (is_far, is_encrypted): (bool, bool) = sqlx::query_as(WAY).fetch_one(&mut *db).await.map_err(of)?;
+    let way = match (is_far, is_encrypted, server.trust()) {
+        (false, ..) => Way::Near,
+        (true, false, _) => Way::InClear,
+        (true, true, Trust::Any) => Way::Unverified,
+        (true, true, Trust::Verified) => Way::Verified,
+    };
     let holders = hold::holders(db).await.map_err(of)?;
-    Ok(Look { engine: format!("PostgreSQL {engine}"), facts, holders, may_make, in_clear })
+    Ok(Look { engine: format!("PostgreSQL {engine}"), facts, holders, may_make, way })
 }
 
 /// The version of a server that will do.

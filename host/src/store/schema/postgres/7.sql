@@ -26,3 +26,6 @@ CREATE TABLE unproven (
     host         text COLLATE "C" NOT NULL,
     PRIMARY KEY (operation_id, host)
 );
+
+-- There is one.
+CREATE UNIQUE INDEX store_one ON store ((true));
