@@ -141,6 +141,7 @@ impl<P: Provider> House<P> {
             "/v1/servers",
             "/v1/servers/panel",
             "/v1/products",
+            "/v1/hosts",
             "/v1/openapi.json",
             "/healthz",
             "/readyz",
@@ -179,6 +180,7 @@ impl<P: Provider> House<P> {
         }
         self.call(&admin, "POST /v1/log/prune?dry_run=true", b"").await;
         self.call(&admin, "POST /v1/store/release", b"").await;
+        self.call(&admin, "POST /v1/hosts/none/dead", b"").await;
         self.call(&admin, "GET /v1/servers/panel/options/package_id", b"").await;
         self.call(&admin, "GET /v1/servers/panel/capacity/vps", b"").await;
         assert_eq!(self.made, Description::checked_in().calls(), "every call is made");
@@ -195,6 +197,7 @@ impl<P: Provider> House<P> {
             &["services", "timeline", &service],
             &["servers", "list"],
             &["servers", "show", "panel"],
+            &["hosts"],
             &["plugins"],
             &["store", "check"],
             &["check"],
