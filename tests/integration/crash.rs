@@ -6,9 +6,9 @@ pub mod drive;
 
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
-use billhook_tests::harness::{Rig, Setup, StoreOn};
+use billhook_tests::harness::{Rig, Setup};
 use billhook_tests::virtfusion::{Effect, VirtFusion};
-use drive::suite;
+use drive::{OnPostgres, suite};
 
 /// A hook in a situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,34 +94,6 @@ impl drive::Scene for Scene {
         let users = panel.count_effects(|effect| matches!(effect, Effect::UserCreated(_)));
         assert!(made <= 1, "{what}: {made} servers were made");
         assert!(users <= 1, "{what}: {users} users were made");
-    }
-}
-
-/// The same with a store on Postgres.
-#[derive(Debug, Clone, Copy)]
-struct OnPostgres(Scene);
-
-impl drive::Scene for OnPostgres {
-    type Provider = VirtFusion;
-
-    fn hook(self) -> Hook {
-        self.0.hook()
-    }
-
-    fn before(self) -> &'static [Hook] {
-        self.0.before()
-    }
-
-    fn rig(self) -> Rig {
-        Rig::with(Setup { store: StoreOn::Postgres, ..self.0.setup() }, |_| {})
-    }
-
-    fn assert_done(self, rig: &Rig, service: &Service, what: &str) {
-        self.0.assert_done(rig, service, what);
-    }
-
-    fn assert_at_most_one(self, rig: &Rig, what: &str) {
-        self.0.assert_at_most_one(rig, what);
     }
 }
 

@@ -4,7 +4,7 @@
 //! So a lost order cannot always be told from one that waits. Then a person is asked, who looks at the panel and says
 //! what is true; with that, too, there is one effect in the end.
 
-use crate::crash::drive::{self, suite};
+use crate::crash::drive::{self, OnPostgres, suite};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
@@ -134,6 +134,16 @@ impl drive::Scene for Scene {
         };
         assert_eq!(order.status, status, "{what}: {order:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_broken_anywhere_orders_once_on_postgres() {
+    suite(OnPostgres(Scene::Create)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renew_broken_anywhere_is_paid_once_on_postgres() {
+    suite(OnPostgres(Scene::Renew)).await;
 }
 
 macro_rules! suites {

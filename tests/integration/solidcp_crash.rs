@@ -1,7 +1,7 @@
 //! The crash suite over SolidCP: users and spaces carry names of ours, machines are one to a space, and every job goes on
 //! after its answer, or without one.
 
-use crate::crash::drive::{self, SERVICE, suite};
+use crate::crash::drive::{self, OnPostgres, SERVICE, suite};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
@@ -26,6 +26,8 @@ enum Scene {
     Terminate,
     /// Of a suspended service.
     TerminateSuspended,
+    /// Only looks whose it is.
+    Renew,
     ChangePackage,
     OrderAddons,
     ChangePassword,
@@ -52,6 +54,11 @@ impl Scene {
                 (|effect| matches!(effect, Effect::SpaceDeleted(_)), 1),
                 (|effect| matches!(effect, Effect::UserDeleted(_)), 1),
             ],
+            Self::Renew => &[
+                (|effect| matches!(effect, Effect::SpaceStatus(..)), 0),
+                (|effect| matches!(effect, Effect::SpaceChanged(_) | Effect::MachineChanged(_)), 0),
+                (|effect| matches!(effect, Effect::MachineCreated(_)), 1),
+            ],
             // What sets the same may be set again.
             Self::ChangePackage => &[
                 (|effect| matches!(effect, Effect::SpaceChanged(_)), 1 + 3),
@@ -75,6 +82,7 @@ impl Scene {
             Self::Suspend => panel.spaces().iter().all(|space| space.status == 2),
             Self::Unsuspend => panel.spaces().iter().all(|space| space.status == 1),
             Self::Terminate | Self::TerminateSuspended => panel.spaces().is_empty(),
+            Self::Renew => true,
             Self::ChangePackage => panel.machines().iter().all(|machine| machine.ram_mb == 8192),
             Self::OrderAddons => panel.spaces().iter().all(|space| !space.addons.is_empty()),
             Self::ChangePassword => has(|effect| matches!(effect, Effect::GuestPassword(_))),
@@ -94,6 +102,7 @@ impl drive::Scene for Scene {
             Self::Suspend => Hook::Suspend,
             Self::Unsuspend => Hook::Unsuspend,
             Self::Terminate | Self::TerminateSuspended => Hook::Terminate,
+            Self::Renew => Hook::Renew,
             Self::ChangePackage => Hook::ChangePackage,
             Self::OrderAddons => Hook::OrderAddons,
             Self::ChangePassword => Hook::ChangePassword,
@@ -180,6 +189,16 @@ impl drive::Scene for Scene {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_broken_anywhere_makes_one_of_each_on_postgres() {
+    suite(OnPostgres(Scene::Create)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renew_broken_anywhere_changes_nothing_on_postgres() {
+    suite(OnPostgres(Scene::Renew)).await;
+}
+
 macro_rules! suites {
     ($($name:ident: $scene:ident,)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,6 +215,7 @@ suites! {
     an_unsuspend_broken_anywhere_unsuspends: Unsuspend,
     a_terminate_broken_anywhere_leaves_nothing: Terminate,
     a_terminate_of_the_suspended_broken_anywhere_leaves_nothing: TerminateSuspended,
+    a_renew_broken_anywhere_changes_nothing: Renew,
     a_change_of_package_broken_anywhere_changes_space_and_machine: ChangePackage,
     an_add_on_broken_anywhere_is_bought_once: OrderAddons,
     a_password_broken_anywhere_is_the_one_that_is_known: ChangePassword,

@@ -8,7 +8,8 @@ usage: cargo xtask <command>
 
   test [--quick]                 everything that a change must pass; --quick leaves out clippy and the docs
   crash [--all]                  the crash suites alone, with what they counted
-                                 --all  lets every look of every hook meet every fault: takes an hour
+                                 --all  lets every look of every hook meet every fault, with the store on SQLite and then on
+                                        Postgres: takes two hours
   demo [--folder DIR] [--keep]   a panel and the daemon on this machine, and what becomes of a lost answer
                                  --folder  where its files go, new or empty (default: a new folder for temporary files)
                                  --keep    leave both running, and say how to send the next hook

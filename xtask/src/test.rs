@@ -84,12 +84,18 @@ pub(crate) fn run(options: &TestOptions) -> Result<()> {
 pub(crate) fn crash(options: &CrashOptions) -> Result<()> {
     needs::compiler()?;
     needs::judge()?;
+    needs::database()?;
     let list = build(&[])?;
     let mut env = vec![(ARTIFACTS, list.as_str())];
     if options.all {
         env.push((CRASH_ALL, "1"));
     }
-    stage("crash", CRASH, &env)
+    stage("crash", CRASH, &env)?;
+    if options.all {
+        env.push(("BILLHOOK_TEST_STORE", "postgres"));
+        stage("crash, the store on Postgres", CRASH, &env)?;
+    }
+    Ok(())
 }
 
 /// One more than there are processors, since a suite waits for its panels now and then; or as many as its caller says.

@@ -4,7 +4,7 @@
 //! for a person: the panel can always be asked.
 
 use super::*;
-use crate::crash::drive::{self, suite};
+use crate::crash::drive::{self, OnPostgres, suite};
 use billhook::store::Service;
 use billhook_tests::apiscp::{Call, SiteSeed};
 use billhook_tests::panel::Fault;
@@ -173,6 +173,16 @@ impl drive::Scene for Scene {
             assert!(rig.panel().jails(ADDRESS).is_empty(), "{what}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_broken_anywhere_makes_one_site_on_postgres() {
+    suite(OnPostgres(Scene::Create)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renew_broken_anywhere_changes_nothing_on_postgres() {
+    suite(OnPostgres(Scene::Renew)).await;
 }
 
 macro_rules! suites {

@@ -4,7 +4,7 @@ use billhook::engine::Decision;
 use billhook::operation::State;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
-use billhook_tests::harness::{Host, Provider, Rig, Saved, body};
+use billhook_tests::harness::{Host, Provider, Rig, Saved, StoreOn, body};
 use billhook_tests::panel::{Call, Fault, Plan, World};
 use futures_util::StreamExt as _;
 use serde_json::Value;
@@ -74,6 +74,50 @@ pub trait Scene: Copy + Debug + Send + Sync + 'static {
 
     /// What must be true of panel and service once the hook has succeeded.
     fn assert_done(self, rig: &Rig<Self::Provider>, service: &Service, what: &str);
+}
+
+/// The same with a store on Postgres.
+#[derive(Debug, Clone, Copy)]
+pub struct OnPostgres<S>(pub S);
+
+impl<S: Scene> Scene for OnPostgres<S> {
+    type Provider = S::Provider;
+
+    fn hook(self) -> Hook {
+        self.0.hook()
+    }
+
+    fn body(self) -> Value {
+        self.0.body()
+    }
+
+    fn before(self) -> &'static [Hook] {
+        self.0.before()
+    }
+
+    fn rig(self) -> Rig<S::Provider> {
+        StoreOn::Postgres.within(|| self.0.rig())
+    }
+
+    fn prepare(self, rig: &Rig<S::Provider>) {
+        self.0.prepare(rig);
+    }
+
+    fn applies(self, call: &Call<EffectOf<Self>>, fault: Fault) -> bool {
+        self.0.applies(call, fault)
+    }
+
+    fn person(self, rig: &Rig<S::Provider>) -> Option<Decision> {
+        self.0.person(rig)
+    }
+
+    fn assert_at_most_one(self, rig: &Rig<S::Provider>, what: &str) {
+        self.0.assert_at_most_one(rig, what);
+    }
+
+    fn assert_done(self, rig: &Rig<S::Provider>, service: &Service, what: &str) {
+        self.0.assert_done(rig, service, what);
+    }
 }
 
 /// The last of the words for a case whose hook was over before the call that was to be broken.

@@ -2,7 +2,7 @@
 //! machine that is taken twice is two customers' machine.
 
 use super::*;
-use crate::crash::drive::{self, suite};
+use crate::crash::drive::{self, OnPostgres, suite};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_tests::dcimanager::{Call, Fault as Break};
@@ -190,6 +190,16 @@ impl drive::Scene for Scene {
             Self::Renew | Self::Terminate | Self::TerminateInstalling => {}
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_broken_anywhere_sells_one_machine_on_postgres() {
+    suite(OnPostgres(Scene::Create)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renew_broken_anywhere_changes_nothing_on_postgres() {
+    suite(OnPostgres(Scene::Renew)).await;
 }
 
 macro_rules! suites {

@@ -19,6 +19,7 @@ use billhook::request::HookBody;
 use billhook::store::{CommitTap, Life, Moment, Operation, OperationId, Service, ServiceKey};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -74,9 +75,26 @@ pub enum StoreOn {
     Postgres,
 }
 
+thread_local! {
+    static HERE: Cell<Option<StoreOn>> = const { Cell::new(None) };
+}
+
+impl StoreOn {
+    /// The rigs that `make` makes have their stores there, unless they say otherwise.
+    pub fn within<T>(self, make: impl FnOnce() -> T) -> T {
+        let before = HERE.replace(Some(self));
+        let made = make();
+        HERE.set(before);
+        made
+    }
+}
+
 impl Default for StoreOn {
-    /// A file, but for whoever asks for the other in [`STORE`].
+    /// A file, but [within](Self::within) what says otherwise, and for whoever asks for the other in [`STORE`].
     fn default() -> Self {
+        if let Some(here) = HERE.get() {
+            return here;
+        }
         match std::env::var(STORE).as_deref() {
             Ok("postgres") => Self::Postgres,
             Ok("sqlite") | Err(_) => Self::Sqlite,
