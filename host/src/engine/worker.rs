@@ -114,12 +114,12 @@ impl Engine {
         let Some(service) = self.env.store.service(key).await? else { return Ok(()) };
         let lines: Vec<order::Line> = operations.iter().map(line).collect();
         for operation in &operations {
-            // The first look at what came in, however long it then has to wait for its place.
-            self.env.times.age_ms(operation);
             if !matches!(operation.state, State::Queued | State::Waiting) {
                 continue;
             }
             let Claim::Now { passes } = order::may_claim(&operation.id.0, &lines) else { continue };
+            // The first look at it, however long it then has to wait for its place.
+            self.env.times.age_ms(operation);
             let due = self.env.times.due_in(operation).max(self.unsettled_ms(key, &service));
             if due > 0 && !self.take_early(&operation.id) {
                 self.agenda.put(Duration::from_millis(due), Errand::Advance(key.clone()));

@@ -36,7 +36,8 @@ impl Pool {
             .foreign_keys(false)
             .busy_timeout(Duration::from_secs(5))
             .pragma("query_only", "1")
-            .pragma("cache_size", "-16000")
+            // Each of them: what is read often fits, and the rest is in the system's cache.
+            .pragma("cache_size", "-8000")
             .pragma("temp_store", "MEMORY")
             .pragma("mmap_size", "0")
             .statement_cache_capacity(64)
