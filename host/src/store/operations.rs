@@ -65,7 +65,7 @@ WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'wait
 /// A page of what may be claimed now: nothing else of its service is active.
 static DUE_NOW: Text = Text::new(
     "
-SELECT id, platform, service_id, server, next_at, coalesce(next_at, 0) AS due FROM operation
+SELECT id, platform, service_id, server, next_at, updated_at, coalesce(next_at, 0) AS due FROM operation
 WHERE state IN ('queued', 'waiting') AND coalesce(next_at, 0) <= $1 AND (coalesce(next_at, 0), id) > ($2, $3)
   AND NOT EXISTS (SELECT 1 FROM operation other WHERE other.platform = operation.platform
                   AND other.service_id = operation.service_id AND other.active = {true} AND other.id <> operation.id

@@ -282,9 +282,9 @@ async fn what_was_missed_while_the_connection_was_lost_is_told_as_such() {
 #[tokio::test]
 async fn hosts_of_two_versions_of_the_tables_do_not_mix() {
     let (place, store) = store(On::Postgres).await;
-    place.run("", "DROP TABLE host, unproven; UPDATE store SET schema = 5").await;
+    place.run("", "DROP TABLE host, unproven; DROP INDEX store_one; UPDATE store SET schema = 6").await;
     let refused = Store::open(&place.url(), place.sealer(), StoreOptions::default()).await.unwrap_err();
-    let StoreError::InUse { found: 5, known: 7, hosts, .. } = &refused else { panic!("{refused:?}") };
+    let StoreError::InUse { found: 6, known: 7, hosts, .. } = &refused else { panic!("{refused:?}") };
     assert!(hosts.starts_with("billhook "), "{refused}");
     assert!(refused.to_string().contains("stop all such hosts"), "{refused}");
 

@@ -379,7 +379,7 @@ async fn a_place_that_is_taken_and_a_store_that_is_in_use_are_refused() {
 async fn a_restored_store_is_still_one_where_it_moves() {
     let (place, store) = store(On::Sqlite).await;
     store.close().await;
-    place.run("UPDATE store SET state = 'recovering', schema = 6", "").await;
+    place.run("UPDATE store SET state = 'recovering'", "").await;
     let target = Database::empty();
     moved(&place, &target, go_on).await.unwrap();
     let store = open(&target.url(), &place).await.unwrap();
