@@ -201,6 +201,7 @@ async fn frozen_before_its_order(is_said_by_a_person: bool) {
     gate.open();
     a.engine.env().store.is_over().await;
     a.rest().await;
+    assert_eq!(servers_made(&rig), 0, "it was held back");
     a.stop().await;
     // Either way its end is proven by now.
     while b.operation(&id).await.state == State::Attention {

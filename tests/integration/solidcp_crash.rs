@@ -56,7 +56,9 @@ impl Scene {
             ],
             Self::Renew => &[
                 (|effect| matches!(effect, Effect::SpaceStatus(..)), 0),
-                (|effect| matches!(effect, Effect::SpaceChanged(_) | Effect::MachineChanged(_)), 0),
+                // The create's own.
+                (|effect| matches!(effect, Effect::SpaceChanged(_)), 1),
+                (|effect| matches!(effect, Effect::MachineChanged(_)), 0),
                 (|effect| matches!(effect, Effect::MachineCreated(_)), 1),
             ],
             // What sets the same may be set again.
