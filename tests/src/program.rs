@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -29,7 +30,20 @@ pub async fn main(name: &str, run: impl Future<Output = Result<(), String>>) -> 
 ///
 /// When the address cannot be had or nobody can be told of it.
 pub async fn serve<P: Provider>(config: <P::World as World>::Config, listen: SocketAddr) -> Result<(), String> {
-    let running = Running::<P::World>::start_on(&Handle::current(), config, listen)
+    serve_at_pace::<P>(config, listen, Duration::ZERO).await
+}
+
+/// The same, with so much time for each call.
+///
+/// # Errors
+///
+/// As [`serve`].
+pub async fn serve_at_pace<P: Provider>(
+    config: <P::World as World>::Config,
+    listen: SocketAddr,
+    pace: Duration,
+) -> Result<(), String> {
+    let running = Running::<P::World>::start_at_pace(&Handle::current(), config, listen, pace)
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", P::base_url(&running))

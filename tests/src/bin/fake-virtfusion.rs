@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use billhook_tests::clock::PanelClock;
 use billhook_tests::program;
@@ -31,6 +32,9 @@ struct Args {
     /// How many servers the first group has room for.
     #[arg(long, default_value_t = 100)]
     room: usize,
+    /// How long the panel takes for a call, in milliseconds: half of it before it does anything, half after.
+    #[arg(long, default_value_t = 0)]
+    answer_ms: u64,
 }
 
 #[tokio::main]
@@ -50,5 +54,6 @@ async fn run(args: Args) -> Result<(), String> {
     if let Some(group) = config.groups.first_mut() {
         group.room = args.room;
     }
-    program::serve::<VirtFusion>(config, args.listen).await
+    let pace = Duration::from_millis(args.answer_ms);
+    program::serve_at_pace::<VirtFusion>(config, args.listen, pace).await
 }

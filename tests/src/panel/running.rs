@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
@@ -20,6 +21,7 @@ pub struct Running<W: World> {
     /// The panel that the next connection speaks to.
     answering: Arc<Mutex<Panel<W>>>,
     runtime: Handle,
+    pace: Duration,
     server: Option<JoinHandle<()>>,
 }
 
@@ -30,9 +32,24 @@ impl<W: World> Running<W> {
     ///
     /// When the address cannot be had.
     pub fn start_on(runtime: &Handle, config: W::Config, listen: SocketAddr) -> io::Result<Self> {
+        Self::start_at_pace(runtime, config, listen, Duration::ZERO)
+    }
+
+    /// The same with a panel that takes so long for a call, in real time: half of it before it does anything, half after.
+    ///
+    /// # Errors
+    ///
+    /// As [`Running::start_on`].
+    pub fn start_at_pace(
+        runtime: &Handle,
+        config: W::Config,
+        listen: SocketAddr,
+        pace: Duration,
+    ) -> io::Result<Self> {
         let panel = Panel::new(&config);
         let answering = Arc::new(Mutex::new(panel.clone()));
-        let mut running = Self { address: listen, config, panel, answering, runtime: runtime.clone(), server: None };
+        let runtime = runtime.clone();
+        let mut running = Self { address: listen, config, panel, answering, runtime, pace, server: None };
         running.go_online()?;
         Ok(running)
     }
@@ -81,7 +98,7 @@ impl<W: World> Running<W> {
         self.address = listener.local_addr()?;
         let _runtime = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.server = Some(self.runtime.spawn(accept(listener, Arc::clone(&self.answering))));
+        self.server = Some(self.runtime.spawn(accept(listener, Arc::clone(&self.answering), self.pace)));
         Ok(())
     }
 }
@@ -95,14 +112,14 @@ impl<W: World> Drop for Running<W> {
 }
 
 /// Owns every connection: when it is aborted, they all end.
-async fn accept<W: World>(listener: tokio::net::TcpListener, answering: Arc<Mutex<Panel<W>>>) {
+async fn accept<W: World>(listener: tokio::net::TcpListener, answering: Arc<Mutex<Panel<W>>>, pace: Duration) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
                     let panel = answering.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    connections.spawn(serve(stream, panel));
+                    connections.spawn(serve(stream, panel, pace));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -111,7 +128,7 @@ async fn accept<W: World>(listener: tokio::net::TcpListener, answering: Arc<Mute
 }
 
 /// One connection until either side ends it. An error means that the client is gone, and there is nobody to tell.
-async fn serve<W: World>(stream: tokio::net::TcpStream, panel: Panel<W>) -> io::Result<()> {
+async fn serve<W: World>(stream: tokio::net::TcpStream, panel: Panel<W>, pace: Duration) -> io::Result<()> {
     let mut connection = Connection::new(stream)?;
     loop {
         let request = match connection.next_request().await {
@@ -125,7 +142,7 @@ async fn serve<W: World>(stream: tokio::net::TcpStream, panel: Panel<W>) -> io::
             }
         };
         let closes = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        if !answer_request(&mut connection, &panel, &request).await? || closes {
+        if !answer_request(&mut connection, &panel, &request, pace / 2).await? || closes {
             return Ok(());
         }
     }
@@ -136,8 +153,12 @@ async fn answer_request<W: World>(
     connection: &mut Connection,
     panel: &Panel<W>,
     request: &Request,
+    pause: Duration,
 ) -> io::Result<bool> {
-    match panel.receive(request) {
+    take_time(pause).await;
+    let reaction = panel.receive(request);
+    take_time(pause).await;
+    match reaction {
         Reaction::Send(bytes) => connection.send(&bytes).await.map(|()| true),
         Reaction::SendAndClose(bytes) => connection.send(&bytes).await.map(|()| false),
         Reaction::Close => Ok(false),
@@ -154,5 +175,13 @@ async fn answer_request<W: World>(
                 }
             }
         }
+    }
+}
+
+/// A panel that is a program of its own lives in real time.
+#[expect(clippy::disallowed_methods, reason = "only where a pace was asked for; no test of the suites does")]
+async fn take_time(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
     }
 }

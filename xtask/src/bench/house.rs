@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -80,6 +81,13 @@ impl House {
         })?;
         ensure!(ready["status"] == "ok", "the daemon is not well: {ready}; its log is in {}", self.path().display());
         Ok(daemon)
+    }
+
+    /// Lets the system have the program in memory.
+    pub(super) fn read_program(&self) -> Result<()> {
+        let output = Command::new(&self.billhook).arg("--version").output().context("cannot run the daemon")?;
+        ensure!(output.status.success(), "the daemon does not tell its version");
+        Ok(())
     }
 
     /// Starts the daemon, and does not wait for anything.

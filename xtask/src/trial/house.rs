@@ -46,6 +46,11 @@ pub(super) struct Seat {
 
 impl House {
     pub(super) fn new(programs: &Programs, name: &str) -> Result<Self> {
+        Self::at_pace(programs, name, 0)
+    }
+
+    /// The same with a panel that takes so many milliseconds for a call.
+    pub(super) fn at_pace(programs: &Programs, name: &str, answer_ms: u64) -> Result<Self> {
         // Short, since sockets are in it, and the kernel takes 107 bytes for the path of one.
         let folder = Path::new("/dev/shm").join(format!("bt{}-{name}", std::process::id()));
         for part in ["", "run", "data", "kept", "plugins"] {
@@ -62,6 +67,7 @@ impl House {
         let mut command = Command::new(&programs.panel);
         command
             .args(["--listen", "127.0.0.1:0", "--build-ms", "0", "--room", "1000000"])
+            .args(["--answer-ms", &answer_ms.to_string()])
             .arg("--token-file")
             .arg(folder.join("panel.token"));
         let mut panel_process = Process::start("the panel", command, &log)?;

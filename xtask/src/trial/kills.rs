@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::counts;
 use super::house::{House, Programs};
@@ -16,11 +16,22 @@ const CALLERS: usize = 32;
 /// For what is in doubt after the last kill.
 const LIMIT: Duration = Duration::from_secs(900);
 
+/// What the panel takes for a call: nothing, and as long as many take.
+const PACES: [u64; 2] = [0, 25];
+
+/// From the start to ready, for half of them, and at most.
+const READY: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
 pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
-    let house = House::new(programs, "kills")?;
+    PACES.into_iter().try_for_each(|pace| beside(pace, programs, options))
+}
+
+fn beside(pace: u64, programs: &Programs, options: &TrialOptions) -> Result<()> {
+    println!("  the panel takes {pace} ms for a call");
+    let house = House::at_pace(programs, "kills", pace)?;
     let platform = Platform::new(&house, Duration::ZERO);
-    let mut random = fastrand::Rng::with_seed(options.seed);
-    let (kills, hooks) = if options.quick { (20, 200) } else { (1_000, 30_000) };
+    let mut random = fastrand::Rng::with_seed(options.seed ^ pace);
+    let (kills, hooks) = if options.quick { (10, 100) } else { (500, 15_000) };
     let (mut times, daemon) = platform.run(CALLERS, LIMIT, || {
         let mut times = Vec::new();
         let (mut daemon, _) = house.start(false)?;
@@ -43,6 +54,8 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
         Ok((times, daemon))
     })?;
     println!("  {} kills; from the start to ready: {}", times.len(), counts::times(&mut times));
+    let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
+    ensure!(options.dev || middle <= READY[0] && most <= READY[1], "it starts too slowly: {middle:?}, at most {most:?}");
     platform.judge(&house)?;
     daemon.stop()
 }
