@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A server's own user: it refuses to run as root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// Makes the cluster, runs it until its own input ends, which it does with this process, and leaves nothing behind.
+/// Makes the cluster, runs it until its own input ends, which it does with this process, and leaves nothing behind. Lines of a
+/// shell in the file `environment` come first.
 const KEEPER: &str = r#"
 folder=$1 bin=$2 more=$3; shift 3
+if [ -f "$folder/environment" ]; then . "$folder/environment"; fi
 stop() { "$@" "$bin/pg_ctl" -D "$folder/data" -m immediate stop; rm -rf "$folder"; }
 "$@" "$bin/initdb" -D "$folder/data" -U billhook -A trust -E UTF8 --locale=C.UTF-8 --no-sync &&
 if [ -f "$folder/pg_hba.conf" ]; then "$@" cp "$folder/pg_hba.conf" "$folder/data/"; fi &&
@@ -35,19 +37,24 @@ pub struct Cluster {
 
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| start(&[], |_| String::new()))
+    CLUSTER.get_or_init(|| start::<&str>(&[], |_| String::new()))
 }
 
 /// One with these files in its folder, and further settings, which may name them.
-pub fn start(files: &[(&str, &str)], settings: impl FnOnce(&Path) -> String) -> Cluster {
-    let bin = programs();
+pub fn start<T: AsRef<[u8]>>(files: &[(&str, T)], settings: impl FnOnce(&Path) -> String) -> Cluster {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    start_in(&parent, files, settings)
+}
+
+/// The same, its folder below another one, which the server's user must be able to reach.
+pub fn start_in<T: AsRef<[u8]>>(parent: &Path, files: &[(&str, T)], settings: impl FnOnce(&Path) -> String) -> Cluster {
+    let bin = programs();
     let folder = tempfile::Builder::new().prefix("billhook-pg-").tempdir_in(parent).expect("a folder").keep();
-    for (name, text) in files {
+    for (name, content) in files {
         let mut file = std::fs::OpenOptions::new();
         let file = file.write(true).create_new(true).mode(0o600).open(folder.join(name));
-        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the file is written");
+        file.and_then(|mut file| file.write_all(content.as_ref())).expect("the file is written");
     }
     let mut command = Command::new("sh");
     command.args(["-c", KEEPER, "sh"]).arg(&folder).arg(&bin).arg(settings(&folder));
@@ -74,6 +81,11 @@ pub fn start(files: &[(&str, &str)], settings: impl FnOnce(&Path) -> String) -> 
 }
 
 impl Cluster {
+    /// Where its socket is, and its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Has it do something, as its administrator; the port names the socket.
     pub fn administer(&self, port: u16, text: &str) {
         let done = self.psql(port, "postgres", text);

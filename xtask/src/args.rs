@@ -18,7 +18,7 @@ usage: cargo xtask <command>
                                  --quick  one short round: shows that everything runs, and no more
                                  --dev    with programs as `cargo build` makes them, for whoever changes the benchmark
                                  --only   one of: tmpfs, disk, sync1ms, start, row, providers,
-                                         dead-panel, slow-clients; may be repeated
+                                         dead-panel, slow-clients, databases; may be repeated
   trial [--quick] [--dev] [--only PART]... [--seed N] [--minutes N]
                                  what becomes of hooks when everything breaks; see docs/trials.md
                                  --quick    a few of each: shows that everything runs
@@ -78,10 +78,11 @@ pub(crate) enum Part {
     Providers,
     DeadPanel,
     SlowClients,
+    Databases,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Tmpfs,
         Self::Disk,
         Self::Sync1ms,
@@ -90,6 +91,7 @@ impl Part {
         Self::Providers,
         Self::DeadPanel,
         Self::SlowClients,
+        Self::Databases,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -102,6 +104,7 @@ impl Part {
             Self::Providers => "providers",
             Self::DeadPanel => "dead-panel",
             Self::SlowClients => "slow-clients",
+            Self::Databases => "databases",
         }
     }
 }
@@ -278,8 +281,8 @@ mod tests {
             ("demo -h", Ok(Command::Help)),
             ("bench", Ok(Command::Bench(BenchOptions::default()))),
             (
-                "bench --quick --only row --dev --only tmpfs",
-                Ok(Command::Bench(BenchOptions { quick: true, dev: true, only: vec![Part::Row, Part::Tmpfs] })),
+                "bench --quick --only databases --dev --only tmpfs",
+                Ok(Command::Bench(BenchOptions { quick: true, dev: true, only: vec![Part::Databases, Part::Tmpfs] })),
             ),
             ("trial", Ok(Command::Trial(TrialOptions::default()))),
             (

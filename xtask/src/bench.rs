@@ -5,6 +5,7 @@
 
 mod build;
 mod compare;
+mod databases;
 mod dead_panel;
 mod figures;
 mod house;
@@ -13,6 +14,7 @@ mod program;
 mod providers;
 mod report;
 mod row;
+mod server;
 mod slow_clients;
 mod start;
 mod targets;
@@ -57,6 +59,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
             Part::Providers => providers::run(&programs, &work, pace, &mut results),
             Part::DeadPanel => dead_panel::run(&programs, &work, pace, &mut results),
             Part::SlowClients => slow_clients::run(&programs, &work, pace).map(|slow| results.slow = slow),
+            Part::Databases => databases::run(&programs, &work, pace, &mut results),
         };
         if let Err(error) = measured {
             println!("{} failed: {error:#}", part.name());

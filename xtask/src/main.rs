@@ -7,6 +7,10 @@ mod args;
 mod bench;
 mod cargo;
 mod clock;
+/// Of the tests: trials and the benchmark have stores on a server, too.
+#[path = "../../tests/src/cluster.rs"]
+#[expect(dead_code, reason = "the suites need more of it")]
+mod cluster;
 mod demo;
 mod http;
 mod needs;

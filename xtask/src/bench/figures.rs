@@ -24,6 +24,8 @@ pub(super) struct Figure {
     pub(super) cpu_us: Option<f64>,
     /// Of it on the threads that run plugins: building requests, reading answers, and the calls of the ABI around them.
     pub(super) plugins_us: Option<f64>,
+    /// In a database server, for each hook.
+    pub(super) server_us: Option<f64>,
     pub(super) syncs: Option<f64>,
 }
 
@@ -120,7 +122,8 @@ impl Results {
             json!({
                 "medium": figure.medium.name(), "variant": figure.variant, "callers": figure.callers,
                 "round": figure.round, "rate": figure.rate, "p50_us": figure.p50_us, "p99_us": figure.p99_us,
-                "cpu_us": figure.cpu_us, "plugins_us": figure.plugins_us, "syncs": figure.syncs,
+                "cpu_us": figure.cpu_us, "plugins_us": figure.plugins_us, "server_us": figure.server_us,
+                "syncs": figure.syncs,
             })
         });
         let memory = self
@@ -186,6 +189,7 @@ impl Load<'_> {
             p99_us: number("p99_us")?,
             cpu_us: each(|used| used.cpu_us),
             plugins_us: each(|used| used.plugins_us).filter(|us| *us > 0.0),
+            server_us: None,
             syncs: each(|used| used.syncs),
         })
     }
@@ -228,7 +232,8 @@ mod tests {
         let medium = Medium::Tmpfs;
         let none = None;
         let (p50_us, p99_us) = (1.0, 1.0);
-        Figure { medium, variant, callers: 1, round, rate, p50_us, p99_us, cpu_us: none, plugins_us: none, syncs: none }
+        let (cpu_us, plugins_us, server_us, syncs) = (none, none, none, none);
+        Figure { medium, variant, callers: 1, round, rate, p50_us, p99_us, cpu_us, plugins_us, server_us, syncs }
     }
 
     #[test]

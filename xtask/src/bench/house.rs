@@ -21,6 +21,8 @@ pub(super) struct Setup<'a> {
     pub(super) plugins: &'a [&'a str],
     /// Servers and products in TOML.
     pub(super) toml: String,
+    /// Lines of `[store]`; a file in its own folder unless given.
+    pub(super) store: Option<String>,
 }
 
 /// The folder of a daemon that may be started more than once.
@@ -52,7 +54,7 @@ impl House {
             fs::copy(programs.plugin(file)?, &copy).with_context(|| format!("cannot copy {file}"))?;
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o644)).context("cannot set a plugin's mode")?;
         }
-        let text = config(path, rustix::process::geteuid().as_raw(), &setup.toml);
+        let text = config(path, rustix::process::geteuid().as_raw(), setup);
         fs::write(path.join("billhook.toml"), text).context("cannot write the configuration")?;
         Ok(Self {
             billhook: programs.program("billhook")?.to_owned(),
@@ -69,6 +71,11 @@ impl House {
 
     pub(super) fn database(&self) -> PathBuf {
         self.path().join("data").join("billhook.db")
+    }
+
+    /// Where its host key is, made at the first start of a store.
+    pub(super) fn key(&self) -> PathBuf {
+        self.path().join("host.key")
     }
 
     /// Starts the daemon and waits until all its servers are ready.
@@ -94,7 +101,8 @@ impl House {
     pub(super) fn spawn(&self) -> Result<Daemon> {
         let path = self.path();
         let mut command = cli::command(&self.billhook, &path.join("billhook.toml"));
-        command.arg("serve");
+        // What it keeps beside a store on a server: copies of plugins.
+        command.arg("serve").env("XDG_DATA_HOME", path.join("data"));
         let program = Program::start("the daemon", command, path, &self.preload, self.medium)?;
         let socket = path.join("run").join("hook.sock");
         let target = format!("unix:{}", socket.display());
@@ -136,6 +144,11 @@ pub(super) fn get(path: &str) -> Request<'_> {
 
 /// The sandbox's server and products, before the panel that only answers.
 pub(super) fn sandbox(panel: &str) -> Setup<'static> {
+    sandbox_of(panel, 64)
+}
+
+/// The same with a lane of so many places.
+pub(super) fn sandbox_of(panel: &str, places: usize) -> Setup<'static> {
     let product = |name: &str, settings: &str| {
         format!("[products.{name}]\nserver = \"mock\"\n[products.{name}.settings]\n{settings}\n")
     };
@@ -147,10 +160,10 @@ pub(super) fn sandbox(panel: &str) -> Setup<'static> {
         product("soon", "delay_s = 20"),
     ];
     let toml = format!(
-        "[servers.mock]\nprovider = \"sandbox\"\nbase_url = \"{panel}\"\nallow_http = true\nconcurrency = 64\n\n{}",
+        "[servers.mock]\nprovider = \"sandbox\"\nbase_url = \"{panel}\"\nallow_http = true\nconcurrency = {places}\n\n{}",
         products.join("\n")
     );
-    Setup { plugins: &[SANDBOX], toml }
+    Setup { plugins: &[SANDBOX], toml, store: None }
 }
 
 /// Writes a secret where only its owner reads it.
@@ -161,8 +174,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     std::io::Write::write_all(&mut file, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn config(folder: &Path, uid: u32, servers: &str) -> String {
+fn config(folder: &Path, uid: u32, setup: &Setup<'_>) -> String {
     let folder = folder.display();
+    let file = || format!("url = \"sqlite://{folder}/data/billhook.db\"");
+    let (store, servers) = (setup.store.clone().unwrap_or_else(file), &setup.toml);
     format!(
         r#"# Written by `cargo xtask bench`: nothing but places and a wider lane differs from the defaults.
 
@@ -170,7 +185,7 @@ fn config(folder: &Path, uid: u32, servers: &str) -> String {
 folder = "{folder}/run"
 
 [store]
-url = "sqlite://{folder}/data/billhook.db"
+{store}
 
 [seal]
 key_file = "{folder}/host.key"

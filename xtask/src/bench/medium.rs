@@ -41,14 +41,19 @@ impl Medium {
         }
     }
 
-    /// Makes an empty folder on it; `work` is on the disk.
-    pub(super) fn folder(self, work: &Path, name: &str) -> Result<Folder> {
-        let memory = Path::new("/dev/shm");
+    /// Below which everything on it is; `work` is on the disk.
+    pub(super) fn parent(self, work: &Path) -> Result<&Path> {
         let parent = match self {
             Self::Disk => work,
-            _ => memory,
+            _ => Path::new("/dev/shm"),
         };
         ensure!(parent.is_dir(), "there is no {} to keep databases in", parent.display());
+        Ok(parent)
+    }
+
+    /// Makes an empty folder on it; `work` is on the disk.
+    pub(super) fn folder(self, work: &Path, name: &str) -> Result<Folder> {
+        let parent = self.parent(work)?;
         // Short, since sockets are in it, and the kernel takes 107 bytes for the path of one.
         let path = parent.join(format!("bb{}-{name}", std::process::id()));
         let mut private = fs::DirBuilder::new();

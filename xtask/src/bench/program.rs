@@ -1,6 +1,8 @@
 //! A program under measurement, and what the kernel and the preload library know of it.
 
 use std::fs;
+use std::iter::Sum;
+use std::ops::Add;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const PLUGINS: &str = "plugins";
 
 /// Linux counts processor time for programs in hundredths of a second, whatever its own clock.
-const TICKS_PER_SECOND: u64 = 100;
+pub(super) const US_PER_TICK: u64 = 10_000;
 
 /// A running program whose syncs are counted.
 pub(super) struct Program {
@@ -29,12 +31,30 @@ pub(super) struct Program {
 }
 
 /// What a program has used so far.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Used {
     pub(super) cpu_us: u64,
     /// Of it on the threads that run plugins; nothing where a program has none.
     pub(super) plugins_us: u64,
     pub(super) syncs: u64,
+}
+
+impl Sum for Used {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
+    }
+}
+
+impl Add for Used {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            cpu_us: self.cpu_us + other.cpu_us,
+            plugins_us: self.plugins_us + other.plugins_us,
+            syncs: self.syncs + other.syncs,
+        }
+    }
 }
 
 impl Program {
@@ -81,13 +101,9 @@ impl Program {
     pub(super) fn used(&self) -> Result<Used> {
         let path = format!("/proc/{}/stat", self.process.pid());
         let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let cpu_us = ticks(&stat).with_context(|| format!("{path} is not as expected"))? * 1_000_000 / TICKS_PER_SECOND;
+        let ticks = Ticks::read(&stat).with_context(|| format!("{path} is not as expected"))?;
         let plugins_us = self.threads_us(PLUGINS)?;
-        let mut count = [0; 8];
-        fs::File::open(&self.syncs)
-            .and_then(|file| file.read_exact_at(&mut count, 0))
-            .with_context(|| format!("cannot read {}", self.syncs.display()))?;
-        Ok(Used { cpu_us, plugins_us, syncs: u64::from_ne_bytes(count) })
+        Ok(Used { cpu_us: ticks.own * US_PER_TICK, plugins_us, syncs: syncs(&self.syncs)? })
     }
 
     /// Processor time of the threads of this name, by the scheduler's own account.
@@ -121,11 +137,36 @@ impl Program {
     }
 }
 
-/// User and system time in `/proc/…/stat`. The program's name, the second field, may hold anything but `)` at its end.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+/// As the preload library counts them in a file.
+pub(super) fn syncs(file: &Path) -> Result<u64> {
+    let mut count = [0; 8];
+    fs::File::open(file)
+        .and_then(|file| file.read_exact_at(&mut count, 0))
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(u64::from_ne_bytes(count))
+}
+
+/// What `/proc/…/stat` says of a process: user and system time in one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ticks {
+    pub(super) parent: u32,
+    pub(super) own: u64,
+    /// Of its children that have ended, and theirs.
+    pub(super) ended: u64,
+}
+
+impl Ticks {
+    /// The program's name, the second field, may hold anything but `)` at its end.
+    pub(super) fn read(stat: &str) -> Option<Self> {
+        let (_, rest) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            own: number(11)? + number(12)?,
+            ended: number(13)? + number(14)?,
+        })
+    }
 }
 
 fn kilobytes(status: &str, which: &str) -> Option<u64> {
@@ -139,9 +180,9 @@ mod tests {
 
     #[test]
     fn what_the_kernel_says_is_read_at_its_place() {
-        let stat = "77 (a (b) c) S 1 77 77 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 3 0 99 1 1 18446744073709551615";
-        assert_eq!(ticks(stat), Some(175));
-        assert_eq!(ticks("77 (x"), None);
+        let stat = "77 (a (b) c) S 5 77 77 0 -1 4194560 1 2 3 4 150 25 30 7 20 0 3 0 99 1 1 18446744073709551615";
+        assert_eq!(Ticks::read(stat), Some(Ticks { parent: 5, own: 175, ended: 37 }));
+        assert_eq!(Ticks::read("77 (x"), None);
 
         let status = "Name:\tx\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\n";
         assert_eq!((kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM")), (Some(10_240), Some(20_480)));

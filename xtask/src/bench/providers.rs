@@ -137,7 +137,7 @@ impl Provider {
             self.server.replace("{folder}", &place),
             self.product
         );
-        let house = House::new(programs, medium, work, "real", &Setup { plugins: &[self.library], toml })?;
+        let house = House::new(programs, medium, work, "real", &Setup { plugins: &[self.library], toml, store: None })?;
         let daemon = house.start()?;
         let [create, suspend] = self.variants();
         let mut measure = |variant: &str, work: &[&str], callers, run, until| -> Result<()> {

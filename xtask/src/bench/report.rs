@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compare::{BY_EXCHANGES, CALLERS, COMPARED, FLOOR_SQLX, PRODUCT};
+use super::databases;
 use super::dead_panel;
 use super::figures::{Figure, Results, Spread};
 use super::medium::Medium;
@@ -25,6 +26,7 @@ pub(super) fn text(results: &Results, judgement: &Judgement) -> String {
         if !lines.is_empty() {
             let _ = writeln!(out, "## {}\n\n{HEAD}\n{}\n", medium.name(), lines.join("\n"));
         }
+        stores(results, medium, &mut out);
     }
     resources(results, &mut out);
     targets(judgement, &mut out);
@@ -58,6 +60,39 @@ fn line(results: &Results, medium: Medium, variant: &str, callers: usize) -> Opt
         plain(spread(|figure| figure.plugins_us), 0),
         plain(spread(|figure| figure.syncs), 3),
     ))
+}
+
+const STORES_HEAD: &str = "\
+| store | callers | hooks/s (range) | of sqlite | p50 ms | p99 ms | CPU us a hook | server CPU us a hook | syncs a hook |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
+
+/// One store beside the other, each value with its range.
+fn stores(results: &Results, medium: Medium, out: &mut String) {
+    let mut lines = Vec::new();
+    for (variant, callers) in databases::VARIANTS.iter().flat_map(|variant| CALLERS.map(|callers| (*variant, callers)))
+    {
+        let ranged = |found: Option<Spread>, digits: usize| {
+            found.map_or(String::new(), |Spread { median, least, most }| {
+                format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+            })
+        };
+        let spread = |value: fn(&Figure) -> Option<f64>| results.spread(medium, variant, callers, value);
+        let Some(rate) = spread(|figure| Some(figure.rate)) else { continue };
+        let share = results.paired(medium, [variant, databases::SQLITE], callers, |one, sqlite| one.rate / sqlite.rate);
+        lines.push(format!(
+            "| {variant} | {callers} | {} | {} | {} | {} | {} | {} | {} |",
+            ranged(Some(rate), 0),
+            ranged(share.filter(|_| variant != databases::SQLITE), 2),
+            ranged(spread(|figure| Some(figure.p50_us / 1_000.0)), 2),
+            ranged(spread(|figure| Some(figure.p99_us / 1_000.0)), 2),
+            ranged(spread(|figure| figure.cpu_us), 0),
+            ranged(spread(|figure| figure.server_us), 0),
+            ranged(spread(|figure| figure.syncs), 3),
+        ));
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(out, "## Stores, {}\n\n{STORES_HEAD}\n{}\n", medium.name(), lines.join("\n"));
+    }
 }
 
 fn resources(results: &Results, out: &mut String) {

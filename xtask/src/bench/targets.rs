@@ -269,6 +269,7 @@ mod tests {
             p99_us: 0.0,
             cpu_us: None,
             plugins_us: None,
+            server_us: None,
             syncs: Some(2.0),
         }
     }

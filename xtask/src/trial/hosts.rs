@@ -9,11 +9,8 @@ use rustix::process::Signal;
 use super::house::{Daemon, House, Programs, Seat};
 use super::platform::Platform;
 use crate::args::TrialOptions;
+use crate::cluster;
 use crate::needs;
-
-#[path = "../../../tests/src/cluster.rs"]
-#[expect(dead_code, reason = "the suites need more of it")]
-mod cluster;
 
 /// As many hooks of as many services come at once, to whichever host.
 const CALLERS: usize = 24;
