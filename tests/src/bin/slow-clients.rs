@@ -31,6 +31,9 @@ struct Args {
     rounds: usize,
 }
 
+/// Files that a daemon opens when it has more to do: connections of its store and to the panel.
+const FEW: usize = 8;
+
 /// Times of hooks.
 #[derive(Default)]
 struct Times(Vec<Duration>);
@@ -73,6 +76,7 @@ fn measure(name: &str, args: &Args, daemon: &Daemon) -> bool {
     let (mut alone, mut beside) = (Times::default(), Times::default());
     let mut held = 0;
     run(&socket, args.hooks / 4 + 1);
+    let (peak_kib, files) = (daemon.peak_kib(), daemon.open_files());
     for _ in 0..args.rounds {
         alone.0.extend(run(&socket, args.hooks));
         let slow = Slow::start(&socket, args.slow);
@@ -86,9 +90,16 @@ fn measure(name: &str, args: &Args, daemon: &Daemon) -> bool {
     };
     let (p50, p99) = (share(0.5), share(0.99));
     let is_good = [&p50, &p99].iter().all(|share| share["times"].as_f64().is_some_and(|times| times <= 2.0));
+    let added_kib = daemon.peak_kib() - peak_kib;
+    // Those who hang up are seen one after the other, while hooks are served.
+    let are_gone = (0..1_000).any(|_| {
+        send(&socket, Hook::Status);
+        daemon.open_files() <= files + FEW
+    });
+    let files_left = if are_gone { 0 } else { daemon.open_files().saturating_sub(files + FEW) };
     let found = json!({
         "socket": name, "slow": args.slow, "held_at_once": held, "hooks": args.rounds * args.hooks, "p50": p50, "p99": p99,
-        "peak_kib": daemon.peak_kib(),
+        "added_kib": added_kib, "files_left": files_left,
     });
     println!("{found}");
     is_good

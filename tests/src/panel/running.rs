@@ -40,12 +40,7 @@ impl<W: World> Running<W> {
     /// # Errors
     ///
     /// As [`Running::start_on`].
-    pub fn start_at_pace(
-        runtime: &Handle,
-        config: W::Config,
-        listen: SocketAddr,
-        pace: Duration,
-    ) -> io::Result<Self> {
+    pub fn start_at_pace(runtime: &Handle, config: W::Config, listen: SocketAddr, pace: Duration) -> io::Result<Self> {
         let panel = Panel::new(&config);
         let answering = Arc::new(Mutex::new(panel.clone()));
         let runtime = runtime.clone();

@@ -202,6 +202,21 @@ fn speed(results: &Results, targets: &mut Vec<Target>) {
                 kind: Kind::Must,
             });
         }
+        for (member, words, bound, unit, scale) in
+            [("added_kib", "memory", 32.0, "MB", 1_024.0), ("files_left", "files left open", 0.0, "", 1.0)]
+        {
+            targets.push(Target {
+                name: format!(
+                    "{words} of {} slow connections, {}",
+                    slow["slow"],
+                    slow["socket"].as_str().unwrap_or_default()
+                ),
+                found: Spread::of(slow[member].as_f64().map(|found| found / scale)),
+                bound: Bound::AtMost(bound),
+                unit,
+                kind: Kind::Must,
+            });
+        }
     }
     for (callers, bound) in [(1, 2.1), (64, 0.15)] {
         targets.push(Target {

@@ -55,7 +55,10 @@ fn beside(pace: u64, programs: &Programs, options: &TrialOptions) -> Result<()> 
     })?;
     println!("  {} kills; from the start to ready: {}", times.len(), counts::times(&mut times));
     let (middle, most) = (times[times.len() / 2], times[times.len() - 1]);
-    ensure!(options.dev || middle <= READY[0] && most <= READY[1], "it starts too slowly: {middle:?}, at most {most:?}");
+    ensure!(
+        options.dev || middle <= READY[0] && most <= READY[1],
+        "it starts too slowly: {middle:?}, at most {most:?}"
+    );
     platform.judge(&house)?;
     daemon.stop()
 }
