@@ -22,6 +22,7 @@ mod extent_sqlite;
 mod file;
 mod finish;
 mod forget;
+mod growth;
 mod hand;
 mod hold;
 mod hosts;

@@ -31,6 +31,8 @@ stop "$@"
 pub struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
+    /// Whose it is, where that is another one than who runs this.
+    user: Option<&'static str>,
     /// Held open: its end is the keeper's sign.
     _keeper: std::process::Child,
 }
@@ -58,13 +60,16 @@ pub fn start_in<T: AsRef<[u8]>>(parent: &Path, files: &[(&str, T)], settings: im
     }
     let mut command = Command::new("sh");
     command.args(["-c", KEEPER, "sh"]).arg(&folder).arg(&bin).arg(settings(&folder));
+    let mut owner = None;
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
-        let user = |user: &&&str| Command::new("id").arg(user).output().is_ok_and(|found| found.status.success());
+        let user =
+            |user: &&&'static str| Command::new("id").arg(user).output().is_ok_and(|found| found.status.success());
         let user =
             USERS.iter().find(user).expect("there is no user to run a database server as: add the user postgres");
         let owned = Command::new("chown").arg("-R").arg(user).arg(&folder).status();
         assert!(owned.expect("chown runs").success(), "the folder is not given to {user}");
         command.args(["setpriv", &format!("--reuid={user}"), "--clear-groups"]);
+        owner = Some(*user);
     } else {
         command.arg("env");
     }
@@ -77,7 +82,7 @@ pub fn start_in<T: AsRef<[u8]>>(parent: &Path, files: &[(&str, T)], settings: im
         .take_while(|line| line != "ready")
         .collect();
     assert!(said.last().is_none_or(|line| line != "failed"), "no database server can be started: {said:#?}");
-    Cluster { folder, bin, _keeper: keeper }
+    Cluster { folder, bin, user: owner, _keeper: keeper }
 }
 
 impl Cluster {
@@ -90,6 +95,22 @@ impl Cluster {
     pub fn administer(&self, port: u16, text: &str) {
         let done = self.psql(port, "postgres", text);
         assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Ends it as a crash would, and starts it again. Returns when it takes connections.
+    pub fn crash(&self) {
+        let pg_ctl = self.bin.join("pg_ctl");
+        let mut command = match self.user {
+            None => Command::new(pg_ctl),
+            Some(user) => {
+                let mut command = Command::new("setpriv");
+                command.arg(format!("--reuid={user}")).arg("--clear-groups").arg(pg_ctl);
+                command
+            }
+        };
+        command.arg("-D").arg(self.folder.join("data")).arg("-l").arg(self.folder.join("log"));
+        let done = command.args(["-m", "immediate", "-w", "restart"]).stdin(Stdio::null()).stdout(Stdio::null());
+        assert!(done.status().expect("pg_ctl runs").success(), "the server does not start again");
     }
 
     fn psql(&self, port: u16, database: &str, text: &str) -> std::process::Output {
@@ -180,6 +201,16 @@ impl Database {
 pub fn administer(text: &str) {
     let done = run(text);
     assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Ends the server as a crash would, and starts it again; see [`Cluster::crash`].
+pub fn crash() {
+    cluster().crash();
+}
+
+/// Throws everybody out who is connected to a database of a test.
+pub fn throw_out() {
+    administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test\\_%'");
 }
 
 fn run(text: &str) -> std::process::Output {

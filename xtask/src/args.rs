@@ -23,8 +23,8 @@ usage: cargo xtask <command>
                                  what becomes of hooks when everything breaks; see docs/trials.md
                                  --quick    a few of each: shows that everything runs
                                  --dev      with programs as `cargo build` makes them
-                                 --only     one of: kills, power, disk, backlog, soak, hosts;
-                                         may be repeated
+                                 --only     one of: kills, power, disk, backlog, soak, hosts,
+                                         database; may be repeated
                                  --seed     of what happens by chance (default: 1)
                                  --minutes  of the soak (default: 30; a day is 1440)";
 
@@ -141,10 +141,12 @@ pub(crate) enum Trial {
     Backlog,
     Soak,
     Hosts,
+    Database,
 }
 
 impl Trial {
-    pub(crate) const ALL: [Self; 6] = [Self::Kills, Self::Power, Self::Disk, Self::Backlog, Self::Soak, Self::Hosts];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Kills, Self::Power, Self::Disk, Self::Backlog, Self::Soak, Self::Hosts, Self::Database];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -154,6 +156,7 @@ impl Trial {
             Self::Backlog => "backlog",
             Self::Soak => "soak",
             Self::Hosts => "hosts",
+            Self::Database => "database",
         }
     }
 }

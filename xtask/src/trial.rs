@@ -6,6 +6,7 @@
 
 mod backlog;
 mod counts;
+mod database;
 mod disk;
 mod hosts;
 mod house;
@@ -44,6 +45,7 @@ pub(crate) fn run(options: &TrialOptions) -> Result<()> {
             Trial::Backlog => backlog::run(&programs, options),
             Trial::Soak => soak::run(&programs, options),
             Trial::Hosts => hosts::run(&programs, options),
+            Trial::Database => database::run(&programs, options),
         };
         match found {
             Ok(()) => println!("{} held: {}", trial.name(), in_words(watch.elapsed())),

@@ -16,6 +16,9 @@ use tokio::time::MissedTickBehavior;
 /// What is due and what is to be polled, at one look.
 const PAGE: u32 = 200;
 
+/// So often a host writes before it asks what has grown.
+const MANY_COMMITS: u64 = 100;
+
 /// What is known of the other hosts.
 #[derive(Default)]
 pub(super) struct Company {
@@ -23,6 +26,8 @@ pub(super) struct Company {
     taken_up: BTreeSet<String>,
     /// How far the look for what is due has come.
     page: (i64, String),
+    /// How often this host had written when the server last looked at what grew.
+    commits: u64,
 }
 
 impl Engine {
@@ -76,6 +81,11 @@ impl Engine {
         if !ended.is_subset(&company.taken_up) {
             self.take_up().await?;
             company.taken_up = ended;
+        }
+        let commits = self.env.store.commits();
+        if commits >= company.commits + MANY_COMMITS {
+            company.commits = commits;
+            self.env.store.count_what_grew().await?;
         }
         let now = self.env.clock.unix_ms();
         let settled = self.env.store.settle_proven(now).await?;

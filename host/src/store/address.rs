@@ -32,13 +32,20 @@ const SETTINGS: [(&str, &str); 10] = [
 pub const WRITING: [(&str, &str); 7] = [
     ("synchronous_commit", "on"),
     ("default_transaction_read_only", "off"),
-    // The plans are made while the tables are small, and kept: by an index, always, and row by row.
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("enable_material", "off"),
+    BY_INDEX[0],
+    BY_INDEX[1],
+    BY_INDEX[2],
+    BY_INDEX[3],
     ("plan_cache_mode", "force_generic_plan"),
 ];
+
+/// What those that read have.
+pub const READING: [(&str, &str); 5] =
+    [("default_transaction_read_only", "on"), BY_INDEX[0], BY_INDEX[1], BY_INDEX[2], BY_INDEX[3]];
+
+/// Plans are made while the tables are small, and kept: by an index, always, and row by row.
+const BY_INDEX: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_material", "off")];
 
 /// Where a store is.
 #[derive(Debug)]
@@ -132,7 +139,7 @@ impl Server {
 
     /// How a connection is made that only reads.
     pub fn reading(&self) -> PgConnectOptions {
-        self.options.clone().options([("default_transaction_read_only", "on")])
+        self.options.clone().options(READING)
     }
 
     /// Connections that only read.

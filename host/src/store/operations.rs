@@ -303,9 +303,30 @@ fn secrets_state(word: &str) -> Option<SecretsState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::behaviour::cluster::Database;
     use crate::store::dialect::Dialect;
-    use crate::store::{file, kind, placing, schema, writer};
-    use sqlx::{AssertSqlSafe, Row};
+    use crate::store::{address, file, kind, placing, schema, writer};
+    use sqlx::{AssertSqlSafe, Executor, Row};
+
+    /// What is read with each hook, at a start, and by whoever looks at the log.
+    fn texts(dialect: Dialect) -> Vec<String> {
+        let all = LogFilter { limit: 50, ..LogFilter::default() };
+        let failed = LogFilter { state: Some(State::Failed), before: Some("op_1".into()), ..all.clone() };
+        let of_service = LogFilter { platform: Some("p".into()), service_id: Some("1".into()), ..all.clone() };
+        let of_hook = LogFilter { hook: Some(Hook::Create), ..all.clone() };
+        let mut texts: Vec<String> =
+            [&BY_ID, &BY_KEY, &UNFINISHED, &TAKEN, &services::SERVICE, &services::EARLIER, &DUE, &DUE_OF]
+                .map(|text| text.of(dialect).to_owned())
+                .into();
+        texts.push(placing::plan(dialect).to_owned());
+        let of_fault = LogFilter { fault: Some(billhook_plugin_api::FaultClass::Quota), from: Some(1), ..all.clone() };
+        for filter in [failed, of_service, of_hook, of_fault] {
+            let span = logs::Span::of(&filter);
+            texts.push(logs::text(&filter, &span, logs::ROW, logs::Of::All));
+            texts.push(logs::text(&filter, &span, LISTED, logs::Of::Operations));
+        }
+        texts
+    }
 
     #[tokio::test]
     async fn reads_go_by_an_index_and_sort_nothing_large() {
@@ -314,22 +335,7 @@ mod tests {
         file::prepare(&path).unwrap();
         let mut db = writer::connect(&path).await.unwrap();
         schema::migrate(&mut db).await.unwrap();
-        let all = LogFilter { limit: 50, ..LogFilter::default() };
-        let failed = LogFilter { state: Some(State::Failed), before: Some("op_1".into()), ..all.clone() };
-        let of_service = LogFilter { platform: Some("p".into()), service_id: Some("1".into()), ..all.clone() };
-        let of_hook = LogFilter { hook: Some(Hook::Create), ..all.clone() };
-        let mut texts: Vec<String> =
-            [&BY_ID, &BY_KEY, &UNFINISHED, &TAKEN, &services::SERVICE, &services::EARLIER, &DUE, &DUE_OF]
-                .map(|text| text.of(Dialect::Sqlite).to_owned())
-                .into();
-        texts.push(placing::plan().to_owned());
-        let of_fault = LogFilter { fault: Some(billhook_plugin_api::FaultClass::Quota), from: Some(1), ..all.clone() };
-        for filter in [failed, of_service, of_hook, of_fault] {
-            let span = logs::Span::of(&filter);
-            texts.push(logs::text(&filter, &span, logs::ROW, logs::Of::All));
-            texts.push(logs::text(&filter, &span, LISTED, logs::Of::Operations));
-        }
-        for text in texts {
+        for text in texts(Dialect::Sqlite) {
             let text = Dialect::Sqlite.text(&text).into_owned();
             let plan =
                 sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&mut db).await.unwrap();
@@ -345,6 +351,41 @@ mod tests {
             assert!(due || !steps.iter().any(is_whole), "{text}\n{steps:#?}");
             let sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
             assert!(!sorted || !text.contains("LIMIT $"), "{text}\n{steps:#?}");
+        }
+    }
+
+    /// Its connections keep the plans that they make while there is nothing: those must do for a busy year.
+    #[tokio::test]
+    async fn reads_of_a_server_go_by_an_index_before_it_knows_what_is_there() {
+        let database = Database::with_tables().await;
+        let mut db = database.connect().await;
+        for (name, value) in address::READING.into_iter().chain([("plan_cache_mode", "force_generic_plan")]) {
+            db.execute(sqlx::raw_sql(AssertSqlSafe(format!("SET {name} = {value}")))).await.unwrap();
+        }
+        for text in texts(Dialect::Postgres) {
+            let text = Dialect::Postgres.text(&text).into_owned();
+            let most = (1..20).rev().find(|number| text.contains(&format!("${number}"))).unwrap_or(0);
+            let nothing = if most == 0 { String::new() } else { format!("({})", vec!["NULL"; most].join(", ")) };
+            // A parameter of which nothing tells its type is a text here.
+            let mut types = vec!["unknown"; most];
+            while let Err(error) = {
+                let list = if most == 0 { String::new() } else { format!("({})", types.join(", ")) };
+                let prepare = format!("DEALLOCATE ALL; PREPARE one {list} AS {text}");
+                db.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await
+            } {
+                let error = error.to_string();
+                let open = (1..=most).rev().find(|number| error.contains(&format!("type of parameter ${number} ")));
+                types[open.unwrap_or_else(|| panic!("{error}\n{text}")) - 1] = "text";
+            }
+            let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN EXECUTE one {nothing}"))).fetch_all(&mut db).await;
+            let plan: Vec<String> = plan.unwrap().iter().map(|step| step.get(0)).collect();
+            let steps = plan.join("\n");
+            for step in steps.split("->") {
+                let (what, more) = step.split_once('\n').unwrap_or((step, ""));
+                let is_by_index = more.contains("Index Cond") || text.contains("LIMIT");
+                let is_whole = what.contains("Seq Scan") || what.contains("Index") && !is_by_index;
+                assert!(!is_whole, "{what}\n{steps}\n{text}");
+            }
         }
     }
 }

@@ -94,6 +94,6 @@ impl Store {
 
 /// The statement, for whoever looks at its plan.
 #[cfg(test)]
-pub fn plan() -> &'static str {
-    LOADS.of(super::dialect::Dialect::Sqlite)
+pub fn plan(dialect: super::dialect::Dialect) -> &'static str {
+    LOADS.of(dialect)
 }

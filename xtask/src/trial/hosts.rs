@@ -1,4 +1,4 @@
-//! Three hosts on one Postgres store: one is killed, another stands still for longer than its lease, again and again.
+//! Two, and then three, hosts on one Postgres store: one is killed, another stands still for longer than its lease, again and again.
 
 use std::thread;
 use std::time::Duration;
@@ -34,13 +34,24 @@ struct Counts {
 
 pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     needs::database()?;
+    let [two, three] = if options.quick { [(3, 60), (6, 140)] } else { [(100, 6_000), (200, 14_000)] };
+    company(&["a", "b"], two, programs, options)?;
+    company(&["a", "b", "c"], three, programs, options)
+}
+
+/// Accidents, and hooks that end, at least.
+fn company(
+    names: &[&str],
+    (accidents, hooks): (usize, usize),
+    programs: &Programs,
+    options: &TrialOptions,
+) -> Result<()> {
+    println!("  {} hosts", names.len());
     let house = House::new(programs, "hosts")?;
     let database = cluster::Database::empty();
-    let seats = ["a", "b", "c"].map(|name| house.seat(name, &database.url(), TIMES));
-    let seats = seats.into_iter().collect::<Result<Vec<Seat>>>()?;
+    let seats = names.iter().map(|name| house.seat(name, &database.url(), TIMES)).collect::<Result<Vec<Seat>>>()?;
     let platform = Platform::of_many(seats.iter().map(|seat| seat.socket.clone()).collect());
     let mut random = fastrand::Rng::with_seed(options.seed);
-    let (accidents, hooks) = if options.quick { (9, 200) } else { (300, 20_000) };
     let (counts, daemon) = platform.run(CALLERS, LIMIT, || {
         let mut daemons = Vec::new();
         for seat in &seats {
@@ -54,7 +65,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
             if random.u8(0..3) > 0 {
                 daemons.remove(at).kill()?;
                 counts.kills += 1;
-                // For a while there are two.
+                // For a while there is one less.
                 thread::sleep(Duration::from_millis(random.u64(0..1_500)));
                 daemons.insert(at, house.start_at(&seats[at])?);
             } else {
@@ -71,7 +82,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
                 println!("  {} kills, {} freezes, {} hooks", counts.kills, counts.freezes, platform.ended());
             }
         }
-        let last = daemons.pop().context("there are three")?;
+        let last = daemons.pop().context("there is one")?;
         Ok(((counts, daemons), last))
     })?;
     let (counts, others) = counts;

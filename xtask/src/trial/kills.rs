@@ -13,6 +13,9 @@ use crate::args::TrialOptions;
 /// As many hooks of as many services come at once.
 const CALLERS: usize = 32;
 
+/// Between two hooks of a caller: the daemon is not to be busy with more than it does between two kills.
+const REST: Duration = Duration::from_millis(100);
+
 /// For what is in doubt after the last kill.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -29,7 +32,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
 fn beside(pace: u64, programs: &Programs, options: &TrialOptions) -> Result<()> {
     println!("  the panel takes {pace} ms for a call");
     let house = House::at_pace(programs, "kills", pace)?;
-    let platform = Platform::new(&house, Duration::ZERO);
+    let platform = Platform::new(&house, REST);
     let mut random = fastrand::Rng::with_seed(options.seed ^ pace);
     let (kills, hooks) = if options.quick { (10, 100) } else { (500, 15_000) };
     let (mut times, daemon) = platform.run(CALLERS, LIMIT, || {

@@ -23,11 +23,13 @@ const WAIT_S: u64 = 2;
 /// Until a platform whose connection broke tries again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Until it asks again for a hook that takes its time.
+/// Until it asks again for a hook that takes its time, or whose connection broke; twice as long each time, up to [`MOST_DOUBLINGS`].
 const LATER: Duration = Duration::from_secs(3);
+const MOST_DOUBLINGS: u32 = 4;
 
-/// Services whose hooks are not over; beyond that no new ones are begun.
-const MOST_OPEN: usize = 2_000;
+/// Services whose hooks are not over; beyond that no new ones are begun. What is in doubt stays so for as long as the daemon is
+/// killed more often than a panel may work on.
+const MOST_OPEN: usize = 40_000;
 
 #[derive(Debug, Clone)]
 struct Service {
@@ -35,6 +37,8 @@ struct Service {
     stage: usize,
     /// Since its last call, and how long nothing is to be asked.
     rests: Option<(Stopwatch, Duration)>,
+    /// How often its hook was asked for without its end.
+    tries: u32,
 }
 
 impl Service {
@@ -48,6 +52,12 @@ impl Service {
 
     fn stays(&self) -> bool {
         self.number.is_multiple_of(2)
+    }
+
+    /// Is not to be asked for a while.
+    fn rest(&mut self) {
+        self.rests = Some((Stopwatch::start(), LATER * 2_u32.pow(self.tries.min(MOST_DOUBLINGS))));
+        self.tries += 1;
     }
 
     fn is_over(&self) -> bool {
@@ -198,7 +208,7 @@ impl Platform {
                 }
                 None => {
                     self.busy.fetch_add(1, Ordering::AcqRel);
-                    Service { number: self.begun.fetch_add(1, Ordering::AcqRel), stage: 0, rests: None }
+                    Service { number: self.begun.fetch_add(1, Ordering::AcqRel), stage: 0, rests: None, tries: 0 }
                 }
             };
             self.advance(service);
@@ -219,6 +229,7 @@ impl Platform {
                 }
                 self.ended.fetch_add(1, Ordering::AcqRel);
                 service.stage += 1;
+                service.tries = 0;
                 if service.is_over() {
                     self.over.fetch_add(1, Ordering::AcqRel);
                     return;
@@ -228,7 +239,7 @@ impl Platform {
                 if let Some(id) = body["operation"]["id"].as_str() {
                     lock(&self.said).insert(id.to_owned(), Said::Accepted);
                 }
-                service.rests = Some((Stopwatch::start(), LATER));
+                service.rest();
                 let reason = body["operation"]["reason"].as_str().unwrap_or_default();
                 if self.sockets.len() > 1 && reason.contains("billhook hosts dead") {
                     self.seen_in_attention.fetch_add(1, Ordering::AcqRel);
@@ -243,6 +254,7 @@ impl Platform {
             Ok((status, body)) => return self.fail(&service, &format!("{status}: {body}")),
             Err(_) => {
                 self.broken.fetch_add(1, Ordering::AcqRel);
+                service.rest();
                 pause = true;
             }
         }

@@ -187,7 +187,7 @@ pub(super) async fn all_answers(store: &Store, names: &[String]) -> String {
     out
 }
 
-async fn open(url: &str, place: &Place) -> Result<Store, StoreError> {
+pub(super) async fn open(url: &str, place: &Place) -> Result<Store, StoreError> {
     Store::open(url, place.sealer(), StoreOptions::default()).await
 }
 
@@ -196,7 +196,7 @@ fn small() -> CopyOptions {
     CopyOptions { batch_rows: 7, ..CopyOptions::default() }
 }
 
-async fn moved(
+pub(super) async fn moved(
     place: &Place,
     target: &Database,
     tell: impl FnMut(Copied<'_>) -> ControlFlow<()>,
@@ -204,7 +204,7 @@ async fn moved(
     copy(&place.path(), &target.url(), &small(), tell).await
 }
 
-fn go_on(_: Copied<'_>) -> ControlFlow<()> {
+pub(super) fn go_on(_: Copied<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
