@@ -13,8 +13,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::dict::DecoderDictionary;
-use zstd::zstd_safe::CParameter;
+use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
 /// The bytes as they are: short bodies that compression would only lengthen.
 pub const CODEC_PLAIN: u8 = 0;
@@ -26,13 +25,12 @@ pub const MAX_STORED_BYTES: usize = 16 * 1024 * 1024;
 
 /// zstd's level. Above 3 a body of this kind gets hardly smaller and several times slower.
 const LEVEL: i32 = 3;
-/// Its tables, as powers of two: those of the level are made for texts of a megabyte, and are in no cache when the next body comes.
-/// With these a body takes half the time and a byte more.
-const TABLES: [CParameter; 2] = [CParameter::HashLog(15), CParameter::ChainLog(14)];
 
 /// Trained from invented bodies, see the tests. Bodies in databases depend on these bytes.
 static DICTIONARY_1: &[u8] = include_bytes!("body/dictionary-1.zdict");
 
+static ENCODER_1: LazyLock<Option<EncoderDictionary<'static>>> =
+    LazyLock::new(|| EncoderDictionary::try_copy(DICTIONARY_1, LEVEL).ok());
 static DECODER_1: LazyLock<Option<DecoderDictionary<'static>>> =
     LazyLock::new(|| DecoderDictionary::try_copy(DICTIONARY_1).ok());
 
@@ -153,10 +151,8 @@ fn compress(text: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn new_compressor() -> io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::with_dictionary(LEVEL, DICTIONARY_1)?;
-    for parameter in TABLES {
-        compressor.set_parameter(parameter)?;
-    }
+    let dictionary = ENCODER_1.as_ref().ok_or_else(unusable_dictionary)?;
+    let mut compressor = Compressor::with_prepared_dictionary(dictionary)?;
     // Four bytes, for which a damaged body is told from one that the panel sent.
     compressor.include_checksum(true)?;
     Ok(compressor)
