@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::clock::wait_for;
 use crate::http::{self, Request};
 
-const LIMIT: Duration = Duration::from_secs(5);
+/// A panel that has had ten thousand servers looks at all of them.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A server on the panel.
 #[derive(Debug)]
