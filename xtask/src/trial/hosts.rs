@@ -34,7 +34,7 @@ struct Counts {
 
 pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     needs::database()?;
-    let [two, three] = if options.quick { [(3, 60), (6, 140)] } else { [(100, 6_000), (200, 14_000)] };
+    let [two, three] = if options.quick { [(3, 60), (6, 140)] } else { [(100, 6_000), (200, 12_000)] };
     company(&["a", "b"], two, programs, options)?;
     company(&["a", "b", "c"], three, programs, options)
 }
