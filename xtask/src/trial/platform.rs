@@ -20,8 +20,11 @@ const LIFE: [&str; 4] = ["create", "suspend", "unsuspend", "terminate"];
 /// How long a call waits for the end of its hook.
 const WAIT_S: u64 = 2;
 
-/// Until a platform whose connection broke tries again.
+/// Until a caller that was refused for now goes on.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Until one whose connection broke does: nobody orders more while nothing answers.
+const BROKEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// Until it asks again for a hook that takes its time, or whose connection broke; twice as long each time, up to [`MOST_DOUBLINGS`].
 const LATER: Duration = Duration::from_secs(3);
@@ -220,7 +223,7 @@ impl Platform {
     /// One call for the service's next hook.
     fn advance(&self, mut service: Service) {
         let said = self.send(&service);
-        let mut pause = false;
+        let mut pause = Duration::ZERO;
         service.rests = None;
         match said {
             Ok((200, body)) => {
@@ -249,18 +252,16 @@ impl Platform {
             }
             Ok((503, _)) => {
                 self.refused.fetch_add(1, Ordering::AcqRel);
-                pause = true;
+                pause = PAUSE;
             }
             Ok((status, body)) => return self.fail(&service, &format!("{status}: {body}")),
             Err(_) => {
                 self.broken.fetch_add(1, Ordering::AcqRel);
                 service.rest();
-                pause = true;
+                pause = BROKEN_PAUSE;
             }
         }
-        if pause {
-            thread::sleep(PAUSE);
-        }
+        thread::sleep(pause);
         self.waiting().push_back(service);
     }
 
