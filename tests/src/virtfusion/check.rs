@@ -1,6 +1,6 @@
 //! What a panel can judge by itself when a test is over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Call, Outcome};
 use super::state::{Server, World};
@@ -20,6 +20,9 @@ pub(super) fn check(world: &World, calls: &[Call]) -> Vec<String> {
 
 /// How many like servers the owner may have at once: one, unless the test said otherwise.
 fn allowed(world: &World, owner_id: u64) -> usize {
+    if world.expected.is_empty() {
+        return 1;
+    }
     let owner = world.users.iter().find(|user| user.id == owner_id);
     let mut expected = world.expected.iter();
     let found = expected.find(|(relation, _)| owner.is_some_and(|user| user.has_relation(relation)));
@@ -87,19 +90,14 @@ fn double_users(world: &World) -> Vec<String> {
 
 /// Successful calls on a server after its end.
 fn calls_to_the_dead(world: &World, calls: &[Call]) -> Vec<String> {
-    let mut broken = Vec::new();
-    for server in &world.servers {
-        let Some(deleted_ms) = server.deleted_ms else { continue };
-        let path = format!("/servers/{}", server.id);
-        let late = calls.iter().filter(|call| {
-            let asked = call.bare_path();
-            let on_it = asked == path || asked.starts_with(&format!("{path}/"));
-            let answered = matches!(call.outcome, Outcome::Answered(200..=299));
-            on_it && answered && call.fault.is_none() && call.at_ms > deleted_ms
-        });
-        broken.extend(late.map(|call| format!("call {}: {asked} after its end", call.number, asked = call.path)));
-    }
-    broken
+    let ends = world.servers.iter().filter_map(|server| Some((server.id, server.deleted_ms?)));
+    let ends: BTreeMap<u64, u64> = ends.collect();
+    let late = calls.iter().filter(|call| {
+        let on = call.bare_path().strip_prefix("/servers/").and_then(|rest| rest.split('/').next()?.parse().ok());
+        let is_late = on.and_then(|id: u64| ends.get(&id)).is_some_and(|end| call.at_ms > *end);
+        is_late && call.fault.is_none() && matches!(call.outcome, Outcome::Answered(200..=299))
+    });
+    late.map(|call| format!("call {}: {asked} after its end", call.number, asked = call.path)).collect()
 }
 
 /// Changes to servers that the test put there for somebody else.
