@@ -163,4 +163,32 @@ mod tests {
         assert_eq!(may_claim("op_2", &lines), Claim::After("op_1".into()));
         assert_eq!(may_claim("op_3", &lines), Claim::After("op_1".into()));
     }
+
+    /// Every service with up to four unfinished operations of kinds that differ in what they may pass.
+    #[test]
+    fn who_is_queued_behind_the_first_decides_nothing() {
+        let kinds: Vec<(Hook, State)> = [Hook::Create, Hook::Suspend, Hook::Renew, Hook::Terminate]
+            .into_iter()
+            .flat_map(|hook| {
+                [State::Queued, State::Running, State::Waiting, State::Attention].map(|state| (hook, state))
+            })
+            .collect();
+        let count = kinds.len();
+        for number in 0..count.pow(4) {
+            let all: Vec<Line> = (0..4u32)
+                .map(|at| (at, kinds[number / count.pow(at) % count]))
+                .map(|(at, (hook, state))| line(at.into(), hook, state, NOTHING))
+                .collect();
+            let first = all.iter().find(|line| line.state == State::Queued).map(|line| line.seq);
+            let is_front = |line: &&Line| line.state != State::Queued || Some(line.seq) == first;
+            let front: Vec<Line> = all.iter().filter(is_front).cloned().collect();
+            for one in &all {
+                let among_all = may_claim(&one.id, &all);
+                match is_front(&one) {
+                    true => assert_eq!(may_claim(&one.id, &front), among_all, "{one:?} of {all:?}"),
+                    false => assert!(matches!(among_all, Claim::After(_)), "{one:?} of {all:?}"),
+                }
+            }
+        }
+    }
 }

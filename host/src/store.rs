@@ -531,8 +531,8 @@ impl Store {
     /// Queues what hosts that have ended were running, in commands of some hundred, so that hooks may be served meanwhile: what
     /// this opening of the store has claimed, or another host that lives, is left alone.
     ///
-    /// A step that had begun is doubted from now on; where the end of its host is not proven it says so. Where a convergent hook may have changed something, the service
-    /// gets the milliseconds that `settle_ms` gives for the name of its server.
+    /// A step that had begun is doubted from now on; where the end of its host is not proven it says so. Where a convergent hook
+    /// may have changed something, the service gets the milliseconds that `settle_ms` gives for the name of its server.
     ///
     /// # Errors
     ///

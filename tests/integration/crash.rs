@@ -8,7 +8,7 @@ use billhook::store::Service;
 use billhook_plugin_api::Hook;
 use billhook_tests::harness::{Rig, Setup};
 use billhook_tests::virtfusion::{Effect, VirtFusion};
-use drive::{OnPostgres, suite};
+use drive::{OnPostgres, suite, suites};
 
 /// A hook in a situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,25 +97,6 @@ impl drive::Scene for Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_broken_anywhere_makes_one_server_on_postgres() {
-    suite(OnPostgres(Scene::Create)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renew_broken_anywhere_is_kept_on_postgres() {
-    suite(OnPostgres(Scene::Renew)).await;
-}
-
-macro_rules! suites {
-    ($($name:ident: $scene:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            suite(Scene::$scene).await;
-        }
-    )*};
-}
-
 suites! {
     a_create_broken_anywhere_makes_one_server: Create,
     a_suspend_broken_anywhere_suspends: Suspend,
@@ -124,6 +105,9 @@ suites! {
     a_delayed_terminate_broken_anywhere_ends_it: TerminateLater,
     a_renew_broken_anywhere_is_kept: Renew,
     a_renew_that_unsuspends_broken_anywhere_does_so: RenewSuspended,
+    ; on postgres
+    a_create_broken_anywhere_makes_one_server_on_postgres: Create,
+    a_renew_broken_anywhere_is_kept_on_postgres: Renew,
 }
 
 #[test]

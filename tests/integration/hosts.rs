@@ -127,7 +127,12 @@ async fn until_lost(host: &Host, name: &str) {
         let hosts = host.engine.hosts().await.unwrap();
         hosts.iter().any(|(host, _)| host.name == name && host.ended == Some(HostEnd::Expired))
     };
-    while !is_lost().await {
+    until(is_lost).await;
+}
+
+/// Others do something meanwhile.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    while !is_so().await {
         tokio::task::yield_now().await;
     }
 }
@@ -165,9 +170,7 @@ async fn what_waits_goes_on_at_whichever_host_is_there() {
     let b = rig.join("b", None).await;
     rig.panel().arm(Plan::on("GET", "/users/{user}/byExtRelation", Fault::StatusBeforeEffect(503)));
     let first = a.send(Hook::Create, body(Hook::Create, "1007")).await.unwrap();
-    while a.operation(&first).await.state != State::Waiting {
-        tokio::task::yield_now().await;
-    }
+    until(async || a.operation(&first).await.state == State::Waiting).await;
     a.stop().await;
 
     let created = drive(&[&b], &first).await;
@@ -204,9 +207,7 @@ async fn frozen_before_its_order(is_said_by_a_person: bool) {
     assert_eq!(servers_made(&rig), 0, "it was held back");
     a.stop().await;
     // Either way its end is proven by now.
-    while b.operation(&id).await.state == State::Attention {
-        tokio::task::yield_now().await;
-    }
+    until(async || b.operation(&id).await.state != State::Attention).await;
     let created = drive(&[&b], &id).await;
 
     assert_eq!(created.state, State::Succeeded, "{created:#?}");
@@ -275,9 +276,7 @@ async fn a_pause_at_one_host_holds_at_all() {
     let a = rig.join("a", None).await;
     let b = rig.join("b", None).await;
     a.engine.pause("panel", "uid 0").await.unwrap();
-    while b.engine.held("panel").is_none() {
-        tokio::task::yield_now().await;
-    }
+    until(async || b.engine.held("panel").is_some()).await;
     let id = b.send(Hook::Create, body(Hook::Create, "1007")).await.unwrap();
     b.rest().await;
     assert_eq!(b.operation(&id).await.state, State::Queued);
@@ -286,9 +285,7 @@ async fn a_pause_at_one_host_holds_at_all() {
 
     let created = drive(&[&a, &b], &id).await;
     assert_eq!(created.state, State::Succeeded, "{created:#?}");
-    while a.engine.held("panel").is_some() {
-        tokio::task::yield_now().await;
-    }
+    until(async || a.engine.held("panel").is_none()).await;
     assert_eq!(servers_made(&rig), 1);
     a.stop().await;
     b.stop().await;
@@ -301,9 +298,7 @@ async fn what_a_server_takes_is_shared_and_so_is_the_work() {
     let a = rig.join("a", Some(gates[0].clone())).await;
     let b = rig.join("b", Some(gates[1].clone())).await;
     // The first learns of the second by a notice.
-    while [&a, &b].iter().any(|host| host.engine.share() < 2) {
-        tokio::task::yield_now().await;
-    }
+    until(async || [&a, &b].iter().all(|host| host.engine.share() >= 2)).await;
     let mut ids = Vec::new();
     for n in 0..8 {
         ids.push(a.send(Hook::Create, of_own_client(&format!("20{n}"))).await.unwrap());

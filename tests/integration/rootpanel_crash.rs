@@ -4,7 +4,7 @@
 //! So a lost order cannot always be told from one that waits. Then a person is asked, who looks at the panel and says
 //! what is true; with that, too, there is one effect in the end.
 
-use crate::crash::drive::{self, OnPostgres, suite};
+use crate::crash::drive::{self, OnPostgres, suite, suites};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
@@ -136,25 +136,6 @@ impl drive::Scene for Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_broken_anywhere_orders_once_on_postgres() {
-    suite(OnPostgres(Scene::Create)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renew_broken_anywhere_is_paid_once_on_postgres() {
-    suite(OnPostgres(Scene::Renew)).await;
-}
-
-macro_rules! suites {
-    ($($name:ident: $scene:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            suite(Scene::$scene).await;
-        }
-    )*};
-}
-
 suites! {
     a_create_broken_anywhere_orders_once: Create,
     a_create_without_money_broken_anywhere_orders_once: CreateUnpaid,
@@ -167,4 +148,7 @@ suites! {
     add_ons_broken_anywhere_are_ordered_once: OrderAddons,
     a_reboot_broken_anywhere_boots_once: Reboot,
     a_reinstall_broken_anywhere_installs_once: Reinstall,
+    ; on postgres
+    a_create_broken_anywhere_orders_once_on_postgres: Create,
+    a_renew_broken_anywhere_is_paid_once_on_postgres: Renew,
 }

@@ -1,7 +1,7 @@
 //! The crash suite over SolidCP: users and spaces carry names of ours, machines are one to a space, and every job goes on
 //! after its answer, or without one.
 
-use crate::crash::drive::{self, OnPostgres, SERVICE, suite};
+use crate::crash::drive::{self, OnPostgres, SERVICE, suite, suites};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_plugin_api::Hook;
@@ -191,25 +191,6 @@ impl drive::Scene for Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_broken_anywhere_makes_one_of_each_on_postgres() {
-    suite(OnPostgres(Scene::Create)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renew_broken_anywhere_changes_nothing_on_postgres() {
-    suite(OnPostgres(Scene::Renew)).await;
-}
-
-macro_rules! suites {
-    ($($name:ident: $scene:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            suite(Scene::$scene).await;
-        }
-    )*};
-}
-
 suites! {
     a_create_broken_anywhere_makes_one_of_each: Create,
     a_create_that_asks_for_addresses_broken_anywhere_makes_one_of_each: CreateAllocating,
@@ -224,4 +205,7 @@ suites! {
     a_reboot_broken_anywhere_boots_once: Reboot,
     a_shutdown_broken_anywhere_is_off: Shutdown,
     a_reinstall_broken_anywhere_installs_once: Reinstall,
+    ; on postgres
+    a_create_broken_anywhere_makes_one_of_each_on_postgres: Create,
+    a_renew_broken_anywhere_changes_nothing_on_postgres: Renew,
 }

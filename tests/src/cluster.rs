@@ -31,8 +31,8 @@ stop "$@"
 pub struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
-    /// Whose it is, where that is another one than who runs this.
-    user: Option<&'static str>,
+    /// What a command begins with that is to run as the server's user.
+    runner: Vec<String>,
     /// Held open: its end is the keeper's sign.
     _keeper: std::process::Child,
 }
@@ -60,19 +60,16 @@ pub fn start_in<T: AsRef<[u8]>>(parent: &Path, files: &[(&str, T)], settings: im
     }
     let mut command = Command::new("sh");
     command.args(["-c", KEEPER, "sh"]).arg(&folder).arg(&bin).arg(settings(&folder));
-    let mut owner = None;
+    let mut runner = vec!["env".to_owned()];
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
-        let user =
-            |user: &&&'static str| Command::new("id").arg(user).output().is_ok_and(|found| found.status.success());
+        let user = |user: &&&str| Command::new("id").arg(user).output().is_ok_and(|found| found.status.success());
         let user =
             USERS.iter().find(user).expect("there is no user to run a database server as: add the user postgres");
         let owned = Command::new("chown").arg("-R").arg(user).arg(&folder).status();
         assert!(owned.expect("chown runs").success(), "the folder is not given to {user}");
-        command.args(["setpriv", &format!("--reuid={user}"), "--clear-groups"]);
-        owner = Some(*user);
-    } else {
-        command.arg("env");
+        runner = vec!["setpriv".to_owned(), format!("--reuid={user}"), "--clear-groups".to_owned()];
     }
+    command.args(&runner);
     // Of its own group: what ends this process from a terminal must not end the keeper before it has cleaned up.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut keeper = command.spawn().expect("a shell runs");
@@ -82,7 +79,7 @@ pub fn start_in<T: AsRef<[u8]>>(parent: &Path, files: &[(&str, T)], settings: im
         .take_while(|line| line != "ready")
         .collect();
     assert!(said.last().is_none_or(|line| line != "failed"), "no database server can be started: {said:#?}");
-    Cluster { folder, bin, user: owner, _keeper: keeper }
+    Cluster { folder, bin, runner, _keeper: keeper }
 }
 
 impl Cluster {
@@ -99,16 +96,14 @@ impl Cluster {
 
     /// Ends it as a crash would, and starts it again. Returns when it takes connections.
     pub fn crash(&self) {
-        let pg_ctl = self.bin.join("pg_ctl");
-        let mut command = match self.user {
-            None => Command::new(pg_ctl),
-            Some(user) => {
-                let mut command = Command::new("setpriv");
-                command.arg(format!("--reuid={user}")).arg("--clear-groups").arg(pg_ctl);
-                command
-            }
-        };
-        command.arg("-D").arg(self.folder.join("data")).arg("-l").arg(self.folder.join("log"));
+        let mut command = Command::new(&self.runner[0]);
+        command
+            .args(&self.runner[1..])
+            .arg(self.bin.join("pg_ctl"))
+            .arg("-D")
+            .arg(self.folder.join("data"))
+            .arg("-l")
+            .arg(self.folder.join("log"));
         let done = command.args(["-m", "immediate", "-w", "restart"]).stdin(Stdio::null()).stdout(Stdio::null());
         assert!(done.status().expect("pg_ctl runs").success(), "the server does not start again");
     }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -44,6 +44,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Kilobytes in memory: `VmRSS` now, `VmHWM` at most so far.
+    pub(crate) fn memory_kb(&self, which: &str) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        kilobytes(&status, which).with_context(|| format!("{path} has no {which}"))
+    }
+
     /// An error if it has ended by itself.
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait().with_context(|| format!("cannot ask for {}", self.name))? {
@@ -72,16 +79,17 @@ impl Process {
 
     /// Waits until it has ended by itself; whether it says that all was well.
     pub(crate) fn wait(mut self) -> Result<bool> {
-        let status = wait_for(&format!("{} to end", self.name), STOP_LIMIT, || Ok(self.child.try_wait()?))?;
-        Ok(status.success())
+        Ok(self.ended()?.success())
+    }
+
+    fn ended(&mut self) -> Result<ExitStatus> {
+        wait_for(&format!("{} to end", self.name), STOP_LIMIT, || Ok(self.child.try_wait()?))
     }
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(mut self) -> Result<()> {
-        self.check()?;
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
-        kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop {}", self.name))?;
-        let status = wait_for(&format!("{} to end", self.name), STOP_LIMIT, || Ok(self.child.try_wait()?))?;
+        self.signal(Signal::TERM)?;
+        let status = self.ended()?;
         // A program that does not handle the signal ends by it, which is as good.
         if status.success() || status.signal() == Some(15) {
             return Ok(());
@@ -110,6 +118,11 @@ impl Drop for Process {
     }
 }
 
+fn kilobytes(status: &str, which: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 /// The end of a log with a headline, for after a failure.
 pub(crate) fn tail(name: &str, log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_else(|error| format!("({error})"));
@@ -121,6 +134,13 @@ pub(crate) fn tail(name: &str, log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_says_of_memory_is_read_at_its_place() {
+        let status = "Name:\tx\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\n";
+        assert_eq!((kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM")), (Some(10_240), Some(20_480)));
+        assert_eq!(kilobytes(status, "VmSwap"), None);
+    }
 
     #[test]
     fn only_the_end_of_a_long_log_is_shown() {

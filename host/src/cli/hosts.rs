@@ -81,7 +81,7 @@ mod tests {
     fn hosts_are_listed_with_what_waits_for_them() {
         let host = |name: &str, state: &str, unproven: u64| {
             json!({ "id": format!("id-{name}"), "name": name, "own": name == "web1", "state": state, "version": "0.1.0",
-                "schema": 7, "started_at": "2026-01-01T00:00:00.000Z", "beat_ms": 41_200, "running": 3, "unproven": unproven,
+                "schema": 8, "started_at": "2026-01-01T00:00:00.000Z", "beat_ms": 41_200, "running": 3, "unproven": unproven,
                 "end": if state == "lost" { json!("expired") } else { Value::Null } })
         };
         let shown = text(&[host("web1", "alive", 0), host("web2", "lost", 2)]).unwrap();

@@ -38,15 +38,7 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
         tracing::warn!(place = %warning.place, remedy = %warning.remedy, "{}", warning.problem);
     }
     let supervisor = Supervisor::new();
-    let options = EngineOptions {
-        clock: SystemClock::shared(),
-        tap: None,
-        commit_tap: None,
-        staging: None,
-        prober: None,
-        life: None,
-    };
-    let engine = Engine::start(Arc::clone(&config), options).await?;
+    let engine = Engine::start(Arc::clone(&config), EngineOptions::by(SystemClock::shared())).await?;
     let server = match Server::start(Arc::clone(&engine), Arc::clone(&config)).await {
         Ok(server) => server,
         Err(error) => {

@@ -23,7 +23,7 @@ impl Engine {
 
     async fn try_reclaim(&self, id: &OperationId, run: u64, key: &ServiceKey) -> Result<(), StoreError> {
         let Some(operation) = self.env.store.operation(id).await? else { return Ok(()) };
-        let settle_ms = self.in_force().panels.get(&operation.server).map_or(300_000, |panel| panel.settle_ms());
+        let settle_ms = self.settle_of_servers()(&operation.server);
         // Before anybody can claim it: from now on this host watches, not from its start.
         for entry in self.env.store.journal(id).await? {
             if matches!(entry.stage, Stage::Begun | Stage::Doubted) {

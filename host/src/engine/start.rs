@@ -46,6 +46,13 @@ pub struct EngineOptions {
     pub life: Option<Life>,
 }
 
+impl EngineOptions {
+    /// With nothing but a clock.
+    pub fn by(clock: SharedClock) -> Self {
+        Self { clock, tap: None, commit_tap: None, staging: None, prober: None, life: None }
+    }
+}
+
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -106,21 +106,20 @@ impl Engine {
         permits: Option<Permits>,
         look: Option<OwnedSemaphorePermit>,
     ) -> Result<(), StoreError> {
-        let operations = self.env.store.unfinished(key).await?;
-        if !operations.iter().any(|operation| matches!(operation.state, State::Queued | State::Waiting)) {
+        let Some(front) = self.env.store.front(key).await? else {
             self.lanes.withdraw(key);
             return Ok(());
-        }
-        let Some(service) = self.env.store.service(key).await? else { return Ok(()) };
-        let lines: Vec<order::Line> = operations.iter().map(line).collect();
-        for operation in &operations {
+        };
+        let lines: Vec<order::Line> = front.operations.iter().map(line).collect();
+        for operation in &front.operations {
             if !matches!(operation.state, State::Queued | State::Waiting) {
                 continue;
             }
             let Claim::Now { passes } = order::may_claim(&operation.id.0, &lines) else { continue };
             // The first look at it, however long it then has to wait for its place.
             self.env.times.age_ms(operation);
-            let due = self.env.times.due_in(operation).max(self.unsettled_ms(key, &service));
+            let due =
+                self.env.times.due_in(operation).max(self.unsettled_ms(key, front.unsettled_ms, front.updated_at));
             if due > 0 && !self.take_early(&operation.id) {
                 self.agenda.put(Duration::from_millis(due), Errand::Advance(key.clone()));
                 continue;
@@ -342,24 +341,24 @@ impl Engine {
 
     /// Whether no settle time of the service is running.
     pub(super) fn is_settled(&self, key: &ServiceKey, service: Option<&Service>) -> bool {
-        service.is_none_or(|service| self.unsettled_ms(key, service) == 0)
+        service.is_none_or(|service| self.unsettled_ms(key, service.unsettled_ms, service.updated_at) == 0)
     }
 
     /// Milliseconds for which the service must be left alone, counted only while this host was there.
-    fn unsettled_ms(&self, key: &ServiceKey, service: &Service) -> u64 {
-        if service.unsettled_ms == 0 {
+    fn unsettled_ms(&self, key: &ServiceKey, stored_ms: u64, updated_at: u64) -> u64 {
+        if stored_ms == 0 {
             return 0;
         }
         let now = self.env.clock.monotonic();
         let mut unsettled = lock(&self.unsettled);
         let until = match unsettled.get(key) {
-            None if !self.has_company() => self.env.started.saturating_add(Duration::from_millis(service.unsettled_ms)),
+            None if !self.has_company() => self.env.started.saturating_add(Duration::from_millis(stored_ms)),
             Some((_, until)) if !self.has_company() => *until,
-            Some((Some(seen), until)) if *seen == service.updated_at => *until,
+            Some((Some(seen), until)) if *seen == updated_at => *until,
             // Another host may have written it a moment ago: it counts from the first look.
             _ => {
-                let until = now.saturating_add(Duration::from_millis(service.unsettled_ms));
-                unsettled.insert(key.clone(), (Some(service.updated_at), until));
+                let until = now.saturating_add(Duration::from_millis(stored_ms));
+                unsettled.insert(key.clone(), (Some(updated_at), until));
                 until
             }
         };

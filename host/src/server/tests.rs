@@ -75,8 +75,7 @@ impl House {
         change(&mut config);
         let clock = ManualClock::new(START_MS);
         let shared: SharedClock = clock.shared();
-        let options =
-            EngineOptions { clock: shared, tap: None, commit_tap: None, staging: None, prober: None, life: None };
+        let options = EngineOptions::by(shared);
         let config = Arc::new(config);
         let engine = Engine::start(Arc::clone(&config), options).await.unwrap();
         Self { engine, config, clock, _dir: dir }

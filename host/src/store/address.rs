@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const SCHEMA: &str = "billhook";
 
 /// What every connection is set up with: whatever the server's and the role's own settings are.
-const SETTINGS: [(&str, &str); 10] = [
+pub const SETTINGS: [(&str, &str); 14] = [
     ("search_path", SCHEMA),
     ("client_encoding", "UTF8"),
     ("default_transaction_isolation", "read committed"),
@@ -26,26 +26,16 @@ const SETTINGS: [(&str, &str); 10] = [
     ("tcp_keepalives_idle", "30"),
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
+    // Plans are made while the tables are small, and kept: by an index, always, and row by row.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
 ];
 
 /// What the one that writes has beside them.
-pub const WRITING: [(&str, &str); 7] = [
-    ("synchronous_commit", "on"),
-    ("default_transaction_read_only", "off"),
-    BY_INDEX[0],
-    BY_INDEX[1],
-    BY_INDEX[2],
-    BY_INDEX[3],
-    ("plan_cache_mode", "force_generic_plan"),
-];
-
-/// What those that read have.
-pub const READING: [(&str, &str); 5] =
-    [("default_transaction_read_only", "on"), BY_INDEX[0], BY_INDEX[1], BY_INDEX[2], BY_INDEX[3]];
-
-/// Plans are made while the tables are small, and kept: by an index, always, and row by row.
-const BY_INDEX: [(&str, &str); 4] =
-    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_material", "off")];
+pub const WRITING: [(&str, &str); 3] =
+    [("synchronous_commit", "on"), ("default_transaction_read_only", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// Where a store is.
 #[derive(Debug)]
@@ -139,7 +129,7 @@ impl Server {
 
     /// How a connection is made that only reads.
     pub fn reading(&self) -> PgConnectOptions {
-        self.options.clone().options(READING)
+        self.options.clone().options([("default_transaction_read_only", "on")])
     }
 
     /// Connections that only read.

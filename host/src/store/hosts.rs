@@ -452,7 +452,7 @@ mod tests {
             id: id.into(),
             name: id.into(),
             version: "1".into(),
-            schema: 7,
+            schema: 8,
             life: Life::own(),
             started: 0,
             beat,

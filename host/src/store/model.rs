@@ -669,6 +669,17 @@ pub struct LogRow {
     pub ended_at: Option<u64>,
 }
 
+/// What decides which operation of a service is next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Front {
+    /// Those that were begun, and the first that is queued, in order of arrival. Who is behind that one has to wait for it.
+    pub operations: Vec<Operation>,
+    /// How long the service must be left alone, in milliseconds.
+    pub unsettled_ms: u64,
+    /// When the service was changed last, Unix milliseconds.
+    pub updated_at: u64,
+}
+
 /// The unfinished operations of one server in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {

@@ -1,7 +1,7 @@
 //! Reading operations.
 
 use super::dialect::Text;
-use super::model::{Due, LogFilter, Operation, OperationId, SecretsState, ServiceKey, Taken};
+use super::model::{Due, Front, LogFilter, Operation, OperationId, SecretsState, ServiceKey, Taken};
 use super::reader::{Cells, Line, Query};
 use super::services::{key_of, service_columns};
 use super::{Store, StoreError, logs, seals, services};
@@ -37,6 +37,25 @@ static UNFINISHED: Text = Text::new(operations!(
     "WHERE o.platform = $1 AND o.service_id = $2 AND o.state IN ('queued', 'running', 'waiting', 'attention')
      ORDER BY o.seq"
 ));
+/// Of what is queued only the first, however many those are.
+static FRONT: Text = Text::new(concat!(
+    "WITH front (id) AS (
+         SELECT id FROM operation {by operation_open}
+         WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+           AND state IN ('running', 'waiting', 'attention')
+         UNION ALL
+         SELECT id FROM (
+             SELECT id FROM operation {by operation_open}
+             WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+               AND state = 'queued'
+             ORDER BY seq LIMIT 1) AS first)
+     ",
+    operations!(columns),
+    ", s.unsettled_ms, s.updated_at AS service_updated_at
+     FROM front {join} operation o ON o.id = front.id JOIN request ON request.operation_id = o.id
+     JOIN service s ON s.platform = o.platform AND s.service_id = o.service_id
+     ORDER BY o.seq"
+));
 /// An operation with what an attempt needs beside it, in one read.
 static TAKEN: Text = Text::new(concat!(
     operations!(columns),
@@ -65,7 +84,7 @@ WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'wait
 /// A page of what may be claimed now: nothing else of its service is active.
 static DUE_NOW: Text = Text::new(
     "
-SELECT id, platform, service_id, server, next_at, updated_at, coalesce(next_at, 0) AS due FROM operation
+SELECT id, platform, service_id, server, next_at, updated_at FROM operation
 WHERE state IN ('queued', 'waiting') AND coalesce(next_at, 0) <= $1 AND (coalesce(next_at, 0), id) > ($2, $3)
   AND NOT EXISTS (SELECT 1 FROM operation other WHERE other.platform = operation.platform
                   AND other.service_id = operation.service_id AND other.active = {true} AND other.id <> operation.id
@@ -142,6 +161,23 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// What decides which operation of the service is next; none if nothing of it is unfinished.
+    ///
+    /// # Errors
+    ///
+    /// See [`service`](Self::service).
+    pub async fn front(&self, key: &ServiceKey) -> Result<Option<Front>, StoreError> {
+        let query = Query::new(&FRONT).bind(&key.platform).bind(&key.service_id);
+        let rows = query.all(&self.inner.reader).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let service = Cells::new(first, "service", "service_id");
+        Ok(Some(Front {
+            unsettled_ms: service.number("unsettled_ms")?,
+            updated_at: service.number("service_updated_at")?,
+            operations: rows.iter().map(read).collect::<Result<_, _>>()?,
+        }))
+    }
+
     /// What is queued or waits, by its time and then by age; what has no time is due now and comes first.
     ///
     /// # Errors
@@ -172,14 +208,12 @@ impl Store {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let query = Query::new(&DUE_NOW).bind(now).bind(after.0).bind(&after.1).bind(limit);
         let rows = query.all(&self.inner.reader).await?;
-        *after = match rows.last() {
-            Some(last) if rows.len() == limit as usize => {
-                let cells = Cells::new(last, "operation", "id");
-                (cells.cell("due")?, cells.cell("id")?)
-            }
+        let due: Vec<Due> = rows.iter().map(read_due).collect::<Result<_, _>>()?;
+        *after = match due.last() {
+            Some(last) if due.len() == limit as usize => (last.next_at.map_or(0, u64::cast_signed), last.id.0.clone()),
             _ => (0, String::new()),
         };
-        rows.iter().map(read_due).collect()
+        Ok(due)
     }
 
     /// The services of operations that are queued or wait.
@@ -315,7 +349,7 @@ mod tests {
         let of_service = LogFilter { platform: Some("p".into()), service_id: Some("1".into()), ..all.clone() };
         let of_hook = LogFilter { hook: Some(Hook::Create), ..all.clone() };
         let mut texts: Vec<String> =
-            [&BY_ID, &BY_KEY, &UNFINISHED, &TAKEN, &services::SERVICE, &services::EARLIER, &DUE, &DUE_OF]
+            [&BY_ID, &BY_KEY, &UNFINISHED, &FRONT, &TAKEN, &services::SERVICE, &services::EARLIER, &DUE, &DUE_OF]
                 .map(|text| text.of(dialect).to_owned())
                 .into();
         texts.push(placing::plan(dialect).to_owned());
@@ -344,7 +378,7 @@ mod tests {
             assert!(!steps.iter().any(|step| kind::reads_a_history(step)), "{text}\n{steps:#?}");
             let due = steps.iter().all(|step| step.contains("operation_due"));
             // A row of nothing, and what a part of the statement has found.
-            let small = ["CONSTANT ROW", "found", "wanted", "one", "newest", "ended", "(subquery"];
+            let small = ["CONSTANT ROW", "first", "found", "wanted", "one", "newest", "ended", "(subquery"];
             let is_whole = |step: &String| {
                 step.strip_prefix("SCAN ").is_some_and(|table| !small.iter().any(|small| table.starts_with(small)))
             };
@@ -359,8 +393,8 @@ mod tests {
     async fn reads_of_a_server_go_by_an_index_before_it_knows_what_is_there() {
         let database = Database::with_tables().await;
         let mut db = database.connect().await;
-        for (name, value) in address::READING.into_iter().chain([("plan_cache_mode", "force_generic_plan")]) {
-            db.execute(sqlx::raw_sql(AssertSqlSafe(format!("SET {name} = {value}")))).await.unwrap();
+        for (name, value) in address::SETTINGS.into_iter().chain([("plan_cache_mode", "force_generic_plan")]) {
+            db.execute(sqlx::raw_sql(AssertSqlSafe(format!("SET {name} = '{value}'")))).await.unwrap();
         }
         for text in texts(Dialect::Postgres) {
             let text = Dialect::Postgres.text(&text).into_owned();

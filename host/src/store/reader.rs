@@ -85,13 +85,6 @@ impl Pool {
         row.map(|row| Cells::new(&row, "pg_class", "name").number("size")).transpose()
     }
 
-    /// Lets a server count the rows of a table, given as it stands in a statement.
-    pub async fn count(&self, table: &str) -> Result<(), StoreError> {
-        let Self::Postgres(pool) = self else { return Ok(()) };
-        let text = AssertSqlSafe(format!("ANALYZE {table}"));
-        sqlx::raw_sql(text).execute(pool).await.map(drop).map_err(|error| StoreError::of(&error))
-    }
-
     pub async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,

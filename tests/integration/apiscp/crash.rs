@@ -4,7 +4,7 @@
 //! for a person: the panel can always be asked.
 
 use super::*;
-use crate::crash::drive::{self, OnPostgres, suite};
+use crate::crash::drive::{self, OnPostgres, suite, suites};
 use billhook::store::Service;
 use billhook_tests::apiscp::{Call, SiteSeed};
 use billhook_tests::panel::Fault;
@@ -175,25 +175,6 @@ impl drive::Scene for Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_broken_anywhere_makes_one_site_on_postgres() {
-    suite(OnPostgres(Scene::Create)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renew_broken_anywhere_changes_nothing_on_postgres() {
-    suite(OnPostgres(Scene::Renew)).await;
-}
-
-macro_rules! suites {
-    ($($name:ident: $scene:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            suite(Scene::$scene).await;
-        }
-    )*};
-}
-
 suites! {
     a_create_broken_anywhere_makes_one_site: Create,
     a_suspend_broken_anywhere_suspends: Suspend,
@@ -213,4 +194,7 @@ suites! {
     a_group_activated_broken_anywhere_is_activated_once: GroupActivate,
     a_group_deleted_broken_anywhere_is_deleted_once: GroupDelete,
     the_suspended_of_a_group_deleted_broken_anywhere_are_gone: GroupDeleteSuspended,
+    ; on postgres
+    a_create_broken_anywhere_makes_one_site_on_postgres: Create,
+    a_renew_broken_anywhere_changes_nothing_on_postgres: Renew,
 }

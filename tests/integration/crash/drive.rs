@@ -120,6 +120,27 @@ impl<S: Scene> Scene for OnPostgres<S> {
     }
 }
 
+/// A test for each scene, and for some of them with the store on Postgres. `Scene`, `suite` and `OnPostgres` are what goes by those names
+/// where it stands.
+macro_rules! suites {
+    ($($name:ident: $scene:ident,)* $(; on postgres $($there:ident: $same:ident,)*)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                suite(Scene::$scene).await;
+            }
+        )*
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $there() {
+                suite(OnPostgres(Scene::$same)).await;
+            }
+        )*)?
+    };
+}
+
+pub(crate) use suites;
+
 /// The last of the words for a case whose hook was over before the call that was to be broken.
 const OVER_BEFORE: &str = "over before the call";
 

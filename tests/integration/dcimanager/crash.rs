@@ -2,7 +2,7 @@
 //! machine that is taken twice is two customers' machine.
 
 use super::*;
-use crate::crash::drive::{self, OnPostgres, suite};
+use crate::crash::drive::{self, OnPostgres, suite, suites};
 use billhook::engine::Decision;
 use billhook::store::Service;
 use billhook_tests::dcimanager::{Call, Fault as Break};
@@ -192,25 +192,6 @@ impl drive::Scene for Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_broken_anywhere_sells_one_machine_on_postgres() {
-    suite(OnPostgres(Scene::Create)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renew_broken_anywhere_changes_nothing_on_postgres() {
-    suite(OnPostgres(Scene::Renew)).await;
-}
-
-macro_rules! suites {
-    ($($name:ident: $scene:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            suite(Scene::$scene).await;
-        }
-    )*};
-}
-
 suites! {
     a_create_broken_anywhere_sells_one_machine: Create,
     a_create_that_does_not_wait_broken_anywhere_sells_one_machine: CreateWithoutWaiting,
@@ -224,4 +205,7 @@ suites! {
     a_reboot_broken_anywhere_boots_once: Reboot,
     a_reinstall_broken_anywhere_installs_once: Reinstall,
     a_panel_password_broken_anywhere_is_known: PanelPassword,
+    ; on postgres
+    a_create_broken_anywhere_sells_one_machine_on_postgres: Create,
+    a_renew_broken_anywhere_changes_nothing_on_postgres: Renew,
 }

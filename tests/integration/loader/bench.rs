@@ -108,12 +108,9 @@ impl Bench {
 
     pub async fn start(&self) -> Host {
         let options = EngineOptions {
-            clock: self.clock.shared(),
-            tap: None,
-            commit_tap: None,
             staging: Some(self.staging()),
             prober: Some(self.prober.clone()),
-            life: None,
+            ..EngineOptions::by(self.clock.shared())
         };
         Host { engine: Engine::start(self.config(), options).await.unwrap(), clock: self.clock.clone() }
     }

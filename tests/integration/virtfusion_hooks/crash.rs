@@ -1,6 +1,7 @@
 //! Every further hook that changes something, broken at every exchange in every way that the panel knows to break.
 
 use super::*;
+use crate::crash::drive::suites;
 use billhook::engine::Decision;
 use billhook_tests::virtfusion::{Fault, Plan};
 use futures_util::StreamExt as _;
@@ -215,15 +216,6 @@ async fn suite(scene: Scene) {
         *table.entry(ending).or_default() += 1;
     }
     println!("{scene:?}: {count} calls x {} faults = {total} cases: {table:?}", Fault::ALL.len());
-}
-
-macro_rules! suites {
-    ($($name:ident: $scene:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            suite(Scene::$scene).await;
-        }
-    )*};
 }
 
 suites! {

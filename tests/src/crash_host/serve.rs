@@ -46,12 +46,11 @@ pub async fn serve(args: Args) -> Result<(), String> {
     let clock = ManualClock::new(args.wall_ms);
     let watch = Arc::new(Watch { stop_at: args.stop_at, exchanges: AtomicU64::new(0), commits: AtomicU64::new(0) });
     let options = EngineOptions {
-        clock: clock.shared(),
         tap: Some(watch.clone()),
         commit_tap: Some(watch.clone()),
         staging: Some(args.staging),
         prober: Some(args.prober),
-        life: None,
+        ..EngineOptions::by(clock.shared())
     };
     let engine = Engine::start(Arc::new(config), options).await.map_err(|error| format!("{error:?}"))?;
     if !engine.unready().is_empty() {

@@ -121,11 +121,9 @@ impl Program {
         Ok(sum_ns / 1_000)
     }
 
-    /// Kilobytes in memory: `VmRSS` now, `VmHWM` at most so far.
+    /// See [`Process::memory_kb`].
     pub(super) fn memory_kb(&self, which: &str) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process.pid());
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        kilobytes(&status, which).with_context(|| format!("{path} has no {which}"))
+        self.process.memory_kb(which)
     }
 
     pub(super) fn kill(self) -> Result<()> {
@@ -169,11 +167,6 @@ impl Ticks {
     }
 }
 
-fn kilobytes(status: &str, which: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,9 +176,5 @@ mod tests {
         let stat = "77 (a (b) c) S 5 77 77 0 -1 4194560 1 2 3 4 150 25 30 7 20 0 3 0 99 1 1 18446744073709551615";
         assert_eq!(Ticks::read(stat), Some(Ticks { parent: 5, own: 175, ended: 37 }));
         assert_eq!(Ticks::read("77 (x"), None);
-
-        let status = "Name:\tx\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\n";
-        assert_eq!((kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM")), (Some(10_240), Some(20_480)));
-        assert_eq!(kilobytes(status, "VmSwap"), None);
     }
 }

@@ -1,6 +1,5 @@
 //! A hundred thousand operations wait when the daemon starts: it is ready at once, holds little, answers, and works them off.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
@@ -33,7 +32,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     let house = House::new(programs, "backlog")?;
     let (daemon, _) = house.start(false)?;
     let desk = Desk { hook: house.socket(), admin: house.socket().with_file_name("admin.sock") };
-    let empty = resident_kb(daemon.pid(), "VmRSS:")?;
+    let empty = daemon.memory_kb("VmRSS")?;
     spread(SENDERS, services, |number| desk.create(number))?;
 
     let watch = Stopwatch::start();
@@ -58,7 +57,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     println!(
         "  ready after {} ms; {} MB, and {} MB of a daemon with nothing to do",
         ready.as_millis(),
-        resident_kb(daemon.pid(), "VmRSS:")? / 1024,
+        daemon.memory_kb("VmRSS")? / 1024,
         empty / 1024
     );
     let mut pages = vec![desk.newest()?];
@@ -70,7 +69,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
         thread::sleep(LOOK_EVERY);
     }
     let drain = all as f64 / watch.elapsed().as_secs_f64();
-    let peak = resident_kb(daemon.pid(), "VmHWM:")?;
+    let peak = daemon.memory_kb("VmHWM")?;
     pages.sort_unstable();
     let (usual, worst) = (pages[pages.len() * 95 / 100], pages[pages.len() - 1]);
     println!(
@@ -113,12 +112,6 @@ fn spread(threads: usize, count: usize, work: impl Fn(usize) -> Result<()> + Syn
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
         running.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a sender panicked"))?)
     })
-}
-
-fn resident_kb(pid: u32, line: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot look at the daemon")?;
-    let found = status.lines().find_map(|text| text.strip_prefix(line)?.trim().strip_suffix("kB")?.trim().parse().ok());
-    found.with_context(|| format!("the daemon has no {line}"))
 }
 
 /// The daemon's two sockets.

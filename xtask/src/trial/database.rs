@@ -1,6 +1,5 @@
 //! A database server that crashes, and one that throws everybody out, while hooks are served from a store on it.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -51,14 +50,13 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
         }
         Ok(((crashed, cut), daemon))
     })?;
-    let most = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).context("cannot look at the daemon")?;
-    let most = most.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(str::trim).unwrap_or_default();
+    let most = daemon.memory_kb("VmHWM")?;
     for (words, mut times) in [("the server crashed and was back", crashed), ("all connections were cut", cut)] {
         let slowest = times.iter().max().copied().unwrap_or_default();
         println!("  {words}: the next hook ended after {}", counts::times(&mut times));
         ensure!(slowest <= BACK, "it took {slowest:?} to go on");
     }
-    println!("  the daemon held {most} at most");
+    println!("  the daemon held {most} kB at most");
     platform.judge(&house)?;
     daemon.stop()
 }

@@ -190,6 +190,11 @@ impl Daemon {
         self.0.pid()
     }
 
+    /// See [`Process::memory_kb`].
+    pub(super) fn memory_kb(&self, which: &str) -> Result<u64> {
+        self.0.memory_kb(which)
+    }
+
     /// An error if it has ended by itself.
     pub(super) fn check(&mut self) -> Result<()> {
         self.0.check()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::house::{House, Programs};
+use super::house::{Daemon, House, Programs};
 use super::platform::Platform;
 use crate::args::TrialOptions;
 use crate::clock::Stopwatch;
@@ -42,7 +42,7 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
         let (mut daemon, _) = house.start(false)?;
         while watch.elapsed() < Duration::from_secs(60 * minutes) {
             thread::sleep(life);
-            let now = look(&house, daemon.pid())?;
+            let now = look(&house, &daemon)?;
             held.push(now);
             println!(
                 "  {:.0} min: {} hooks, {} MB, {} files open, WAL {} KB",
@@ -62,13 +62,11 @@ pub(super) fn run(programs: &Programs, options: &TrialOptions) -> Result<()> {
     flat(&held)
 }
 
-fn look(house: &House, pid: u32) -> Result<Held> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot look at the daemon")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident_kb = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).context("cannot look at the daemon's files")?.count();
+fn look(house: &House, daemon: &Daemon) -> Result<Held> {
+    let files =
+        fs::read_dir(format!("/proc/{}/fd", daemon.pid())).context("cannot look at the daemon's files")?.count();
     let wal = fs::metadata(house.data().join("billhook.db-wal")).map_or(0, |it| it.len());
-    Ok(Held { resident_kb: resident_kb.context("the daemon has no VmRSS")?, files, wal })
+    Ok(Held { resident_kb: daemon.memory_kb("VmRSS")?, files, wal })
 }
 
 /// The middle of the last third is not a tenth above that of the first.

@@ -62,14 +62,7 @@ async fn with_engine(config: &Config, bench: &Bench, loaded: &BTreeMap<String, L
     let mut trial = config.clone();
     trial.store.database = Database::Sqlite { path: bench.folder.join("trial.db") };
     trial.seal.key_file = bench.folder.join("trial.key");
-    let options = EngineOptions {
-        clock: SystemClock::shared(),
-        tap: None,
-        commit_tap: None,
-        staging: Some(bench.staging()),
-        prober: None,
-        life: None,
-    };
+    let options = EngineOptions { staging: Some(bench.staging()), ..EngineOptions::by(SystemClock::shared()) };
     let engine = match Engine::start(Arc::new(trial), options).await {
         Ok(engine) => engine,
         Err(error) => {

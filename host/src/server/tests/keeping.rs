@@ -91,8 +91,7 @@ async fn a_person_prunes() {
 
 async fn started(config: &Config) -> Arc<Engine> {
     let clock = ManualClock::new(START_MS);
-    let options =
-        EngineOptions { clock: clock.shared(), tap: None, commit_tap: None, staging: None, prober: None, life: None };
+    let options = EngineOptions::by(clock.shared());
     Engine::start(Arc::new(config.clone()), options).await.unwrap()
 }
 

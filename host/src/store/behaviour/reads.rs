@@ -10,6 +10,7 @@ on_both![
     a_filter_is_a_conjunction,
     what_is_due_comes_by_its_time,
     admission_sees_what_still_matters,
+    of_what_is_queued_the_first_alone_is_next,
     what_is_not_there_is_none,
 ];
 
@@ -155,8 +156,37 @@ async fn admission_sees_what_still_matters(on: On) {
     assert_eq!(store.earlier(&key("none"), None).await.unwrap(), (None, None, vec![]));
 }
 
+async fn of_what_is_queued_the_first_alone_is_next(on: On) {
+    let (_place, store) = store(on).await;
+    let front = async || {
+        let front = store.front(&key("42")).await.unwrap();
+        front.map(|front| front.operations.into_iter().map(|one| one.id.0).collect::<Vec<_>>())
+    };
+    for name in ["1", "2", "3", "4"] {
+        let version = store.service(&key("42")).await.unwrap().map(|service| service.version);
+        let claim = (name == "1").then(mark);
+        store.accept(NewOperation { service_version: version, claim, ..new(name, "42") }).await.unwrap();
+        store.accept(new(&format!("other-{name}"), &format!("other-{name}"))).await.unwrap();
+    }
+    assert_eq!(front().await.unwrap(), ["op_1", "op_2"]);
+
+    let later = Finish { next_at: Some(NOW + 9), ..finish("1", 1, State::Waiting) };
+    store.finish(later, Evidence::default()).await.unwrap();
+    assert_eq!(front().await.unwrap(), ["op_1", "op_2"]);
+    store.claim(&id("1"), 1, mark(), NOW).await.unwrap();
+    let settling = ServiceChange { unsettled_ms: Some(7), ..ServiceChange::default() };
+    let end = Finish { service: Some(settling), now: NOW + 3, ..finish("1", 2, State::Succeeded) };
+    store.finish(end, Evidence::default()).await.unwrap();
+
+    assert_eq!(front().await.unwrap(), ["op_2"]);
+    let front = store.front(&key("42")).await.unwrap().unwrap();
+    assert_eq!((front.unsettled_ms, front.updated_at), (7, NOW + 3));
+    assert_eq!(front.operations, [store.operation(&id("2")).await.unwrap().unwrap()]);
+}
+
 async fn what_is_not_there_is_none(on: On) {
     let (_place, store) = store(on).await;
+    assert_eq!(store.front(&key("1")).await.unwrap(), None);
     assert_eq!(store.operation(&id("1")).await.unwrap(), None);
     assert_eq!(store.taken(&id("1")).await.unwrap(), None);
     assert_eq!(store.log_detail("op_1").await.unwrap(), None);

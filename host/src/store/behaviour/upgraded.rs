@@ -93,7 +93,12 @@ async fn a_store_of_each_older_version_is_carried_over_with_operations_in_every_
 }
 
 /// What versions of the tables on a server have added, taken away again: so an older host left them.
-const TAKEN_AWAY: [(u32, &str); 2] = [
+const TAKEN_AWAY: [(u32, &str); 3] = [
+    (
+        7,
+        "DROP INDEX operation_open; CREATE INDEX operation_open ON operation (platform, service_id)
+             WHERE state IN ('queued', 'running', 'waiting', 'attention')",
+    ),
     (6, "DROP TABLE host, unproven; DROP INDEX store_one"),
     (
         5,

@@ -307,6 +307,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_server_takes_every_statement_and_reads_no_whole_table_for_it() {
+        use crate::store::address;
         use crate::store::behaviour::cluster::Database;
         use sqlx::{AssertSqlSafe, Executor, Row};
         // Of few rows.
@@ -338,8 +339,8 @@ mod tests {
         let database = Database::with_tables().await;
         database.run(FILL).await;
         let mut db = database.connect().await;
-        for (name, value) in crate::store::address::WRITING {
-            db.execute(sqlx::raw_sql(AssertSqlSafe(format!("SET {name} = {value}")))).await.unwrap();
+        for (name, value) in address::SETTINGS.into_iter().chain(address::WRITING) {
+            db.execute(sqlx::raw_sql(AssertSqlSafe(format!("SET {name} = '{value}'")))).await.unwrap();
         }
         let mut wrong = Vec::new();
         for statement in kind::statements(Dialect::Postgres) {

@@ -8,6 +8,7 @@
 use super::{Fates, apply};
 use crate::store::address::{SCHEMA, Server};
 use crate::store::command::{Command, Part, without_nul};
+use crate::store::dialect::{Dialect, Text};
 use crate::store::error::Failure;
 use crate::store::writer::Fate;
 use crate::store::{StoreError, hold};
@@ -112,12 +113,13 @@ impl Hand {
     /// Says that this host has ended, so that others need not wait for its lease, and closes the connection.
     pub async fn close(self) {
         // Also one that was taken for dead: from now on its end is proven.
-        const GOODBYE: &str = "UPDATE host SET ended = 'exit', ended_by = name,
-            ended_at = coalesce(ended_at, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
-            WHERE id = $1 AND (ended IS NULL OR ended = 'expired')";
+        static GOODBYE: Text = Text::new(
+            "UPDATE host SET ended = 'exit', ended_by = name, ended_at = coalesce(ended_at, {clock})
+             WHERE id = $1 AND (ended IS NULL OR ended = 'expired')",
+        );
         let Some(mut connection) = self.connection else { return };
         let bye = async {
-            sqlx::query(GOODBYE).bind(&self.host).execute(&mut connection).await?;
+            sqlx::query(GOODBYE.of(Dialect::Postgres)).bind(&self.host).execute(&mut connection).await?;
             connection.close().await
         };
         #[expect(clippy::disallowed_methods, reason = "it waits for a server, whatever clock the host goes by")]
