@@ -3,7 +3,9 @@ use billhook_abi::edge::{FfiFuture, FutureExt, RArc, RErr, ROk, RStr, TD_Opaque}
 use billhook_abi::{CallError, CallMeta, CallResult, HostObject, HostPort, HostPort_TO, Message, code};
 use billhook_plugin_api::guard::{Guarded, catch};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 /// The host's side of the ABI: every call of a plugin comes in here and goes to its attempt.
 #[derive(Default)]
@@ -45,18 +47,31 @@ impl HostPort for Port {
             let Some(session) = found else {
                 return RErr(CallError::new(code::NO_SUCH_CALL, "this attempt has ended"));
             };
-            // On the host's runtime, so that a plugin that blocks its thread does not hold up a connection. The work
-            // ends with the plugin's call: a parked hook asks for nothing more.
             let runtime = session.env.host_runtime.clone();
-            let mut work = super::AbortOnDrop(runtime.spawn(async move { session.answer(&op, message).await }));
-            match (&mut work.0).await {
+            let mut work = Box::pin(async move { session.answer(&op, message).await });
+            // Most answers are there at once, and a change of threads costs more than they do.
+            let at_once = poll_fn(|context| {
+                let _host = runtime.enter();
+                Poll::Ready(catch(|| work.as_mut().poll(context)).map_err(|panicked| panicked.to_string()))
+            });
+            let answered = match at_once.await {
+                Ok(Poll::Ready(answered)) => Ok(answered),
+                // On the host's runtime, so that a plugin that blocks its thread does not hold up a connection. The work
+                // ends with the plugin's call: a parked hook asks for nothing more.
+                Ok(Poll::Pending) => {
+                    let mut work = super::AbortOnDrop(runtime.spawn(work));
+                    (&mut work.0).await.map_err(|join| join.to_string())
+                }
+                Err(panicked) => Err(panicked),
+            };
+            match answered {
                 Ok(Ok(Some(reply))) => ROk(reply),
                 Ok(Ok(None)) => std::future::pending().await,
                 Ok(Err(fault)) => RErr(
                     CallError::new(code::FAULT, fault.staff.clone())
                         .with_details(serde_json::to_vec(&fault).unwrap_or_default()),
                 ),
-                Err(join) => RErr(CallError::new(code::PANICKED, format!("the host failed: {join}"))),
+                Err(why) => RErr(CallError::new(code::PANICKED, format!("the host failed: {why}"))),
             }
         })
         .into_ffi()

@@ -38,6 +38,14 @@ const PRAGMAS: [(&str, &str); 7] = [
     ("mmap_size", "0"),
 ];
 
+/// Pages in the journal from which on they are carried over into the file.
+const CARRIED_OVER: i32 = 1_000;
+
+thread_local! {
+    /// Pages that the thread's last commit left in the journal.
+    static IN_JOURNAL: std::cell::Cell<i32> = const { std::cell::Cell::new(0) };
+}
+
 /// What each command of a transaction became, in their order; none for those that nothing decides about.
 pub type Fates = Vec<Option<Fate>>;
 
@@ -202,6 +210,10 @@ impl Worker {
 
     fn serve(&self, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Stop {
         let mut prepared = Prepared::new(&self.db, &self.host);
+        self.db.wal_hook(Some(|_, pages| {
+            IN_JOURNAL.set(pages);
+            Ok(())
+        }));
         while let Some(job) = jobs.blocking_recv() {
             let is_broken = match job {
                 Job::Transact(commands, reply) => {
@@ -221,8 +233,20 @@ impl Worker {
             if is_broken {
                 return Stop::Broken;
             }
+            self.carry_over();
         }
         Stop::Left
+    }
+
+    /// Left to itself, SQLite does this within the commit that fills the journal, and those who wait for that would wait for two
+    /// more syncs.
+    fn carry_over(&self) {
+        if IN_JOURNAL.take() >= CARRIED_OVER
+            && let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        {
+            // The next commit says so too, and that one somebody waits for.
+            tracing::debug!(%error, "the journal stays as it is");
+        }
     }
 
     /// After a failure: leaves the connection without a transaction. `true` when another one is needed.
@@ -464,6 +488,18 @@ mod tests {
         // Without memory mapping there is nothing to answer, or zero.
         let mapped = db.pragma_query_value(None, "mmap_size", |row| row.get::<_, i64>(0)).unwrap_or(0);
         assert_eq!(mapped, 0);
+    }
+
+    #[tokio::test]
+    async fn the_journal_is_carried_over_behind_commits() {
+        use crate::store::behaviour::samples::{On, new, store};
+        let (place, store) = store(On::Sqlite).await;
+        for number in 0..600 {
+            store.accept(new(&format!("{number:03}"), &number.to_string())).await.unwrap();
+        }
+        let journal = std::fs::metadata(place.path().with_file_name("store.db-wal")).unwrap().len();
+        assert!((1_000 * 4096..2_000 * 4096).contains(&journal), "{journal}");
+        store.close().await;
     }
 
     #[test]
