@@ -172,9 +172,10 @@ fn openapi() -> Answer {
     Answer::new(crate::server::openapi_text(), crate::server::openapi_document(), answer::Exit::Done)
 }
 
-/// The work is waiting, for panels and for the disk: a few threads are enough, and leave the rest to the panels' neighbours.
+/// The work is waiting, for panels and for the disk. A thread for two processors is enough: the store and the plugins have theirs,
+/// and a second one on two processors wakes the first for most of what it does.
 fn several_threads() -> std::io::Result<tokio::runtime::Runtime> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2).min(4);
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("billhook").enable_all().build()
 }
 
