@@ -325,9 +325,9 @@ impl Engine {
     pub(super) async fn unblock(&self, scope: &str) {
         let keys = lock(&self.blocked).remove(scope).unwrap_or_default();
         for key in keys {
-            if let Ok(operations) = self.env.store.unfinished(&key).await {
-                for operation in operations.iter().filter(|operation| operation.state == State::Waiting) {
-                    lock(&self.early).insert(operation.id.clone());
+            if let Ok(Some(front)) = self.env.store.front(&key).await {
+                for operation in front.operations.into_iter().filter(|operation| operation.state == State::Waiting) {
+                    lock(&self.early).insert(operation.id);
                 }
             }
             self.wake(&key);
