@@ -93,6 +93,8 @@ pub(super) struct Platform {
     refused: AtomicUsize,
     /// No new services.
     closing: AtomicBool,
+    /// There is nothing left to call for.
+    abandoned: AtomicBool,
     said: Mutex<BTreeMap<String, Said>>,
     failures: Mutex<Vec<String>>,
     /// Between two hooks of a caller.
@@ -122,6 +124,7 @@ impl Platform {
             broken: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             said: Mutex::default(),
             failures: Mutex::default(),
             rest,
@@ -156,9 +159,9 @@ impl Platform {
         })
     }
 
+    /// Lets the callers go, whatever is left to do.
     fn abandon(&self) {
-        self.closing.store(true, Ordering::Release);
-        self.waiting().clear();
+        self.abandoned.store(true, Ordering::Release);
     }
 
     fn is_idle(&self) -> bool {
@@ -191,7 +194,7 @@ impl Platform {
     }
 
     fn call(&self) {
-        loop {
+        while !self.abandoned.load(Ordering::Acquire) {
             let (next, open) = {
                 let mut waiting = self.waiting();
                 let ready = waiting.iter().position(|it| it.rests.is_none_or(|(since, rest)| since.elapsed() >= rest));
