@@ -1,10 +1,11 @@
 //! One run of an operation, or one reading hook: calls the plugin, answers what it asks for, and concludes.
 //!
-//! The plugin's code runs on a runtime of its own; what it asks for is done on the host's. The attempt, not the plugin,
+//! The plugin's code runs on threads of its own; what it asks for is done on the host's. The attempt, not the plugin,
 //! decides how it ends: when it parks or its deadline passes, the plugin's future is dropped and never polled again.
 
 mod changes;
 mod conclude;
+mod crew;
 mod desk;
 mod env;
 mod evidence;
@@ -16,6 +17,7 @@ mod steps;
 pub(crate) mod times;
 mod waits;
 
+pub use crew::Crew;
 pub use desk::Desk;
 pub use env::{Env, EnvParts, Moment, Tap, TapFuture};
 pub use room::{Placing, Told};
@@ -75,31 +77,24 @@ async fn drive(session: &Arc<Session>, hook: Hook, call: &HookCall, deadline: &m
     let message = Message { head: head.into(), body: Vec::new().into() };
     let future = session.panel.plugin.call(meta, RStr::from(hook.as_str()), message);
     // The plugin guards its own future; the host's guard is for one that does not.
-    let mut task = AbortOnDrop(env.plugin_runtime.spawn(Guarded::new(session.call_id, future)));
+    let plugin = env.crew.run(Guarded::new(session.call_id, future));
     tokio::select! {
         biased;
         ended = session.ended() => ended,
-        joined = &mut task.0 => match joined {
-            Ok(ROk(reply)) => match serde_json::from_slice::<Outcome>(&reply.head) {
+        returned = plugin => match returned {
+            Some(ROk(reply)) => match serde_json::from_slice::<Outcome>(&reply.head) {
                 Ok(outcome) => Ended::End(End::Returned(Box::new(outcome))),
                 Err(error) => Ended::End(End::Fault(Fault::plugin_bug(format!("the outcome is not understood: {error}")))),
             },
-            Ok(RErr(error)) if error.code == code::FAULT => Ended::End(End::Fault(
+            Some(RErr(error)) if error.code == code::FAULT => Ended::End(End::Fault(
                 serde_json::from_slice(&error.details).unwrap_or_else(|_| Fault::plugin_bug(error.message.to_string())),
             )),
-            Ok(RErr(error)) if error.code == code::PANICKED => Ended::End(End::Panicked(error.message.to_string())),
-            Ok(RErr(error)) => Ended::End(End::Fault(Fault::plugin_bug(error.message.to_string()))),
-            Err(join) => Ended::End(End::Panicked(join.to_string())),
+            Some(RErr(error)) if error.code == code::PANICKED => Ended::End(End::Panicked(error.message.to_string())),
+            Some(RErr(error)) => Ended::End(End::Fault(Fault::plugin_bug(error.message.to_string()))),
+            // The host is going down, and nobody hears of it any more.
+            None => Ended::End(End::Deadline),
         },
         () = deadline => Ended::End(End::Deadline),
-    }
-}
-
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -76,8 +76,6 @@ pub struct Engine {
     is_first: AtomicBool,
     tasks: TaskTracker,
     activity: Arc<Activity>,
-    /// What plugins' code runs on; kept to be shut down.
-    plugin_runtime: Mutex<Option<tokio::runtime::Runtime>>,
 }
 
 impl Engine {
@@ -219,9 +217,7 @@ impl Engine {
             }
         }
         self.env.store.close().await;
-        if let Some(runtime) = lock(&self.plugin_runtime).take() {
-            runtime.shutdown_background();
-        }
+        self.env.crew.close();
     }
 }
 
@@ -263,15 +259,6 @@ impl Drop for Watched {
     fn drop(&mut self) {
         self.changes = None;
         self.engine.forget_watch(&self.id);
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // A runtime must not be dropped where blocking is not allowed.
-        if let Some(runtime) = lock(&self.plugin_runtime).take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

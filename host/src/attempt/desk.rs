@@ -59,7 +59,7 @@ impl HostPort for Port {
                 // On the host's runtime, so that a plugin that blocks its thread does not hold up a connection. The work
                 // ends with the plugin's call: a parked hook asks for nothing more.
                 Ok(Poll::Pending) => {
-                    let mut work = super::AbortOnDrop(runtime.spawn(work));
+                    let mut work = AbortOnDrop(runtime.spawn(work));
                     (&mut work.0).await.map_err(|join| join.to_string())
                 }
                 Err(panicked) => Err(panicked),
@@ -82,5 +82,13 @@ impl HostPort for Port {
             // A panic here would cross into the plugin.
             let _ = catch(|| session.hear(op.as_str(), head.as_str()));
         }
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -1,5 +1,5 @@
 use super::times::Times;
-use super::{Desk, Told};
+use super::{Crew, Desk, Told};
 use crate::clock::SharedClock;
 use crate::journal;
 use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
@@ -22,7 +22,7 @@ pub struct Env {
     /// Where plugins' calls find their attempt.
     pub desk: std::sync::Arc<Desk>,
     /// Where plugins' code runs.
-    pub plugin_runtime: tokio::runtime::Handle,
+    pub crew: Crew,
     /// Where the host's part of a plugin's call runs.
     pub host_runtime: tokio::runtime::Handle,
     /// Makes equal masked values recognisable.
@@ -93,8 +93,8 @@ pub struct EnvParts {
     pub clock: SharedClock,
     /// See [`Env::desk`].
     pub desk: std::sync::Arc<Desk>,
-    /// See [`Env::plugin_runtime`].
-    pub plugin_runtime: tokio::runtime::Handle,
+    /// See [`Env::crew`].
+    pub crew: Crew,
     /// See [`Env::prints`].
     pub prints: Fingerprinter,
     /// See [`Env::policy`].
@@ -108,14 +108,14 @@ pub struct EnvParts {
 impl Env {
     /// Must be called on the host's runtime.
     pub fn new(parts: EnvParts) -> Self {
-        let EnvParts { store, clock, desk, plugin_runtime, prints, policy, poll_interval, tap } = parts;
+        let EnvParts { store, clock, desk, crew, prints, policy, poll_interval, tap } = parts;
         Self {
             store,
             started: clock.monotonic(),
             times: Times::new(clock.clone()),
             clock,
             desk,
-            plugin_runtime,
+            crew,
             host_runtime: tokio::runtime::Handle::current(),
             prints,
             metrics: Metrics::default(),

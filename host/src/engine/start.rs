@@ -5,7 +5,7 @@ use super::lanes::{Lanes, ServerLane};
 use super::libraries::Libraries;
 use super::resolve::schema_text;
 use super::{Engine, InForce};
-use crate::attempt::{Desk, Env, EnvParts, Tap, times};
+use crate::attempt::{Crew, Desk, Env, EnvParts, Tap, times};
 use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig, StoreConfig};
 use crate::mask::{Fingerprinter, SecretSet};
@@ -94,11 +94,7 @@ impl Engine {
         store::make_folder(config.store.database.folder())?;
 
         let desk = Arc::new(Desk::default());
-        let plugin_runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("plugins")
-            .enable_all()
-            .build()?;
+        let crew = Crew::start(2)?;
         let activity = Arc::<Activity>::default();
         let (lanes, signals) = Lanes::new(Arc::clone(&clock), Arc::clone(&activity), config.limits.concurrency);
         lanes.set_bounds(config.limits.concurrency, config.servers.iter().map(|(name, server)| (name, &server.lane)));
@@ -137,7 +133,7 @@ impl Engine {
             store,
             clock: Arc::clone(&clock),
             desk,
-            plugin_runtime: plugin_runtime.handle().clone(),
+            crew,
             prints,
             policy: policy(&config),
             poll_interval: config.attempt.pending_poll,
@@ -162,7 +158,6 @@ impl Engine {
             company: AtomicBool::new(false),
             is_first: AtomicBool::new(true),
             tasks: TaskTracker::new(),
-            plugin_runtime: Mutex::new(Some(plugin_runtime)),
         });
         if engine.env.store.host_id().is_some() {
             engine.see_hosts().await?;

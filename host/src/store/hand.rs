@@ -263,6 +263,8 @@ impl Worker {
 struct Prepared<'c> {
     db: &'c Connection,
     host: &'c str,
+    begin: Option<rusqlite::Statement<'c>>,
+    commit: Option<rusqlite::Statement<'c>>,
     statements: Vec<Option<Ready<'c>>>,
 }
 
@@ -309,13 +311,14 @@ enum Line<'r> {
 
 impl<'c> Prepared<'c> {
     fn new(db: &'c Connection, host: &'c str) -> Self {
-        Self { db, host, statements: kind::statements(Dialect::Sqlite).iter().map(|_| None).collect() }
+        let statements = kind::statements(Dialect::Sqlite).iter().map(|_| None).collect();
+        Self { db, host, begin: None, commit: None, statements }
     }
 
     fn transact(&mut self, commands: &[Command]) -> rusqlite::Result<Fates> {
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        step(self.db, &mut self.begin, "BEGIN IMMEDIATE")?;
         let fates = commands.iter().map(|command| self.carry_out(command)).collect::<rusqlite::Result<_>>()?;
-        self.db.execute_batch("COMMIT")?;
+        step(self.db, &mut self.commit, "COMMIT")?;
         Ok(fates)
     }
 
@@ -402,6 +405,15 @@ impl<'c> Prepared<'c> {
         }
         ready.statement.raw_query().next()?.map(read).transpose()
     }
+}
+
+/// Runs a statement without rows, which is prepared when it is first needed.
+fn step<'c>(db: &'c Connection, ready: &mut Option<rusqlite::Statement<'c>>, text: &str) -> rusqlite::Result<()> {
+    let ready = match ready {
+        Some(ready) => ready,
+        empty => empty.insert(db.prepare(text)?),
+    };
+    ready.raw_execute().map(drop)
 }
 
 /// A value on its way into a parameter.

@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::error::StoreError;
 use super::hand;
 use super::model::{Service, ServiceKey};
-use super::reader::{Cells, Pool, Query};
+use super::reader::{Cells, Columns, Pool, Query};
 use super::services::{self, EARLIER};
 use super::writer::closed;
 use crate::admission::Earlier;
@@ -15,11 +15,12 @@ use crate::seal::Sealer;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 use std::path::Path;
 use std::sync::Arc;
+use std::vec;
 use tokio::sync::{mpsc, oneshot};
 
-/// How the connection is set up.
+/// How the connection is set up. After each commit it begins with an empty cache, and what is large is emptied slowly.
 const PRAGMAS: [(&str, &str); 4] =
-    [("query_only", "1"), ("cache_size", "-16000"), ("temp_store", "MEMORY"), ("mmap_size", "0")];
+    [("query_only", "1"), ("cache_size", "-1000"), ("temp_store", "MEMORY"), ("mmap_size", "0")];
 
 /// As many share a moment; those behind them begin another, which is no older than they are.
 const TOGETHER: usize = 64;
@@ -99,18 +100,18 @@ impl Thread {
 }
 
 fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Option<Look>>) {
-    let mut earlier = None;
+    let mut eye = None;
     let mut together = Vec::new();
     while looks.blocking_recv_many(&mut together, TOGETHER) > 0 {
         let is_last = together.iter().any(Option::is_none);
-        let mut looks = together.drain(..).flatten();
-        if let Err(failure) = moment(db, &mut earlier, sealer, &mut looks) {
+        let mut looks = together.drain(..).flatten().collect::<Vec<_>>().into_iter();
+        if let Err(failure) = moment(db, &mut eye, sealer, &mut looks) {
             tracing::warn!(error = %failure, "a read of the store failed");
             for look in looks {
                 let _ = look.reply.send(Err(StoreError::of_hand(&failure)));
             }
             // The statement, and what it holds, may be what is wrong.
-            earlier = None;
+            eye = None;
             let _ = db.execute_batch("ROLLBACK");
         }
         if is_last {
@@ -119,20 +120,38 @@ fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Op
     }
 }
 
+/// The prepared question, and where its answers stand.
+struct Eye<'c> {
+    statement: Statement<'c>,
+    service: Columns,
+    operation: Columns,
+}
+
+impl<'c> Eye<'c> {
+    fn open(db: &'c Connection) -> rusqlite::Result<Self> {
+        let statement = db.prepare(EARLIER.of(Dialect::Sqlite))?;
+        let (service, operation) = (Columns::of(&statement, "s_"), Columns::of(&statement, ""));
+        Ok(Self { statement, service, operation })
+    }
+}
+
 /// Looks for all of them in one moment. After a failure those that are left have no answer yet.
 fn moment<'c>(
     db: &'c Connection,
-    earlier: &mut Option<Statement<'c>>,
+    eye: &mut Option<Eye<'c>>,
     sealer: &Sealer,
-    looks: impl Iterator<Item = Look>,
+    looks: &mut vec::IntoIter<Look>,
 ) -> rusqlite::Result<()> {
-    let statement = match earlier {
-        Some(statement) => statement,
-        None => earlier.insert(db.prepare(EARLIER.of(Dialect::Sqlite))?),
+    let eye = match eye {
+        Some(eye) => eye,
+        empty => empty.insert(Eye::open(db)?),
     };
-    db.execute_batch("BEGIN")?;
+    // One statement is a moment by itself.
+    if looks.len() > 1 {
+        db.execute_batch("BEGIN")?;
+    }
     for look in looks {
-        let (found, failure) = match find(statement, &look, sealer) {
+        let (found, failure) = match find(eye, &look, sealer) {
             Ok(found) => (found, None),
             Err(failure) => (Err(StoreError::of_hand(&failure)), Some(failure)),
         };
@@ -142,15 +161,19 @@ fn moment<'c>(
             return Err(failure);
         }
     }
-    db.execute_batch("COMMIT")
+    match db.is_autocommit() {
+        true => Ok(()),
+        false => db.execute_batch("COMMIT"),
+    }
 }
 
-fn find(statement: &mut Statement<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Result<Found, StoreError>> {
+fn find(eye: &mut Eye<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Result<Found, StoreError>> {
+    let Eye { statement, service, operation } = eye;
     let mut rows = statement.query(params![look.key.platform, look.key.service_id, look.event])?;
     let mut found = Found::default();
     while let Some(row) = rows.next()? {
-        let service = Cells::of_look(row, "service", "s_", "service_id");
-        let read = gather(&mut found, &service, &Cells::of_look(row, "operation", "", "id"), sealer);
+        let service = Cells::of_look(row, service, "service", "service_id");
+        let read = gather(&mut found, &service, &Cells::of_look(row, operation, "operation", "id"), sealer);
         if let Err(error) = read {
             return Ok(Err(error));
         }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Decode, Postgres, Row, Sqlite, Transaction, Type};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -330,7 +331,7 @@ pub enum Line {
 #[derive(Clone, Copy)]
 enum Read<'r> {
     Line(&'r Line),
-    Look(&'r rusqlite::Row<'r>),
+    Look(&'r rusqlite::Row<'r>, &'r Columns),
 }
 
 impl<'r> Read<'r> {
@@ -339,8 +340,22 @@ impl<'r> Read<'r> {
         match self {
             Self::Line(Line::Sqlite(row)) => row.try_get(column).map_err(|error| error.to_string()),
             Self::Line(Line::Postgres(row)) => row.try_get(column).map_err(|error| error.to_string()),
-            Self::Look(row) => row.get(column).map_err(|error| error.to_string()),
+            Self::Look(row, columns) => match columns.0.get(column) {
+                Some(place) => row.get(*place).map_err(|error| error.to_string()),
+                None => Err("it was not asked for".to_owned()),
+            },
         }
+    }
+}
+
+/// Where the columns of one table are in the rows of a statement: rows that are read often are not searched for names.
+pub struct Columns(HashMap<String, usize>);
+
+impl Columns {
+    /// Those whose names begin with the prefix, without it.
+    pub fn of(statement: &rusqlite::Statement<'_>, prefix: &str) -> Self {
+        let names = statement.column_names().into_iter().zip(0..);
+        Self(names.filter_map(|(name, place)| Some((name.strip_prefix(prefix)?.to_owned(), place))).collect())
     }
 }
 
@@ -354,37 +369,40 @@ pub struct Cells<'r> {
     row: Read<'r>,
     table: &'static str,
     prefix: &'static str,
-    key: String,
+    key: &'static str,
 }
 
 impl<'r> Cells<'r> {
     /// `key` names the column that names the row.
-    pub fn new(row: &'r Line, table: &'static str, key: &str) -> Self {
+    pub const fn new(row: &'r Line, table: &'static str, key: &'static str) -> Self {
         Self::prefixed(row, table, "", key)
     }
 
     /// The same for a row that holds rows of several tables, whose columns are told apart by a prefix.
-    pub fn prefixed(row: &'r Line, table: &'static str, prefix: &'static str, key: &str) -> Self {
-        Self::read(Read::Line(row), table, prefix, key)
+    pub const fn prefixed(row: &'r Line, table: &'static str, prefix: &'static str, key: &'static str) -> Self {
+        Self { row: Read::Line(row), table, prefix, key }
     }
 
     /// The same for a row that [`look`](super::look) found.
-    pub fn of_look(row: &'r rusqlite::Row<'r>, table: &'static str, prefix: &'static str, key: &str) -> Self {
-        Self::read(Read::Look(row), table, prefix, key)
-    }
-
-    fn read(row: Read<'r>, table: &'static str, prefix: &'static str, key: &str) -> Self {
-        let key = row.cell(&format!("{prefix}{key}")).unwrap_or_else(|_| "?".to_owned());
-        Self { row, table, prefix, key }
+    pub const fn of_look(
+        row: &'r rusqlite::Row<'r>,
+        columns: &'r Columns,
+        table: &'static str,
+        key: &'static str,
+    ) -> Self {
+        Self { row: Read::Look(row, columns), table, prefix: "", key }
     }
 
     /// Any value of the database's own types.
     pub fn cell<T: Cell<'r>>(&self, column: &'static str) -> Result<T, StoreError> {
-        let cell = match self.prefix {
+        self.raw(column).map_err(|error| self.corrupt(column, error))
+    }
+
+    fn raw<T: Cell<'r>>(&self, column: &str) -> Result<T, String> {
+        match self.prefix {
             "" => self.row.cell(column),
             prefix => self.row.cell(&format!("{prefix}{column}")),
-        };
-        cell.map_err(|error| self.corrupt(column, error))
+        }
     }
 
     /// A number that is never negative.
@@ -416,7 +434,8 @@ impl<'r> Cells<'r> {
 
     /// The error for a cell. `why` must not repeat the value.
     pub fn corrupt(&self, column: &'static str, why: impl fmt::Display) -> StoreError {
-        StoreError::Corrupt { table: self.table, column, row: self.key.clone(), why: why.to_string() }
+        let row = self.raw(self.key).unwrap_or_else(|_| "?".to_owned());
+        StoreError::Corrupt { table: self.table, column, row, why: why.to_string() }
     }
 }
 

@@ -1,0 +1,167 @@
+//! The threads that run plugins.
+//!
+//! A call that can go on wakes one of them, and no other: threads that look for work among themselves wake each other to look for more,
+//! and a change of threads costs more than most plugins do in between. One that is held up by its plugin holds up no other call
+//! while there is a second.
+
+use async_task::{FallibleTask, Runnable};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The threads, and what waits for one of them. They end when this is closed or dropped.
+pub struct Crew {
+    line: Arc<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<Runnable>,
+    is_closed: bool,
+}
+
+impl Crew {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    ///
+    /// When the system has none left; those that were started end again.
+    pub fn start(count: usize) -> io::Result<Self> {
+        let crew = Self { line: Arc::default() };
+        for _ in 0..count {
+            let line = Arc::clone(&crew.line);
+            std::thread::Builder::new().name("plugins".into()).spawn(move || line.serve())?;
+        }
+        Ok(crew)
+    }
+
+    /// Runs `call` to its end; what is returned waits for that, and when it is dropped, so is `call`, on one of the threads.
+    ///
+    /// `call` must not panic. Its end is none where the crew was closed before.
+    pub fn run<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> FallibleTask<T> {
+        let line = Arc::clone(&self.line);
+        let (runnable, task) = async_task::spawn(call, move |runnable| line.put(runnable));
+        runnable.schedule();
+        task.fallible()
+    }
+
+    /// Lets the threads end, and drops what waits for one. Those that are held up by a plugin are left behind.
+    pub fn close(&self) {
+        let calls = {
+            let mut waiting = self.line.waiting();
+            waiting.is_closed = true;
+            std::mem::take(&mut waiting.calls)
+        };
+        self.line.arrived.notify_all();
+        // What they leave behind may come back to the line.
+        drop(calls);
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Line {
+    fn put(&self, call: Runnable) {
+        {
+            let mut waiting = self.waiting();
+            if waiting.is_closed {
+                drop(waiting);
+                return drop(call);
+            }
+            waiting.calls.push_back(call);
+        }
+        self.arrived.notify_one();
+    }
+
+    fn serve(&self) {
+        while let Some(call) = self.next() {
+            call.run();
+        }
+    }
+
+    /// The one that has waited longest; none when it is closed.
+    fn next(&self) -> Option<Runnable> {
+        let waiting = self.waiting();
+        let is_idle = |waiting: &mut Waiting| waiting.calls.is_empty() && !waiting.is_closed;
+        let mut waiting = self.arrived.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner);
+        waiting.calls.pop_front()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use tokio::sync::oneshot;
+
+    /// Says so when it is dropped.
+    struct Tells(mpsc::Sender<String>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let name = std::thread::current().name().unwrap_or_default().to_owned();
+            let _ = self.0.send(name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_holds_up_its_thread_holds_up_no_other() {
+        let crew = Crew::start(2).unwrap();
+        let (go, held) = mpsc::channel::<()>();
+        let slow = crew.run(async move { held.recv().is_ok() });
+        for number in 0..100 {
+            let (asked, answer) = oneshot::channel();
+            let quick = crew.run(async move { answer.await.unwrap_or(0) });
+            asked.send(number).unwrap();
+            assert_eq!(quick.await, Some(number));
+        }
+        go.send(()).unwrap();
+        assert_eq!(slow.await, Some(true));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_dropped_where_plugins_run() {
+        let crew = Crew::start(1).unwrap();
+        let (tell, told) = mpsc::channel();
+        let tells = Tells(tell);
+        let parked = crew.run(async move {
+            std::future::pending::<()>().await;
+            drop(tells);
+        });
+        assert_eq!(crew.run(async {}).await, Some(()), "the first has begun");
+        drop(parked);
+        assert_eq!(told.recv().as_deref(), Ok("plugins"));
+    }
+
+    #[tokio::test]
+    async fn a_closed_crew_drops_what_it_has_and_what_comes() {
+        let crew = Crew::start(1).unwrap();
+        let (go, held) = mpsc::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let slow = crew.run(async move {
+            let _ = begun.send(());
+            held.recv().is_ok()
+        });
+        begins.await.unwrap();
+        let behind = crew.run(async {});
+        crew.close();
+        assert_eq!(behind.await, None);
+        assert_eq!(crew.run(async {}).await, None);
+        go.send(()).unwrap();
+        assert_eq!(slow.await, Some(true), "it had begun");
+    }
+}
