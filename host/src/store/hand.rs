@@ -263,8 +263,6 @@ impl Worker {
 struct Prepared<'c> {
     db: &'c Connection,
     host: &'c str,
-    begin: Option<rusqlite::Statement<'c>>,
-    commit: Option<rusqlite::Statement<'c>>,
     statements: Vec<Option<Ready<'c>>>,
 }
 
@@ -311,14 +309,13 @@ enum Line<'r> {
 
 impl<'c> Prepared<'c> {
     fn new(db: &'c Connection, host: &'c str) -> Self {
-        let statements = kind::statements(Dialect::Sqlite).iter().map(|_| None).collect();
-        Self { db, host, begin: None, commit: None, statements }
+        Self { db, host, statements: kind::statements(Dialect::Sqlite).iter().map(|_| None).collect() }
     }
 
     fn transact(&mut self, commands: &[Command]) -> rusqlite::Result<Fates> {
-        step(self.db, &mut self.begin, "BEGIN IMMEDIATE")?;
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
         let fates = commands.iter().map(|command| self.carry_out(command)).collect::<rusqlite::Result<_>>()?;
-        step(self.db, &mut self.commit, "COMMIT")?;
+        self.db.prepare_cached("COMMIT")?.raw_execute()?;
         Ok(fates)
     }
 
@@ -405,15 +402,6 @@ impl<'c> Prepared<'c> {
         }
         ready.statement.raw_query().next()?.map(read).transpose()
     }
-}
-
-/// Runs a statement without rows, which is prepared when it is first needed.
-fn step<'c>(db: &'c Connection, ready: &mut Option<rusqlite::Statement<'c>>, text: &str) -> rusqlite::Result<()> {
-    let ready = match ready {
-        Some(ready) => ready,
-        empty => empty.insert(db.prepare(text)?),
-    };
-    ready.raw_execute().map(drop)
 }
 
 /// A value on its way into a parameter.

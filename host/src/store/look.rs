@@ -15,7 +15,6 @@ use crate::seal::Sealer;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 use std::path::Path;
 use std::sync::Arc;
-use std::vec;
 use tokio::sync::{mpsc, oneshot};
 
 /// How the connection is set up. After each commit it begins with an empty cache, and what is large is emptied slowly.
@@ -104,7 +103,7 @@ fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Op
     let mut together = Vec::new();
     while looks.blocking_recv_many(&mut together, TOGETHER) > 0 {
         let is_last = together.iter().any(Option::is_none);
-        let mut looks = together.drain(..).flatten().collect::<Vec<_>>().into_iter();
+        let mut looks = together.drain(..).flatten();
         if let Err(failure) = moment(db, &mut eye, sealer, &mut looks) {
             tracing::warn!(error = %failure, "a read of the store failed");
             for look in looks {
@@ -140,16 +139,13 @@ fn moment<'c>(
     db: &'c Connection,
     eye: &mut Option<Eye<'c>>,
     sealer: &Sealer,
-    looks: &mut vec::IntoIter<Look>,
+    looks: impl Iterator<Item = Look>,
 ) -> rusqlite::Result<()> {
     let eye = match eye {
         Some(eye) => eye,
         empty => empty.insert(Eye::open(db)?),
     };
-    // One statement is a moment by itself.
-    if looks.len() > 1 {
-        db.execute_batch("BEGIN")?;
-    }
+    db.prepare_cached("BEGIN")?.raw_execute()?;
     for look in looks {
         let (found, failure) = match find(eye, &look, sealer) {
             Ok(found) => (found, None),
@@ -161,10 +157,8 @@ fn moment<'c>(
             return Err(failure);
         }
     }
-    match db.is_autocommit() {
-        true => Ok(()),
-        false => db.execute_batch("COMMIT"),
-    }
+    db.prepare_cached("COMMIT")?.raw_execute()?;
+    Ok(())
 }
 
 fn find(eye: &mut Eye<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Result<Found, StoreError>> {
