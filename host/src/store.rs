@@ -47,6 +47,7 @@ mod rescue;
 mod reseal;
 mod restore_sqlite;
 mod room_sqlite;
+mod row;
 mod schema;
 mod seals;
 mod search;
@@ -235,9 +236,9 @@ impl Store {
             Address::Sqlite(path) => open_file(path, &this, &sealer, &options).await?,
             Address::Postgres(server) => open_server(*server, &this, &sealer, &options).await?,
         };
-        let Opened { hand, reader, looker, facts, path, shared } = opened;
+        let Opened { hand, worker, reader, looker, facts, path, shared } = opened;
         let (news, closed) = (Arc::<News>::default(), CancellationToken::new());
-        let writer = Writer::start(hand, options.tap, Arc::clone(&news));
+        let writer = Writer::start(hand, worker, options.tap, Arc::clone(&news))?;
         let (lease, earlier) = match shared {
             None => (None, HashSet::new()),
             Some(Shared { lease, earlier, listener, server }) => {
@@ -453,13 +454,8 @@ impl Store {
     ///
     /// See [`accept`](Self::accept).
     pub async fn try_finish(&self, finish: &Finish, evidence: &Evidence) -> Result<Finished, StoreError> {
-        // Secrets of a service are sealed for its place, which only the operation's row knows.
-        let service = match finish.service.as_ref().is_some_and(|change| !change.secrets.is_empty()) {
-            true => self.service_of(&finish.id).await?,
-            false => None,
-        };
         let inner = &self.inner;
-        let command = finish::command(finish, service.as_ref(), evidence, &inner.sealer, inner.body_cap)?;
+        let command = finish::command(finish, evidence, &inner.sealer, inner.body_cap)?;
         Ok(finish::answer(&inner.writer.decide(command).await?))
     }
 
@@ -589,6 +585,7 @@ impl Store {
 /// What a store is made of, whatever it is on.
 struct Opened {
     hand: Hand,
+    worker: Option<hand::Worker>,
     reader: Arc<Pool>,
     looker: Looker,
     facts: StoreFacts,
@@ -627,8 +624,8 @@ async fn open_file(
     let db = hand::open(&path).map_err(|error| StoreError::of_open(&path, StoreError::of_hand(&error)))?;
     let reader = Arc::new(Pool::of_file(&path, options.readers).await.map_err(failed)?);
     let looker = Looker::Sqlite(look::Thread::start(&path, Arc::clone(sealer))?);
-    let hand = Hand::Sqlite(hand::Thread::start(db, path.clone(), this.id.clone(), lock)?);
-    Ok(Opened { hand, reader, looker, facts, path: Some(path), shared: None })
+    let (hand, worker) = hand::Sqlite::new(db, path.clone(), this.id.clone(), lock);
+    Ok(Opened { hand: Hand::Sqlite(hand), worker: Some(worker), reader, looker, facts, path: Some(path), shared: None })
 }
 
 async fn open_server(
@@ -651,5 +648,5 @@ async fn open_server(
     let looker = Looker::Postgres(Arc::clone(&reader), Arc::clone(sealer));
     let hand = hand::postgres::Hand::new(db, server.clone(), this.id.clone(), options.patience);
     let shared = Some(Shared { lease, earlier, listener, server });
-    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), reader, looker, facts, path: None, shared })
+    Ok(Opened { hand: Hand::Postgres(Box::new(hand)), worker: None, reader, looker, facts, path: None, shared })
 }

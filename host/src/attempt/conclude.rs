@@ -127,12 +127,11 @@ impl Session {
             _ if state.is_final() => self.env.times.ended(&operation.id),
             _ => {}
         }
-        let poll_at = finish.service.as_ref().and_then(|change| change.poll_at.flatten());
+        let poll_at = finish.service.as_ref().and_then(|(_, change)| change.poll_at.flatten());
         let attempt = self.attempt(state, finish.fault.clone());
         self.count(operation.hook, &attempt);
         let evidence = self.evidence(inner, Some(attempt));
-        let has_steps = operation.has_steps || !inner.journal.is_empty();
-        let last = state.is_final().then(|| Box::new(finish.ended(operation, has_steps)));
+        let last = state.is_final().then(|| Box::new(finish.ended(operation)));
         let _parked = self.parked();
         match self.env.finish(&finish, &evidence).await {
             Ok(Finished::Stored { others }) => {
@@ -282,7 +281,8 @@ impl Session {
             reason,
             outcome: outcome_value,
             secrets,
-            service: (change != ServiceChange::default()).then_some(change),
+            service: (change != ServiceChange::default()).then(|| (operation.service.clone(), change)),
+            has_steps: operation.has_steps || !inner.journal.is_empty(),
             placement: None,
             moves: None,
             end_passed,

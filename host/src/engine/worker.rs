@@ -214,6 +214,7 @@ impl Engine {
             outcome: None,
             secrets: std::collections::BTreeMap::new(),
             service: None,
+            has_steps: operation.has_steps,
             placement: None,
             moves: None,
             end_passed: None,

@@ -147,6 +147,8 @@ impl House {
         let (id, run) = self.running(platform, n).await;
         let succeeded = state == State::Succeeded;
         let secrets = [("root_password".to_owned(), "correct horse battery".to_owned().into())];
+        let service = ServiceKey { platform: platform.to_owned(), service_id: format!("svc/{n}") };
+        let change = ServiceChange { status: Some(ServiceStatus::Active), ..ServiceChange::default() };
         let finish = Finish {
             id: id.clone(),
             run,
@@ -158,7 +160,8 @@ impl House {
             reason: None,
             outcome: succeeded.then(|| json!({ "remote_id": "4711", "ips": ["192.0.2.7"] })),
             secrets: if succeeded { secrets.into() } else { [].into() },
-            service: Some(ServiceChange { status: Some(ServiceStatus::Active), ..ServiceChange::default() }),
+            service: Some((service, change)),
+            has_steps: true,
             placement: None,
             moves: None,
             end_passed: None,

@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::{Accepted, NewOperation, Operation, OperationId, SecretsState, Service, ServiceStatus, Taken};
+use super::row::row;
 use super::writer::Fate;
 use super::{StoreError, seals, words};
 use crate::operation::{Effects, State};
@@ -14,25 +15,24 @@ use serde_json::json;
 /// is claimed, `detail` lists what is cancelled.
 pub const DECIDE: &str = "
 {fate}
-WITH judged (version, word) AS MATERIALIZED (
-    SELECT s.version,
-        CASE WHEN s.version IS DISTINCT FROM :version THEN 'moved'
-             WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = :platform AND k.key = :key) THEN 'moved'
-             WHEN :most IS NOT NULL AND {load} >= :most THEN 'moved'
-             ELSE 'yes' END
-    FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id)
-SELECT word, coalesce(version, 0) + 1,
-    CASE WHEN word = 'yes' AND :claimed AND {alive} AND NOT EXISTS (
+SELECT
+    CASE WHEN s.version IS DISTINCT FROM :version THEN 'moved'
+         WHEN EXISTS (SELECT 1 FROM operation k WHERE k.platform = :platform AND k.key = :key) THEN 'moved'
+         WHEN :most IS NOT NULL AND {load} >= :most THEN 'moved'
+         ELSE 'yes' END,
+    coalesce(s.version, 0) + 1,
+    CASE WHEN :claimed AND {alive} AND NOT EXISTS (
         SELECT 1 FROM operation o
         WHERE o.platform = :platform AND o.service_id = :service_id
           AND o.state IN ('queued', 'running', 'waiting', 'attention')
           AND NOT (o.touched = {false} AND o.state <> 'running' AND o.id IN (SELECT c.value FROM {list :cancels} AS c))
           AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT p.value FROM {list :passes} AS p)))
         THEN 1 ELSE 0 END,
-    (SELECT {gather o.id} FROM {list :cancels} AS c {join} operation o ON o.id = c.value
-     WHERE o.platform = :platform AND o.service_id = :service_id
-       AND o.touched = {false} AND o.state IN ('queued', 'waiting', 'attention'))
-FROM judged";
+    CASE WHEN :cancelling THEN
+        (SELECT {gather o.id} FROM {list :cancels} AS c {join} operation o ON o.id = c.value
+         WHERE o.platform = :platform AND o.service_id = :service_id
+           AND o.touched = {false} AND o.state IN ('queued', 'waiting', 'attention')) END
+FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = :platform AND s.service_id = :service_id";
 
 /// Cancels what has begun nothing; what runs is asked to stop at its next step.
 pub const CANCEL: &[&str] = &[
@@ -72,17 +72,12 @@ pub const STORE: &[&str] = &[
          :domain, '{}', 0, :now, :now
      WHERE :a = 1
      ON CONFLICT DO NOTHING",
-    // A create decides anew where the service lives; every other hook goes where it is.
     "{won}
      UPDATE service
      SET version = :a, updated_at = :now,
          client_id = coalesce(:client_id, client_id),
          username = coalesce(:username, username),
-         domain = coalesce(:domain, domain),
-         provider = CASE WHEN :hook = 'create' THEN :provider ELSE provider END,
-         server = CASE WHEN :hook = 'create' THEN :server ELSE server END,
-         panel = CASE WHEN :hook = 'create' AND remote_id IS NULL THEN :panel ELSE panel END,
-         product = CASE WHEN :hook = 'create' THEN :product ELSE product END
+         domain = coalesce(:domain, domain)
      WHERE :a > 1 AND service.platform = :platform AND service.service_id = :service_id",
     "{won}
      INSERT INTO log (place, platform, service_id, hook, provider, server, state, summary, attempts, started_at)
@@ -91,6 +86,15 @@ pub const STORE: &[&str] = &[
          CASE WHEN :b = 1 THEN 'running' ELSE 'queued' END, :summary, :b, :now)",
     words::GATHER,
 ];
+
+/// A create decides anew where the service lives; every other hook goes where it is. By these columns services are found, and
+/// whatever an update names is taken out of its indexes and put in again.
+pub const PLACE: &str = "
+{won}
+UPDATE service
+SET provider = :provider, server = :server, product = :product,
+    panel = CASE WHEN remote_id IS NULL THEN :panel ELSE panel END
+WHERE :a > 1 AND service.platform = :platform AND service.service_id = :service_id";
 
 /// The command.
 pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreError> {
@@ -111,7 +115,7 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     let call = command.bytes(&seals::call(sealer, &new.id, &new.call)?);
     // Large, and only stored: beside the row, which is read many times.
     let shown = command.bytes(new.shown.to_string().as_bytes());
-    let mut row = json!({
+    let mut row = row!({
         "id": new.id, "platform": key.platform, "service_id": key.service_id, "version": new.service_version,
         "client_id": new.client_id, "username": new.username, "domain": new.domain, "epoch": new.epoch,
         "hook": new.hook, "action": new.action, "key": new.key, "fingerprint": new.fingerprint,
@@ -122,21 +126,28 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
         "library": new.claim.as_ref().map(|claim| &claim.library),
         "journal_version": new.claim.as_ref().map_or(0, |claim| claim.journal_version),
         "touches": new.claim.as_ref().is_some_and(|claim| claim.touches),
-        "passes": passes, "cancels": new.cancels, "summary": new.summary, "now": new.now,
+        "passes": passes, "cancelling": !new.cancels.is_empty(), "cancels": new.cancels, "summary": new.summary, "now": new.now,
     });
     let said = [&new.summary, &key.service_id, &new.product].into_iter();
     let known = [&new.action, &new.key, &new.client_id, &new.username, &new.domain].into_iter().flatten();
     words::add(&mut command, &mut row, &new.id.0, said.chain(known).map(String::as_str));
     command.row(Kind::Accept, row);
     command.makes(&new.id.0);
+    if new.hook == Hook::Create {
+        let row = row!({
+            "platform": key.platform, "service_id": key.service_id, "provider": new.provider, "server": new.server,
+            "panel": new.panel, "product": new.product,
+        });
+        command.row(Kind::AcceptCreate, row);
+    }
     if !new.cancels.is_empty() {
-        let row = json!({
+        let row = row!({
             "ids": new.cancels, "platform": key.platform, "service_id": key.service_id, "now": new.now,
         });
         command.row(Kind::AcceptCancels, row);
     }
     if !passes.is_empty() {
-        command.row(Kind::AcceptPasses, json!({ "id": new.id, "ids": passes, "now": new.now }));
+        command.row(Kind::AcceptPasses, row!({ "id": new.id, "ids": passes, "now": new.now }));
     }
     for id in new.cancels.iter().chain(passes) {
         command.moves(&id.0);

@@ -3,9 +3,9 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::Again;
+use super::row::row;
 use super::{StoreError, prune, seals};
 use crate::seal::Sealer;
-use serde_json::json;
 
 /// The statements. Two of one service cannot both meet the same version.
 pub const SQL: &[&str] = &[
@@ -35,7 +35,7 @@ pub fn command(again: &Again, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
     let call = command.bytes(&seals::call(sealer, &again.id, &again.call)?);
     let shown = command.bytes(again.shown.to_string().as_bytes());
-    let row = json!({
+    let row = row!({
         "id": again.id, "version": again.service_version, "shown": shown, "call": call,
         "fingerprint": again.fingerprint, "product": again.product, "expires_at": again.expires_at, "now": again.now,
     });

@@ -4,8 +4,8 @@ use super::command::Command;
 use super::dialect::Text;
 use super::kind::Kind;
 use super::reader::{Cells, Query};
+use super::row::row;
 use super::{Inner, Store, StoreError, words};
-use serde_json::json;
 use std::sync::{Arc, Weak};
 
 /// Rows of one part.
@@ -60,7 +60,7 @@ async fn part(store: &Store) -> Result<bool, StoreError> {
         reached = Some(place);
     }
     let mut command = Command::default();
-    command.row(Kind::Backlog, json!({ "lines": lines, "reached": reached }));
+    command.row(Kind::Backlog, row!({ "lines": lines, "reached": reached }));
     for _ in &lines {
         command.has_words();
     }

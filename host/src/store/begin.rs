@@ -4,6 +4,7 @@ use super::StoreError;
 use super::command::Command;
 use super::kind::Kind;
 use super::model::{Begin, Begun};
+use super::row::row;
 use super::step;
 use super::writer::Fate;
 use crate::seal::Sealer;
@@ -41,14 +42,14 @@ pub fn command(begin: &Begin, sealer: &Sealer) -> Result<Command, StoreError> {
     command.tells_of(&begin.id.0);
     let mut row = step::entry_row(&mut command, sealer, &begin.id, begin.position, &begin.entry)?;
     let scope = begin.take.as_ref().map(|take| &take.key).or(begin.entry.scope.as_ref());
-    row["run"] = json!(begin.run);
-    row["scope"] = json!(scope);
-    row["count"] = json!(begin.take.as_ref().map(|take| take.count));
-    row["effect"] = json!(begin.entry.is_effect());
-    row["now"] = json!(begin.now);
+    row.set("run", json!(begin.run));
+    row.set("scope", json!(scope));
+    row.set("count", json!(begin.take.as_ref().map(|take| take.count)));
+    row.set("effect", json!(begin.entry.is_effect()));
+    row.set("now", json!(begin.now));
     command.row(Kind::Begin, row);
     if let Some(take) = &begin.take {
-        let row = json!({ "id": begin.id, "scope": take.key, "count": take.count, "step": begin.entry.name });
+        let row = row!({ "id": begin.id, "scope": take.key, "count": take.count, "step": begin.entry.name });
         command.row(Kind::BeginTake, row);
     }
     Ok(command)

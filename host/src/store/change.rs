@@ -4,9 +4,10 @@ use super::StoreError;
 use super::command::{Command, without_nul};
 use super::kind::Kind;
 use super::model::{ServiceChange, ServiceKey};
+use super::row::row;
 use super::seals;
 use crate::seal::Sealer;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Guarded by the epoch that the poll was about.
 pub const DECIDE: &str = "
@@ -22,60 +23,46 @@ pub const CLAIM_POLL: &[&str] = &[
     "{won} UPDATE service SET poll_at = :next_at WHERE service.platform = :platform AND service.service_id = :service_id",
 ];
 
-/// The service: named, or that of the operation.
-macro_rules! aim {
-    () => {
-        "WITH aim (platform, service_id) AS MATERIALIZED (
-             SELECT coalesce(o.platform, :platform), coalesce(o.service_id, :service_id)
-             FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id)
-         "
-    };
-}
-
 /// What an epoch leaves behind when it ends.
 pub const GONE: &[&str] = &[
-    concat!(
-        "{won}
-         INSERT INTO former_remote (platform, service_id, epoch, panel, remote_id, gone_at)
-         ",
-        aim!(),
-        "SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, :now
-         FROM aim JOIN service s ON s.platform = aim.platform AND s.service_id = aim.service_id
-         WHERE :gone AND s.remote_id IS NOT NULL
-         ON CONFLICT DO NOTHING"
-    ),
-    concat!(
-        "{won} ",
-        aim!(),
-        "DELETE FROM service_secret
-         WHERE (platform, service_id) IN (SELECT platform, service_id FROM aim WHERE :gone)"
-    ),
+    "{won}
+     INSERT INTO former_remote (platform, service_id, epoch, panel, remote_id, gone_at)
+     SELECT s.platform, s.service_id, s.epoch, s.panel, s.remote_id, :now
+     FROM service s
+     WHERE s.platform = :platform AND s.service_id = :service_id AND s.remote_id IS NOT NULL
+     ON CONFLICT DO NOTHING",
+    "{won} DELETE FROM service_secret WHERE platform = :platform AND service_id = :service_id",
 ];
 
-/// The change. Properties are laid over member by member; a remote id of another live service is left to it.
-pub const STORE: &str = concat!(
-    "{won} ",
-    aim!(),
-    "UPDATE service
-     SET version = version + 1,
-         epoch = epoch + CASE WHEN :gone THEN 1 ELSE 0 END,
-         status = coalesce(:status, CASE WHEN :gone THEN 'terminated' ELSE status END),
-         remote_id = CASE WHEN :gone THEN NULL
-                          WHEN EXISTS (SELECT 1 FROM service other
-                                       WHERE other.panel = service.panel AND other.remote_id = :remote_id
-                                         AND NOT (other.platform = service.platform AND other.service_id = service.service_id)) THEN remote_id
-                          ELSE coalesce(:remote_id, remote_id) END,
-         username = coalesce(:username, username),
-         product = coalesce(:product, product),
-         properties = {laid :properties},
-         paid_until = coalesce(:paid_until, CASE WHEN NOT :gone THEN paid_until END),
-         ends_at = coalesce(:ends_at, CASE WHEN NOT :gone THEN ends_at END),
-         poll_at = CASE WHEN :sets_poll OR :gone THEN :poll_at ELSE poll_at END,
-         pending = CASE WHEN :sets_pending OR :gone THEN :pending ELSE pending END,
-         unsettled_ms = coalesce(:unsettled_ms, unsettled_ms),
-         updated_at = :now
-     FROM aim WHERE service.platform = aim.platform AND service.service_id = aim.service_id"
-);
+/// The change, but for what [`PLACE`] does. Properties are laid over member by member.
+pub const STORE: &str = "
+{won}
+UPDATE service
+SET version = version + 1,
+    status = coalesce(:status, CASE WHEN :gone THEN 'terminated' ELSE status END),
+    username = coalesce(:username, username),
+    product = coalesce(:product, product),
+    properties = CASE WHEN :properties IS NULL THEN properties ELSE {laid :properties} END,
+    paid_until = coalesce(:paid_until, CASE WHEN NOT :gone THEN paid_until END),
+    ends_at = coalesce(:ends_at, CASE WHEN NOT :gone THEN ends_at END),
+    pending = CASE WHEN :sets_pending OR :gone THEN :pending ELSE pending END,
+    unsettled_ms = coalesce(:unsettled_ms, unsettled_ms),
+    updated_at = :now
+WHERE service.platform = :platform AND service.service_id = :service_id";
+
+/// What services are found by, apart from the rest: whatever an update names is taken out of its indexes and put in again. A
+/// remote id of another live service is left to it.
+pub const PLACE: &str = "
+{won}
+UPDATE service
+SET epoch = epoch + CASE WHEN :gone THEN 1 ELSE 0 END,
+    remote_id = CASE WHEN :gone THEN NULL
+                     WHEN EXISTS (SELECT 1 FROM service other
+                                  WHERE other.panel = service.panel AND other.remote_id = :remote_id
+                                    AND NOT (other.platform = service.platform AND other.service_id = service.service_id)) THEN remote_id
+                     ELSE coalesce(:remote_id, remote_id) END,
+    poll_at = CASE WHEN :sets_poll OR :gone THEN :poll_at ELSE poll_at END
+WHERE service.platform = :platform AND service.service_id = :service_id";
 
 /// A secret of the service, new or another.
 pub const SECRET: &str = "
@@ -87,36 +74,54 @@ ON CONFLICT (platform, service_id, name) DO UPDATE SET sealed = excluded.sealed"
 /// The command of whoever is about to poll.
 pub fn claim_poll(key: &ServiceKey, at: u64, next: u64) -> Command {
     let mut command = Command::default();
-    let row = json!({ "platform": key.platform, "service_id": key.service_id, "at": at, "next_at": next });
+    let row = row!({ "platform": key.platform, "service_id": key.service_id, "at": at, "next_at": next });
     command.row(Kind::PollClaim, row);
     command
 }
 
-/// The members of a row that are the change's.
-pub fn row(change: &ServiceChange, now: u64) -> Value {
-    json!({
-        "gone": change.gone, "status": change.status, "remote_id": change.remote_id, "username": change.username,
-        "product": change.product,
-        "properties": without_nul(Value::from(change.properties.clone()).to_string()), "paid_until": change.paid_until,
-        "ends_at": change.ends_at,
-        "sets_poll": change.poll_at.is_some(), "poll_at": change.poll_at.flatten(),
-        "sets_pending": change.pending.is_some(), "pending": change.pending.clone().flatten(),
-        "unsettled_ms": change.unsettled_ms, "now": now,
-    })
+/// For which kinds a change has rows: its end of an epoch, itself, what it is found by, its secrets.
+pub struct Kinds {
+    pub gone: Kind,
+    pub store: Kind,
+    pub place: Kind,
+    pub secrets: Kind,
 }
 
-/// The rows of its secrets.
-pub fn secrets(
+/// The rows of a change.
+pub fn rows(
     command: &mut Command,
-    kind: Kind,
+    kinds: &Kinds,
     key: &ServiceKey,
     change: &ServiceChange,
+    now: u64,
     sealer: &Sealer,
 ) -> Result<(), StoreError> {
+    if change.gone {
+        let row = row!({ "platform": key.platform, "service_id": key.service_id, "now": now });
+        command.row(kinds.gone, row);
+    }
+    let properties = (change.gone || !change.properties.is_empty())
+        .then(|| without_nul(Value::from(change.properties.clone()).to_string()));
+    let row = row!({
+        "platform": key.platform, "service_id": key.service_id, "now": now,
+        "gone": change.gone, "status": change.status, "username": change.username, "product": change.product,
+        "properties": properties, "paid_until": change.paid_until, "ends_at": change.ends_at,
+        "sets_pending": change.pending.is_some(), "pending": change.pending.clone().flatten(),
+        "unsettled_ms": change.unsettled_ms,
+    });
+    command.row(kinds.store, row);
+    if change.gone || change.remote_id.is_some() || change.poll_at.is_some() {
+        let row = row!({
+            "platform": key.platform, "service_id": key.service_id,
+            "gone": change.gone, "remote_id": change.remote_id,
+            "sets_poll": change.poll_at.is_some(), "poll_at": change.poll_at.flatten(),
+        });
+        command.row(kinds.place, row);
+    }
     for (name, secret) in &change.secrets {
         let sealed = command.bytes(&seals::service(sealer, key, name, secret)?);
-        let row = json!({ "platform": key.platform, "service_id": key.service_id, "name": name, "sealed": sealed });
-        command.row(kind, row);
+        let row = row!({ "platform": key.platform, "service_id": key.service_id, "name": name, "sealed": sealed });
+        command.row(kinds.secrets, row);
     }
     Ok(())
 }
@@ -130,11 +135,14 @@ pub fn command(
     sealer: &Sealer,
 ) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    let mut row = row(change, now);
-    row["platform"] = json!(key.platform);
-    row["service_id"] = json!(key.service_id);
-    row["epoch"] = json!(epoch);
+    let row = row!({ "platform": key.platform, "service_id": key.service_id, "epoch": epoch });
     command.row(Kind::Change, row);
-    secrets(&mut command, Kind::ChangeSecrets, key, change, sealer)?;
+    let kinds = Kinds {
+        gone: Kind::ChangeGone,
+        store: Kind::ChangeStore,
+        place: Kind::ChangePlace,
+        secrets: Kind::ChangeSecrets,
+    };
+    rows(&mut command, &kinds, key, change, now, sealer)?;
     Ok(command)
 }

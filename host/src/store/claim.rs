@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::{ClaimMark, OperationId};
-use serde_json::json;
+use super::row::row;
 
 /// As read, and nothing else of the service active but what is passed. `a` is the new run.
 pub const DECIDE: &str = "
@@ -34,14 +34,14 @@ WHERE operation.id = :id";
 /// The command.
 pub fn command(id: &OperationId, run: u64, mark: &ClaimMark, now: u64) -> Command {
     let mut command = Command::default();
-    let row = json!({
+    let row = row!({
         "id": id, "run": run, "library": mark.library, "journal_version": mark.journal_version,
         "touches": mark.touches, "counts": u8::from(mark.counts), "passes": mark.passes, "now": now,
     });
     command.row(Kind::Claim, row);
     command.moves(&id.0);
     if !mark.passes.is_empty() {
-        command.row(Kind::ClaimPasses, json!({ "id": id, "ids": mark.passes, "now": now }));
+        command.row(Kind::ClaimPasses, row!({ "id": id, "ids": mark.passes, "now": now }));
         for passed in &mark.passes {
             command.moves(&passed.0);
         }

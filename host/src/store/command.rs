@@ -4,7 +4,8 @@
 //! them. Whoever carries it out has nothing left to compute.
 
 use super::kind::Kind;
-use serde_json::{Map, Value};
+use super::row::Row;
+use serde_json::Value;
 
 /// The most commands in one transaction: beyond that the wait of the first costs more than the shared sync saves.
 pub const MAX_COMMANDS: usize = 256;
@@ -18,7 +19,7 @@ pub struct Part {
     /// Which statements it is for.
     pub kind: Kind,
     /// What they name as `:member`. Lists and objects are bound as JSON text; what is not there is NULL.
-    pub row: Map<String, Value>,
+    pub row: Row,
 }
 
 /// What is asked of the writer, prepared.
@@ -28,7 +29,7 @@ pub struct Command {
     bytes: Vec<u8>,
     weight: usize,
     moved: Vec<String>,
-    /// Entries of the log that it makes.
+    /// Entries of the log that it makes, or changes itself.
     made: Vec<String>,
     /// Operations, and reading hooks, that it is about.
     subjects: Vec<String>,
@@ -41,12 +42,10 @@ pub struct Command {
 pub struct Slice(usize, usize);
 
 impl Command {
-    /// Adds a row, a JSON object. Of anything else nothing is kept.
-    pub fn row(&mut self, kind: Kind, row: Value) {
-        if let Value::Object(row) = row {
-            self.weight += row.values().map(weight).sum::<usize>();
-            self.parts.push(Part { kind, row });
-        }
+    /// Adds a row.
+    pub fn row(&mut self, kind: Kind, row: Row) {
+        self.weight += row.values().map(weight).sum::<usize>();
+        self.parts.push(Part { kind, row });
     }
 
     /// Adds bytes, for a row to name.
@@ -64,6 +63,12 @@ impl Command {
     /// The operation may change its state: its log row follows, and what must not outlive its end goes.
     pub fn moves(&mut self, operation: &str) {
         self.moved.push(operation.to_owned());
+    }
+
+    /// It ends an attempt of the operation, and writes its log row itself.
+    pub fn ends(&mut self, operation: &str) {
+        self.made.push(operation.to_owned());
+        self.tells_of(operation);
     }
 
     /// It makes an entry of the log.
@@ -180,6 +185,7 @@ impl Pass {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::row;
     use super::*;
     use serde_json::json;
 
@@ -197,7 +203,8 @@ mod tests {
     #[test]
     fn what_a_row_holds_counts_wherever_it_stands() {
         let long = "x".repeat(1_000);
-        for row in [json!({ "a": long }), json!({ "a": [1, long] }), json!({ "a": { "b": long } })] {
+        for value in [json!(long), json!([1, long]), json!({ "b": long })] {
+            let row = row!({ "a": value });
             let mut command = Command::default();
             command.row(Kind::Note, row);
             assert!((1_000..1_100).contains(&command.size()), "{}", command.size());

@@ -3,6 +3,7 @@
 use super::command::{Command, Slice};
 use super::kind::Kind;
 use super::model::{Evidence, Reading};
+use super::row::row;
 use super::words;
 use crate::body;
 use crate::hex::hex;
@@ -45,7 +46,7 @@ VALUES (:owner, :run, :at, :kind, :text)";
 pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
     for attempt in &evidence.attempts {
         let fault = attempt.fault.as_ref().map(|fault| json!(fault).to_string());
-        let row = json!({
+        let row = row!({
             "owner": attempt.owner, "run": attempt.run, "started_at": attempt.started_at,
             "ended_at": attempt.ended_at, "end": attempt.end, "fault": fault,
         });
@@ -53,7 +54,7 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
         command.tells_of(&attempt.owner);
     }
     for exchange in &evidence.exchanges {
-        let row = json!({
+        let row = row!({
             "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq, "step": exchange.step,
             "purpose": exchange.purpose, "method": exchange.method, "url": exchange.url, "left": exchange.left,
             "status": exchange.status, "failure": exchange.failure, "started_at": exchange.started_at,
@@ -66,7 +67,7 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
         let (request, request_codec, request_cut) = body(command, exchange.request_body.as_deref(), body_cap);
         let (reply, reply_codec, reply_cut) = body(command, exchange.reply_body.as_deref(), body_cap);
         if request.is_some() || reply.is_some() {
-            let row = json!({
+            let row = row!({
                 "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq,
                 "request": request, "request_codec": request_codec, "request_cut": request_cut,
                 "reply": reply, "reply_codec": reply_codec, "reply_cut": reply_cut,
@@ -75,7 +76,10 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
         }
     }
     for note in &evidence.notes {
-        command.row(Kind::Note, json!(note));
+        let row = row!({
+            "owner": note.owner, "run": note.run, "at": note.at, "kind": note.kind, "text": note.text,
+        });
+        command.row(Kind::Note, row);
         command.tells_of(&note.owner);
     }
 }
@@ -90,7 +94,7 @@ fn body(command: &mut Command, text: Option<&str>, cap: usize) -> (Option<Slice>
 
 /// Adds the log row of a reading hook.
 pub fn reading(command: &mut Command, reading: &Reading) {
-    let mut row = json!({
+    let mut row = row!({
         "id": reading.id, "platform": reading.platform, "service_id": reading.service_id, "hook": reading.hook,
         "provider": reading.provider, "server": reading.server, "state": reading.state,
         "fault": reading.fault.as_ref().map(|fault| fault.class), "summary": reading.summary,

@@ -3,9 +3,11 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::Evidence;
-use super::model::{Finish, Finished, Operation, SecretsState, ServiceKey};
+use super::model::{Finish, Finished, Operation, SecretsState};
+use super::row::row;
 use super::writer::Fate;
 use super::{StoreError, change, evidence, seals, words};
+use crate::operation::State;
 use crate::seal::Sealer;
 use serde_json::json;
 
@@ -30,9 +32,22 @@ pub const SQL: &[&str] = &[
          finished_at = CASE WHEN :final THEN :now END, updated_at = :now
      WHERE operation.id = :id",
     "{won}
-     UPDATE log SET summary = :summary WHERE place = {place :id}",
+     UPDATE log
+     SET state = :state, attempts = :attempts, fault = :class, summary = :summary,
+         ended_at = CASE WHEN :final THEN :now END
+     WHERE place = {place :id}",
     words::GATHER,
 ];
+
+/// Behind what became of those that it had passed: they may go on.
+pub const LET_PASSED: &str = "
+{won}
+UPDATE operation SET passed_by = NULL
+WHERE :final AND :a = 1 AND passed_by = :id AND state IN ('queued', 'running', 'waiting', 'attention')";
+
+/// What it went well without needs no secrets of its steps any more.
+// A failed operation may be asked for again and then needs them; `secrets::EXPIRE` ends that.
+pub const FORGET: &str = "{won} UPDATE entry SET secret = NULL WHERE operation_id = :id AND secret IS NOT NULL";
 
 /// What it passed ends with it; the scopes that this held are free again.
 pub const END_PASSED: &[&str] = &[
@@ -55,21 +70,16 @@ pub const END_PASSED: &[&str] = &[
      WHERE o.passed_by = :id AND o.state = 'failed' AND place = {place o.id}",
 ];
 
-/// The command. `service` is the operation's, needed only to seal secrets of the service.
-pub fn command(
-    finish: &Finish,
-    service: Option<&ServiceKey>,
-    evidence: &Evidence,
-    sealer: &Sealer,
-    body_cap: usize,
-) -> Result<Command, StoreError> {
+/// The command.
+pub fn command(finish: &Finish, evidence: &Evidence, sealer: &Sealer, body_cap: usize) -> Result<Command, StoreError> {
     let mut command = Command::default();
     let placement = finish.placement.as_ref().map(|placement| json!(placement).to_string());
-    let mut row = json!({
+    let mut row = row!({
         "placement": placement.as_ref().filter(|_| finish.moves.is_none()),
         "id": finish.id, "run": finish.run, "state": finish.state, "final": finish.state.is_final(),
         "next_at": finish.next_at, "attempts": finish.attempts, "touched": finish.effects.touched,
         "doubted": finish.effects.doubted, "fault": finish.fault.as_ref().map(|fault| json!(fault).to_string()),
+        "class": finish.fault.as_ref().map(|fault| fault.class),
         "reason": finish.reason, "outcome": finish.outcome.as_ref().map(ToString::to_string),
         "has_secrets": !finish.secrets.is_empty(), "summary": finish.summary, "now": finish.now,
     });
@@ -77,21 +87,25 @@ pub fn command(
     let said = [Some(finish.summary.as_str()), finish.reason.as_deref()].into_iter().flatten();
     words::add(&mut command, &mut row, &finish.id.0, said.chain(fault));
     command.row(Kind::Finish, row);
-    command.moves(&finish.id.0);
+    command.ends(&finish.id.0);
+    if finish.has_steps && matches!(finish.state, State::Succeeded | State::Cancelled) {
+        command.row(Kind::FinishForget, row!({ "id": finish.id }));
+    }
     if !finish.secrets.is_empty() {
         let sealed = command.bytes(&seals::result(sealer, &finish.id, &finish.secrets)?);
-        command.row(Kind::FinishSecrets, json!({ "id": finish.id, "sealed": sealed }));
+        command.row(Kind::FinishSecrets, row!({ "id": finish.id, "sealed": sealed }));
     }
-    if let Some(change) = &finish.service {
-        let mut row = change::row(change, finish.now);
-        row["id"] = json!(finish.id);
-        command.row(Kind::FinishService, row);
-        if let Some(key) = service {
-            change::secrets(&mut command, Kind::FinishServiceSecrets, key, change, sealer)?;
-        }
+    if let Some((key, change)) = &finish.service {
+        let kinds = change::Kinds {
+            gone: Kind::FinishServiceGone,
+            store: Kind::FinishService,
+            place: Kind::FinishServicePlace,
+            secrets: Kind::FinishServiceSecrets,
+        };
+        change::rows(&mut command, &kinds, key, change, finish.now, sealer)?;
     }
     if let Some(to) = &finish.moves {
-        let row = json!({
+        let row = row!({
             "id": finish.id, "server": to.server, "panel": to.panel, "most": to.most, "placement": placement,
             "now": finish.now,
         });
@@ -99,16 +113,15 @@ pub fn command(
     }
     if let Some(fault) = &finish.end_passed {
         let fault = json!(fault).to_string();
-        command.row(Kind::FinishPassed, json!({ "id": finish.id, "fault": fault, "now": finish.now }));
+        command.row(Kind::FinishPassed, row!({ "id": finish.id, "fault": fault, "now": finish.now }));
     }
     evidence::rows(&mut command, evidence, body_cap);
     Ok(command)
 }
 
 impl Finish {
-    /// The operation as it reads when this has ended it, so that it need not be read; `has_steps` as in
-    /// [`Operation::has_steps`].
-    pub fn ended(&self, operation: &Operation, has_steps: bool) -> Operation {
+    /// The operation as it reads when this has ended it, so that it need not be read.
+    pub fn ended(&self, operation: &Operation) -> Operation {
         Operation {
             state: self.state,
             next_at: self.next_at,
@@ -119,7 +132,7 @@ impl Finish {
             outcome: self.outcome.clone(),
             placement: self.placement.clone().or_else(|| operation.placement.clone()),
             secrets_state: if self.secrets.is_empty() { operation.secrets_state } else { SecretsState::Kept },
-            has_steps,
+            has_steps: self.has_steps,
             active: false,
             cancel_asked: false,
             finished_at: Some(self.now),

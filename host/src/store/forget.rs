@@ -7,9 +7,9 @@ use super::command::Command;
 use super::dialect::Text;
 use super::kind::Kind;
 use super::reader::{Cells, Query};
+use super::row::row;
 use super::{Store, StoreError, hand, terms_sqlite, words};
 use rusqlite::OpenFlags;
-use serde_json::json;
 use std::collections::HashMap;
 
 /// Entries whose words are looked for together.
@@ -48,7 +48,7 @@ impl Store {
         for bite in numbers.chunks(BITE) {
             let line = |number: &i64| (*number, words::head(*number), known.get(number));
             let mut command = Command::default();
-            command.row(Kind::Forget, json!({ "lines": bite.iter().map(line).collect::<Vec<_>>() }));
+            command.row(Kind::Forget, row!({ "lines": bite.iter().map(line).collect::<Vec<_>>() }));
             self.inner.writer.write(command).await?;
         }
         self.inner.writer.tend(&MERGE).await?;

@@ -1,7 +1,8 @@
-//! The hand that writes: on SQLite a thread with the one connection that can, on Postgres a connection.
+//! The hand that writes: on SQLite a worker with the one connection that can, on Postgres a connection.
 //!
 //! On SQLite a command is some dozens of prepared statements. Here they run one after the other without anyone being told of each:
-//! a connection behind a channel would wake its caller for every one of them. Commands that share a transaction run one after
+//! a connection behind a channel would wake its caller for every one of them. The worker shares a thread with the task that
+//! hands out what is to be written; see [`Writer::start`](super::writer::Writer::start). Commands that share a transaction run one after
 //! the other as well, so that each is judged by what those before it have written.
 
 pub mod apply;
@@ -9,7 +10,6 @@ pub mod postgres;
 
 pub use self::apply::SERIAL;
 
-use super::StoreError;
 use super::command::{Command, Part, Slice};
 use super::dialect::{Dialect, Text};
 use super::error::Failure;
@@ -55,7 +55,7 @@ pub type Transacted = (Vec<Command>, Result<Fates, Failure>);
 
 /// Whoever carries the commands out.
 pub enum Hand {
-    Sqlite(Thread),
+    Sqlite(Sqlite),
     Postgres(Box<postgres::Hand>),
 }
 
@@ -63,7 +63,7 @@ impl Hand {
     /// Carries the commands out, one after the other, all of them or none.
     pub async fn transact(&mut self, commands: Vec<Command>) -> Transacted {
         match self {
-            Self::Sqlite(thread) => thread.transact(commands).await,
+            Self::Sqlite(worker) => worker.transact(commands).await,
             Self::Postgres(hand) => {
                 let result = hand.transact(&commands).await;
                 (commands, result)
@@ -82,7 +82,7 @@ impl Hand {
     /// Runs statements that answer nothing.
     pub async fn run(&mut self, statements: &'static Text) -> Result<(), Failure> {
         match self {
-            Self::Sqlite(thread) => Ok(thread.run(statements.of(Dialect::Sqlite)).await?),
+            Self::Sqlite(worker) => Ok(worker.run(statements.of(Dialect::Sqlite)).await?),
             Self::Postgres(hand) => hand.run(statements.of(Dialect::Postgres)).await,
         }
     }
@@ -90,7 +90,7 @@ impl Hand {
     /// Gives the store back, and closes the connection.
     pub async fn close(self) {
         match self {
-            Self::Sqlite(thread) => thread.close().await,
+            Self::Sqlite(worker) => worker.close().await,
             Self::Postgres(hand) => hand.close().await,
         }
     }
@@ -102,8 +102,8 @@ enum Job {
     Close(oneshot::Sender<()>),
 }
 
-/// The sending side of SQLite's thread. It ends, and closes its connection, when this is dropped.
-pub struct Thread {
+/// The sending side of SQLite's [`Worker`], which ends, and closes its connection, when this is dropped.
+pub struct Sqlite {
     jobs: mpsc::UnboundedSender<Job>,
 }
 
@@ -122,20 +122,11 @@ pub fn open_for_a_thread(path: &Path, access: OpenFlags, pragmas: &[(&str, &str)
     Ok(db)
 }
 
-impl Thread {
-    /// Starts the thread with the connection to the file at `path`; `host` is this opening of the store.
-    ///
-    /// `lock` is given back when the connection is closed.
-    pub fn start(db: Connection, path: PathBuf, host: String, lock: Lock) -> Result<Self, StoreError> {
-        let (jobs, received) = mpsc::unbounded_channel();
-        let worker = Worker { db, path, host };
-        let thread = std::thread::Builder::new().name("store-writer".into());
-        let started = thread.spawn(move || {
-            worker.run(received);
-            drop(lock);
-        });
-        started.map_err(|error| StoreError::Unavailable(format!("no thread can be started: {error}")))?;
-        Ok(Self { jobs })
+impl Sqlite {
+    /// With the connection to the file at `path`; `host` is this opening of the store, and `lock` what holds it.
+    pub fn new(db: Connection, path: PathBuf, host: String, lock: Lock) -> (Self, Worker) {
+        let (sender, jobs) = mpsc::unbounded_channel();
+        (Self { jobs: sender }, Worker { db, path, host, lock, jobs })
     }
 
     async fn transact(&self, commands: Vec<Command>) -> Transacted {
@@ -174,10 +165,14 @@ fn gone<T>() -> rusqlite::Result<T> {
     Err(rusqlite::Error::InvalidQuery)
 }
 
-struct Worker {
+/// Has the connection. Its statements block whoever runs it.
+pub struct Worker {
     db: Connection,
     path: PathBuf,
     host: String,
+    /// Given back when the connection is closed.
+    lock: Lock,
+    jobs: mpsc::UnboundedReceiver<Job>,
 }
 
 /// Why a worker stops with its connection.
@@ -191,72 +186,77 @@ enum Stop {
 }
 
 impl Worker {
-    fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    /// Works until the sending side is gone, or closes.
+    pub async fn run(self) {
+        let Self { mut db, path, host, lock, mut jobs } = self;
         loop {
-            match self.serve(&mut jobs) {
-                Stop::Left => return,
+            match serve(&db, &host, &mut jobs).await {
+                Stop::Left => break,
                 Stop::Asked(reply) => {
-                    let _ = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-                    drop(self);
+                    let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+                    drop(db);
+                    drop(lock);
                     let _ = reply.send(());
                     return;
                 }
-                Stop::Broken => match open(&self.path) {
-                    Ok(db) => self.db = db,
+                Stop::Broken => match open(&path) {
+                    Ok(opened) => db = opened,
                     Err(error) => tracing::error!(%error, "the store cannot be opened again"),
                 },
             }
         }
+        drop(db);
+        drop(lock);
     }
+}
 
-    fn serve(&self, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Stop {
-        let mut prepared = Prepared::new(&self.db, &self.host);
-        self.db.wal_hook(Some(|_, pages| {
-            IN_JOURNAL.set(pages);
-            Ok(())
-        }));
-        while let Some(job) = jobs.blocking_recv() {
-            let is_broken = match job {
-                Job::Transact(commands, reply) => {
-                    let result = prepared.transact(&commands);
-                    let is_broken = self.settle(&result);
-                    let _ = reply.send((commands, result));
-                    is_broken
-                }
-                Job::Run(statements, reply) => {
-                    let result = run(&self.db, statements);
-                    let is_broken = self.settle(&result);
-                    let _ = reply.send(result);
-                    is_broken
-                }
-                Job::Close(reply) => return Stop::Asked(reply),
-            };
-            if is_broken {
-                return Stop::Broken;
+async fn serve(db: &Connection, host: &str, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Stop {
+    let mut prepared = Prepared::new(db, host);
+    db.wal_hook(Some(|_, pages| {
+        IN_JOURNAL.set(pages);
+        Ok(())
+    }));
+    while let Some(job) = jobs.recv().await {
+        let is_broken = match job {
+            Job::Transact(commands, reply) => {
+                let result = prepared.transact(&commands);
+                let is_broken = settle(db, &result);
+                let _ = reply.send((commands, result));
+                is_broken
             }
-            self.carry_over();
+            Job::Run(statements, reply) => {
+                let result = run(db, statements);
+                let is_broken = settle(db, &result);
+                let _ = reply.send(result);
+                is_broken
+            }
+            Job::Close(reply) => return Stop::Asked(reply),
+        };
+        if is_broken {
+            return Stop::Broken;
         }
-        Stop::Left
+        carry_over(db);
     }
+    Stop::Left
+}
 
-    /// Left to itself, SQLite does this within the commit that fills the journal, and those who wait for that would wait for two
-    /// more syncs.
-    fn carry_over(&self) {
-        if IN_JOURNAL.take() >= CARRIED_OVER
-            && let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-        {
-            // The next commit says so too, and that one somebody waits for.
-            tracing::debug!(%error, "the journal stays as it is");
-        }
+/// Left to itself, SQLite does this within the commit that fills the journal, and those who wait for that would wait for two
+/// more syncs.
+fn carry_over(db: &Connection) {
+    if IN_JOURNAL.take() >= CARRIED_OVER
+        && let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    {
+        // The next commit says so too, and that one somebody waits for.
+        tracing::debug!(%error, "the journal stays as it is");
     }
+}
 
-    /// After a failure: leaves the connection without a transaction. `true` when another one is needed.
-    fn settle<T>(&self, result: &rusqlite::Result<T>) -> bool {
-        let Err(failure) = result else { return false };
-        // The failure may have rolled it back already; that there is nothing to roll back is no news.
-        let _ = self.db.execute_batch("ROLLBACK");
-        !matches!(failure, rusqlite::Error::SqliteFailure(..))
-    }
+/// After a failure: leaves the connection without a transaction. `true` when another one is needed.
+fn settle<T>(db: &Connection, result: &rusqlite::Result<T>) -> bool {
+    let Err(failure) = result else { return false };
+    // The failure may have rolled it back already; that there is nothing to roll back is no news.
+    let _ = db.execute_batch("ROLLBACK");
+    !matches!(failure, rusqlite::Error::SqliteFailure(..))
 }
 
 /// All statements, each prepared when it is first needed, for as long as the connection lives.

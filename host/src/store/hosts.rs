@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::life::Life;
 use super::model::{OperationId, ServiceKey};
 use super::reader::{Cells, Line, Query};
+use super::row::row;
 use super::{Store, StoreError, change};
 use crate::journal::{Doubt, DoubtCause};
 use serde_json::json;
@@ -259,7 +260,7 @@ impl Store {
         let Some(lease) = &self.inner.lease else { return Ok(true) };
         let began = lease.now();
         let mut command = Command::default();
-        command.row(Kind::Beat, json!({}));
+        command.row(Kind::Beat, row!({}));
         let fate = self.inner.writer.decide(command).await?;
         if fate.word == "yes" {
             lease.renewed(began);
@@ -351,7 +352,7 @@ impl Store {
     /// See [`accept`](Self::accept).
     pub async fn end_host(&self, id: &str, how: HostEnd, by: &str) -> Result<EndSaid, StoreError> {
         let mut command = Command::default();
-        command.row(Kind::HostEnd, json!({ "id": id, "how": how.as_str(), "by": by }));
+        command.row(Kind::HostEnd, row!({ "id": id, "how": how.as_str(), "by": by }));
         let fate = self.inner.writer.decide(command).await?;
         Ok(match fate.word.as_str() {
             "yes" => EndSaid::Taken,
@@ -375,7 +376,7 @@ impl Store {
         }
         let doubt = Doubt { why: DoubtCause::HostEnded, by: self.host_number() | PROVEN_BY, ..Doubt::default() };
         let mut command = Command::default();
-        command.row(Kind::Proven, json!({ "ids": ids, "doubt": json!(doubt).to_string(), "now": now }));
+        command.row(Kind::Proven, row!({ "ids": ids, "doubt": json!(doubt).to_string(), "now": now }));
         for id in &ids {
             command.moves(id);
         }

@@ -436,8 +436,10 @@ pub struct Finish {
     pub outcome: Option<Value>,
     /// Secrets of the result, to be sealed.
     pub secrets: BTreeMap<String, Secret<String>>,
-    /// What becomes of the service.
-    pub service: Option<ServiceChange>,
+    /// What becomes of the operation's service.
+    pub service: Option<(ServiceKey, ServiceChange)>,
+    /// Whether the journal has entries.
+    pub has_steps: bool,
     /// How its server was chosen, if that has changed.
     pub placement: Option<Placement>,
     /// Move the operation, and its service, to another server of its group, and drop its journal.

@@ -254,13 +254,6 @@ impl Store {
         query.all(&self.inner.reader).await?.iter().map(read).collect()
     }
 
-    /// The service that an operation is about.
-    pub(super) async fn service_of(&self, id: &OperationId) -> Result<Option<ServiceKey>, StoreError> {
-        static SERVICE_OF: Text = Text::new("SELECT platform, service_id FROM operation WHERE id = $1");
-        let row = Query::new(&SERVICE_OF).bind(&id.0).first(&self.inner.reader).await?;
-        row.map(|row| key_of(&Cells::new(&row, "operation", "service_id"))).transpose()
-    }
-
     /// What a dead host was running, with the names of the servers.
     pub(super) async fn lost(&self, limit: u32) -> Result<Vec<(OperationId, String)>, StoreError> {
         let rows = Query::new(&LOST).bind(&self.inner.host).bind(limit).all(&self.inner.reader).await?;

@@ -4,9 +4,9 @@ use super::command::Command;
 use super::dialect::Text;
 use super::kind::Kind;
 use super::reader::{Cells, Query};
+use super::row::row;
 use super::{Store, StoreError};
 use crate::lane::Pause;
-use serde_json::json;
 
 /// A pause begins, or ends where nobody is named.
 pub const SQL: &[&str] = &[
@@ -39,7 +39,7 @@ impl Store {
     ///
     /// See [`accept`](Self::accept).
     pub async fn set_pause(&self, server: &str, pause: Option<&Pause>) -> Result<(), StoreError> {
-        let row = json!({
+        let row = row!({
             "server": server, "by": pause.map(|pause| &pause.by), "at": pause.map(|pause| pause.at),
         });
         let mut command = Command::default();

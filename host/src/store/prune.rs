@@ -7,6 +7,7 @@ use super::command::Command;
 use super::dialect::Text;
 use super::kind::Kind;
 use super::reader::{Cells, Line as Row, Query};
+use super::row::row;
 use super::{Store, StoreError, logs, words};
 use crate::operation::State;
 use crate::retention::{Entry, Plan, bites};
@@ -207,7 +208,7 @@ impl Store {
             let nothing = command.bytes(b"");
             let line = |id: &String| (id.clone(), words::number(id), words::head(words::number(id)));
             let lines: Vec<_> = bite.iter().map(line).collect();
-            command.row(Kind::PruneEntries, json!({ "ids": bite, "lines": lines, "nothing": nothing }));
+            command.row(Kind::PruneEntries, row!({ "ids": bite, "lines": lines, "nothing": nothing }));
             walk.gone += self.inner.writer.decide(command).await?.a;
         }
         Ok(())
@@ -236,7 +237,7 @@ impl Store {
             return Ok(0);
         }
         let mut command = Command::default();
-        command.row(Kind::PruneTraffic, json!({ "lines": lines, "exchanges": exchanges }));
+        command.row(Kind::PruneTraffic, row!({ "lines": lines, "exchanges": exchanges }));
         Ok(self.inner.writer.decide(command).await?.a)
     }
 
@@ -305,7 +306,7 @@ mod tests {
         let traffic = store.remove_traffic(&[("op_1".to_owned(), 1, 1)], true).await.unwrap();
         let mut command = Command::default();
         let nothing = command.bytes(b"");
-        command.row(Kind::PruneEntries, json!({ "ids": ["op_1"], "nothing": nothing }));
+        command.row(Kind::PruneEntries, row!({ "ids": ["op_1"], "nothing": nothing }));
         let entries = store.inner.writer.decide(command).await.unwrap().a;
 
         assert_eq!((traffic, entries), (0, 0));

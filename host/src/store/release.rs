@@ -4,8 +4,8 @@ use super::command::Command;
 use super::dialect::Text;
 use super::kind::Kind;
 use super::reader::{Cells, Query};
+use super::row::row;
 use super::{Store, StoreError};
-use serde_json::json;
 
 /// From now on nothing is held back. A new generation: whoever finds the one before can tell that it is the older.
 pub const SQL: &[&str] = &[
@@ -32,7 +32,7 @@ impl Store {
     /// See [`accept`](Self::accept).
     pub async fn release(&self, now: u64) -> Result<bool, StoreError> {
         let mut command = Command::default();
-        command.row(Kind::Release, json!({ "now": now }));
+        command.row(Kind::Release, row!({ "now": now }));
         self.says_yes(command).await
     }
 }

@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::OperationId;
+use super::row::{Row, row};
 use crate::journal::{Doubt, DoubtCause};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ pub const SQL: &[&str] = &[
 /// The command for operations, each with the settle time of its service; `by` is the number of the host that takes them up.
 pub fn command(lines: &[(OperationId, u64)], by: u64, now: u64) -> Command {
     let mut command = Command::default();
-    command.row(Kind::Rescue, row(json!(lines), by, now));
+    command.row(Kind::Rescue, line(json!(lines), by, now));
     for (id, _) in lines {
         command.moves(&id.0);
     }
@@ -77,13 +78,13 @@ pub fn command(lines: &[(OperationId, u64)], by: u64, now: u64) -> Command {
 /// The command for a run of this opening that has ended without a word.
 pub fn own(id: &OperationId, run: u64, settle_ms: u64, by: u64, now: u64) -> Command {
     let mut command = Command::default();
-    command.row(Kind::Rescue, row(json!([(id, settle_ms, run)]), by, now));
+    command.row(Kind::Rescue, line(json!([(id, settle_ms, run)]), by, now));
     command.moves(&id.0);
     command
 }
 
-fn row(lines: Value, by: u64, now: u64) -> Value {
+fn line(lines: Value, by: u64, now: u64) -> Row {
     let doubt = |why| json!(Doubt { why, by, ..Doubt::default() }).to_string();
     let (ended, unproven) = (doubt(DoubtCause::HostEnded), doubt(DoubtCause::HostUnproven));
-    json!({ "lines": lines, "doubt": ended, "unproven": unproven, "now": now })
+    row!({ "lines": lines, "doubt": ended, "unproven": unproven, "now": now })
 }

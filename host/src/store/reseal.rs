@@ -7,9 +7,9 @@ use super::dialect::Text;
 use super::kind::Kind;
 use super::model::{OperationId, ServiceKey};
 use super::reader::{Cells, Query};
+use super::row::row;
 use super::seals::{self, Sealed};
 use super::{Store, StoreError};
-use serde_json::json;
 
 /// Values of one command.
 const VALUES: u32 = 100;
@@ -107,7 +107,7 @@ impl Store {
             match seals::reseal(sealer, place, &was) {
                 Ok(sealed) => {
                     let (was, sealed) = (command.bytes(&was), command.bytes(&sealed));
-                    let row = json!({
+                    let row = row!({
                         "table": table, "owner": a, "service": b, "name": c, "position": n, "was": was, "sealed": sealed,
                     });
                     command.row(Kind::Reseal, row);

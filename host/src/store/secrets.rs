@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::OperationId;
-use serde_json::json;
+use super::row::row;
 
 /// Stored with the end of the operation.
 pub const KEEP: &str = "
@@ -41,7 +41,7 @@ pub const EXPIRE: &[&str] = &[
 /// The command that acknowledges.
 pub fn acknowledge(id: &OperationId, now: u64) -> Command {
     let mut command = Command::default();
-    command.row(Kind::Acknowledge, json!({ "id": id, "now": now }));
+    command.row(Kind::Acknowledge, row!({ "id": id, "now": now }));
     command.tells_of(&id.0);
     command
 }
@@ -49,6 +49,6 @@ pub fn acknowledge(id: &OperationId, now: u64) -> Command {
 /// The command that expires what finished before `older_than`.
 pub fn expire(older_than: u64, now: u64) -> Command {
     let mut command = Command::default();
-    command.row(Kind::Expire, json!({ "older_than": older_than, "now": now }));
+    command.row(Kind::Expire, row!({ "older_than": older_than, "now": now }));
     command
 }

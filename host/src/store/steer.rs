@@ -3,10 +3,10 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::Steer;
+use super::row::row;
 use super::{StoreError, prune, step, words};
 use crate::operation::State;
 use crate::seal::Sealer;
-use serde_json::json;
 
 /// The statements. The decision stands in the log in the same commit.
 pub const SQL: &[&str] = &[
@@ -37,7 +37,7 @@ pub const SQL: &[&str] = &[
 /// The command.
 pub fn command(steer: &Steer, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
-    let mut row = json!({
+    let mut row = row!({
         "id": steer.id, "from": steer.from, "run": steer.run, "to": steer.to,
         "moves": !(steer.to == State::Running && steer.cancel_asked), "cancel_asked": steer.cancel_asked,
         "final": steer.to.is_final(), "touched": steer.effects.touched, "doubted": steer.effects.doubted,
@@ -53,7 +53,7 @@ pub fn command(steer: &Steer, sealer: &Sealer) -> Result<Command, StoreError> {
         command.row(Kind::SteerEntry, row);
     }
     for scope in &steer.release {
-        command.row(Kind::SteerRelease, json!({ "id": steer.id, "scope": scope, "step": null }));
+        command.row(Kind::SteerRelease, row!({ "id": steer.id, "scope": scope, "step": () }));
     }
     Ok(command)
 }

@@ -3,11 +3,12 @@
 use super::command::{Command, Slice};
 use super::kind::Kind;
 use super::model::{OperationId, ServiceKey, StepWrite, Written};
+use super::row::{Row, row};
 use super::writer::Fate;
 use super::{StoreError, seals};
 use crate::journal::Entry;
 use crate::seal::Sealer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// One journal entry, new or as it stands now. The rows of three kinds share its members.
 pub const WRITE_ENTRY: &str = "
@@ -59,14 +60,14 @@ pub fn entry_row(
     id: &OperationId,
     position: u32,
     entry: &Entry,
-) -> Result<Value, StoreError> {
+) -> Result<Row, StoreError> {
     let hidden = entry.sealed && !entry.result.is_null();
     let secret: Option<Slice> = match hidden {
         true => Some(command.bytes(&seals::step(sealer, id, &entry.name, &entry.result)?)),
         false => None,
     };
     let result = if hidden { "null".to_owned() } else { entry.result.to_string() };
-    Ok(json!({
+    Ok(row!({
         "id": id, "position": position, "name": entry.name, "kind": entry.kind, "stage": entry.stage,
         "scope": entry.scope, "given": entry.given.to_string(), "result": result, "sealed": entry.sealed,
         "secret": secret, "remote_id": entry.remote_id,
@@ -80,17 +81,17 @@ pub fn command(write: &StepWrite, sealer: &Sealer) -> Result<Command, StoreError
     let mut command = Command::default();
     command.tells_of(&write.id.0);
     let mut row = entry_row(&mut command, sealer, &write.id, write.position, &write.entry)?;
-    row["run"] = json!(write.run);
-    row["touched"] = json!(write.effects.touched);
-    row["doubted"] = json!(write.effects.doubted);
-    row["owned"] = json!(write.remote_id);
-    row["now"] = json!(write.now);
+    row.set("run", json!(write.run));
+    row.set("touched", json!(write.effects.touched));
+    row.set("doubted", json!(write.effects.doubted));
+    row.set("owned", json!(write.remote_id));
+    row.set("now", json!(write.now));
     command.row(Kind::Step, row);
     if let Some(scope) = write.entry.scope.as_ref().filter(|_| write.release) {
-        command.row(Kind::StepRelease, json!({ "id": write.id, "scope": scope, "step": write.entry.name }));
+        command.row(Kind::StepRelease, row!({ "id": write.id, "scope": scope, "step": write.entry.name }));
     }
     if let Some(remote) = &write.remote_id {
-        command.row(Kind::StepRemote, json!({ "id": write.id, "owned": remote, "now": write.now }));
+        command.row(Kind::StepRemote, row!({ "id": write.id, "owned": remote, "now": write.now }));
     }
     Ok(command)
 }

@@ -12,9 +12,6 @@ use tokio::sync::Notify;
 /// How long nobody may arrive before the writer takes those who are still missing for hanging.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// So many on the way at once keep the processor busy.
-const BUSY: usize = 4;
-
 /// What [`Traffic::awaited`] holds while the writer waits for nobody.
 const NOBODY: u64 = u64::MAX;
 
@@ -46,21 +43,12 @@ impl Traffic {
         Traveller { traffic: Arc::clone(self), parks: AtomicUsize::new(0) }
     }
 
-    /// Until those who are on the way now have come or turned off. On a busy host then once more: a panel that answers
-    /// quickly has sent some of them on again, and the processor has no time for a commit of their own.
+    /// Until those who are on the way now have come or turned off, or nobody has for too long.
     pub async fn gathered(&self) {
         let on_the_way = self.under_way.load(Ordering::SeqCst);
-        if on_the_way == 0 || !self.arrived(on_the_way).await {
+        if on_the_way == 0 {
             return;
         }
-        let on_the_way = self.under_way.load(Ordering::SeqCst);
-        if on_the_way >= BUSY {
-            self.arrived(on_the_way).await;
-        }
-    }
-
-    /// Waits for as many arrivals; `false` if nobody came for too long.
-    async fn arrived(&self, on_the_way: usize) -> bool {
         let target = self.arrivals.load(Ordering::SeqCst).saturating_add(on_the_way as u64);
         self.awaited.store(target, Ordering::SeqCst);
         // Looked at after `awaited` is set, so that no arrival is missed.
@@ -73,12 +61,10 @@ impl Traffic {
             let is_enough = tokio::time::timeout(PATIENCE, self.enough.notified()).await.is_ok();
             let before = std::mem::replace(&mut arrivals, self.arrivals.load(Ordering::SeqCst));
             if !is_enough && before == arrivals {
-                self.awaited.store(NOBODY, Ordering::SeqCst);
-                return false;
+                break;
             }
         }
         self.awaited.store(NOBODY, Ordering::SeqCst);
-        true
     }
 
     fn leave(&self) {

@@ -1,14 +1,18 @@
 //! The one task that writes. It takes whatever waits into one transaction; there is no timer.
+//!
+//! On SQLite it has a thread, which runs the statements as well: on the host's runtime each transaction would begin when those
+//! tasks have had their turns that the last one woke, and neither would work while the other does.
 
 use super::command::{Command, MAX_COMMANDS, Pass};
 use super::condition::Condition;
 use super::dialect::{Dialect, Text};
 use super::hand::postgres::Door;
-use super::hand::{Fates, Hand, Transacted};
+use super::hand::{Fates, Hand, Transacted, Worker};
 use super::model::Evidence;
 use super::news::News;
 use super::traffic::Traffic;
 use super::{CommitTap, Moment, StoreError, evidence, words};
+use futures_util::future;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -17,6 +21,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Commands that may wait: four full transactions. Beyond that a sender waits for room, and so do its callers.
@@ -95,8 +100,14 @@ pub async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 }
 
 impl Writer {
-    /// Starts the task. It ends when this is dropped, after writing what waits.
-    pub fn start(hand: Hand, tap: Option<Arc<dyn CommitTap>>, news: Arc<News>) -> Self {
+    /// Starts the task, on a thread of its own if there is a worker to run beside it. It ends when this is dropped, after writing
+    /// what waits, or with the runtime that this is called on.
+    pub fn start(
+        hand: Hand,
+        worker: Option<Worker>,
+        tap: Option<Arc<dyn CommitTap>>,
+        news: Arc<News>,
+    ) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = Self {
             sender,
@@ -125,8 +136,11 @@ impl Writer {
             worded: words::WORTH_MOVING / 2,
         };
         // Joined by `close`; dropped handles end it by closing its channel.
-        tokio::spawn(task.run(receiver));
-        writer
+        match worker {
+            None => drop(tokio::spawn(task.run(receiver))),
+            Some(worker) => on_a_thread(task.run(receiver), worker)?,
+        }
+        Ok(writer)
     }
 
     /// Writes the command; returns after the commit that holds it.
@@ -212,6 +226,31 @@ impl Writer {
     }
 }
 
+/// Runs the task and the worker that it has its statements run by, until both have ended or the caller's runtime has.
+fn on_a_thread(task: impl Future<Output = ()> + Send + 'static, worker: Worker) -> Result<(), StoreError> {
+    let (alive, ended) = oneshot::channel::<()>();
+    // Never sent: it goes when the runtime drops its tasks.
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(alive);
+    });
+    let task = async move {
+        tokio::select! {
+            biased;
+            _ = ended => {}
+            () = task => {}
+        }
+    };
+    let run = move || match Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => drop(runtime.block_on(future::join(task, worker.run()))),
+        Err(error) => tracing::error!(%error, "nothing can be written: a thread has no runtime"),
+    };
+    let thread = std::thread::Builder::new().name("store-writer".into());
+    let started = thread.spawn(run);
+    started.map_err(|error| StoreError::Unavailable(format!("no thread can be started: {error}")))?;
+    Ok(())
+}
+
 /// What a closed store answers.
 pub fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".to_owned())
@@ -253,6 +292,10 @@ impl Task {
                 receiver.close();
             }
             if self.queue.is_empty() && self.chores.is_empty() && !nudged {
+                if self.worded >= words::WORTH_MOVING {
+                    self.index().await;
+                    continue;
+                }
                 if leaving.is_some() {
                     break;
                 }
@@ -283,8 +326,7 @@ impl Task {
                 // Whoever asked may be gone.
                 let _ = reply.send(done);
             }
-            let has_time = self.queue.is_empty() && receiver.is_empty();
-            if self.worded >= if has_time { words::WORTH_MOVING } else { words::MOST_WAITING } {
+            if self.worded >= words::MOST_WAITING {
                 self.index().await;
             }
         }
@@ -433,6 +475,7 @@ pub fn evidence_command(evidence: &Evidence, body_cap: usize) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::behaviour::samples::Gate;
     use crate::store::file::{self, Lock};
     use crate::store::model::Note;
     use crate::store::{hand, schema};
@@ -452,23 +495,31 @@ mod tests {
         let db = hand::open(&path).unwrap();
         let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         db.query_row(&format!("PRAGMA max_page_count = {}", pages + 20), [], |_| Ok(())).unwrap();
-        let thread = hand::Thread::start(db, path.clone(), "host".into(), lock).unwrap();
-        let writer = Writer::start(Hand::Sqlite(thread), None, Arc::default());
+        let (hand, worker) = hand::Sqlite::new(db, path.clone(), "host".into(), lock);
+        let gate = Arc::<Gate>::default();
+        let writer = Writer::start(Hand::Sqlite(hand), Some(worker), Some(gate.clone()), Arc::default()).unwrap();
 
         let long = "x".repeat(1_000_000);
-        writer.ride(notes("rider"));
-        let (first, second) = tokio::join!(writer.write(notes(&long)), writer.write(notes("short")));
+        let both = async {
+            gate.holds().await;
+            writer.ride(notes("rider"));
+            let both = future::join(writer.write(notes(&long)), writer.write(notes("short")));
+            future::join(both, async { gate.open() }).await.0
+        };
+        gate.shut();
+        let (held, (first, second)) = future::join(writer.write(notes("earlier")), both).await;
+        held.unwrap();
 
         assert!(matches!(first, Err(StoreError::Full(_))), "{first:?}");
         assert!(matches!(second, Err(StoreError::Full(_))), "{second:?}");
         assert!(writer.condition().failure().is_some());
-        assert_eq!(writer.commits(), 0);
+        assert_eq!(writer.commits(), 1);
         writer.write(notes("short")).await.unwrap();
         assert_eq!(writer.condition().failure(), None);
         writer.close().await;
         let mut db = connect(&path).await.unwrap();
         let kept: Vec<String> =
             sqlx::query_scalar("SELECT text FROM note ORDER BY text").fetch_all(&mut db).await.unwrap();
-        assert_eq!(kept, ["rider", "short"], "what rode along waited");
+        assert_eq!(kept, ["earlier", "rider", "short"], "what rode along waited");
     }
 }

@@ -146,6 +146,7 @@ impl House {
             outcome: Some(json!({ "remote_id": "4711" })),
             secrets: [("root_password".to_owned(), "correct horse battery".to_owned().into())].into(),
             service: None,
+            has_steps: true,
             placement: None,
             moves: None,
             end_passed: None,

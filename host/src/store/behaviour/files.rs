@@ -78,7 +78,11 @@ async fn no_secret_stands_in_the_files(on: On) {
     write.entry.sealed = true;
     store.write_step(write).await.unwrap();
     let change = ServiceChange { secrets: secret("root", marks[3]), ..ServiceChange::default() };
-    let end = Finish { secrets: secret("p", marks[2]), service: Some(change), ..finish("1", 1, State::Succeeded) };
+    let end = Finish {
+        secrets: secret("p", marks[2]),
+        service: Some((key("42"), change)),
+        ..finish("1", 1, State::Succeeded)
+    };
     assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
 
     let files = match on {

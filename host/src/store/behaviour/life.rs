@@ -80,14 +80,15 @@ async fn what_is_accepted_claimed_is_taken_and_ended_without_a_read(on: On) {
         assert_eq!(new.taken(seq, run, before), read, "{name}");
 
         let end = Finish {
-            service: Some(change),
+            service: Some((key("42"), change)),
+            has_steps: false,
             secrets: if name == "3" { secret("root", "s3cret") } else { [].into() },
             outcome: (name == "2").then(|| json!({ "remote_id": "7", "properties": { "n": [1, 2.5, null] } })),
             fault: (name == "4").then(|| Fault::plugin_bug("odd").for_customer("sorry")),
             reason: (name == "4").then(|| "a person gave it up".into()),
             ..finish(name, run, if name == "4" { State::Failed } else { State::Succeeded })
         };
-        let ended = end.ended(&read.operation, false);
+        let ended = end.ended(&read.operation);
         assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false });
         assert_eq!(store.operation(&id(name)).await.unwrap(), Some(ended), "{name}");
         before = store.service(&key("42")).await.unwrap();
@@ -137,7 +138,7 @@ async fn a_hook_goes_from_claim_over_a_step_to_its_end(on: On) {
     };
     let end = Finish {
         effects: DONE,
-        service: Some(change),
+        service: Some((key("42"), change)),
         secrets: secret("password", "s3cret-of-the-result"),
         outcome: Some(json!({ "remote_id": "7" })),
         ..finish("1", 1, State::Succeeded)

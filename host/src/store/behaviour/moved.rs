@@ -90,7 +90,7 @@ pub(super) async fn filled() -> (Place, Vec<String>) {
             };
             let end = Finish {
                 effects: if state == State::Cancelled { NOTHING } else { DONE },
-                service: (state == State::Succeeded).then_some(change),
+                service: (state == State::Succeeded).then(|| (key(&service), change)),
                 secrets: if state == State::Succeeded {
                     secret("p", &format!("result-secret-{n}"))
                 } else {

@@ -135,7 +135,8 @@ async fn admission_sees_what_still_matters(on: On) {
         };
         assert!(matches!(store.accept(new).await.unwrap(), Accepted::Stored { .. }), "{name}");
         if state.is_final() {
-            let gone = (what == Hook::Terminate).then(|| ServiceChange { gone: true, ..ServiceChange::default() });
+            let gone = ServiceChange { gone: true, ..ServiceChange::default() };
+            let gone = (what == Hook::Terminate).then(|| (key("42"), gone));
             let end = Finish { service: gone, ..finish(name, 1, state) };
             assert_eq!(
                 store.finish(end, Evidence::default()).await.unwrap(),
@@ -175,7 +176,7 @@ async fn of_what_is_queued_the_first_alone_is_next(on: On) {
     assert_eq!(front().await.unwrap(), ["op_1", "op_2"]);
     store.claim(&id("1"), 1, mark(), NOW).await.unwrap();
     let settling = ServiceChange { unsettled_ms: Some(7), ..ServiceChange::default() };
-    let end = Finish { service: Some(settling), now: NOW + 3, ..finish("1", 2, State::Succeeded) };
+    let end = Finish { service: Some((key("42"), settling)), now: NOW + 3, ..finish("1", 2, State::Succeeded) };
     store.finish(end, Evidence::default()).await.unwrap();
 
     assert_eq!(front().await.unwrap(), ["op_2"]);

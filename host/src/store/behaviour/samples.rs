@@ -5,13 +5,16 @@ use crate::journal::{Entry, Kind, Stage};
 use crate::operation::{Effects, State};
 use crate::seal::{HostKey, Sealer};
 use crate::store::model::*;
-use crate::store::{Store, StoreOptions, writer};
+use crate::store::{CommitTap, Moment, Store, StoreOptions, writer};
 use billhook_plugin_api::protocol::HookCall;
 use billhook_plugin_api::{Hook, Secret};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
 
 pub const NOTHING: Effects = Effects { touched: false, doubted: false };
 pub const DONE: Effects = Effects { touched: true, doubted: false };
@@ -94,6 +97,40 @@ pub async fn store(on: On) -> (Place, Store) {
     let place = Place::new(on).await;
     let store = place.open().await;
     (place, store)
+}
+
+/// Holds up commits for as long as it is shut.
+#[derive(Default)]
+pub struct Gate {
+    is_shut: watch::Sender<bool>,
+    holds: Arc<Notify>,
+}
+
+impl Gate {
+    pub fn shut(&self) {
+        self.is_shut.send_replace(true);
+    }
+
+    /// Until it holds one.
+    pub async fn holds(&self) {
+        self.holds.notified().await;
+    }
+
+    pub fn open(&self) {
+        self.is_shut.send_replace(false);
+    }
+}
+
+impl CommitTap for Gate {
+    fn commit(&self, moment: Moment, _: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let (mut is_shut, holds) = (self.is_shut.subscribe(), Arc::clone(&self.holds));
+        Box::pin(async move {
+            if moment == Moment::Before && *is_shut.borrow() {
+                holds.notify_one();
+                let _ = is_shut.wait_for(|is_shut| !*is_shut).await;
+            }
+        })
+    }
 }
 
 pub fn id(name: &str) -> OperationId {
@@ -199,6 +236,7 @@ pub fn finish(name: &str, run: u64, state: State) -> Finish {
         outcome: None,
         secrets: Default::default(),
         service: None,
+        has_steps: true,
         placement: None,
         moves: None,
         end_passed: None,

@@ -241,7 +241,7 @@ async fn an_id_on_a_panel_leads_to_all_that_had_it(on: On) {
         let remote = (n < 3).then(|| "4711".to_owned());
         let change =
             ServiceChange { remote_id: remote, status: Some(ServiceStatus::Active), ..ServiceChange::default() };
-        let end = Finish { service: Some(change), ..finish(&name, 1, State::Succeeded) };
+        let end = Finish { service: Some((key(service), change)), ..finish(&name, 1, State::Succeeded) };
         store.finish(end, Evidence::default()).await.unwrap();
     }
     let gone = ServiceChange { gone: true, ..ServiceChange::default() };

@@ -46,8 +46,9 @@ const NUMBERS: [&str; 24] = [
     "number",
     "request_codec",
 ];
-const TRUTHS: [&str; 17] = [
+const TRUTHS: [&str; 18] = [
     "claimed",
+    "cancelling",
     "touches",
     "touched",
     "doubted",

@@ -10,11 +10,11 @@ use crate::store::address::{SCHEMA, Server};
 use crate::store::command::{Command, Part, without_nul};
 use crate::store::dialect::{Dialect, Text};
 use crate::store::error::Failure;
+use crate::store::row::Row;
 use crate::store::writer::Fate;
 use crate::store::{StoreError, hold};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use std::sync::Arc;
@@ -270,7 +270,7 @@ impl Serialize for ByKind<'_> {
             if self.0[..at].iter().any(|before| before.kind == part.kind) {
                 continue;
             }
-            let rows: Vec<&Map<String, Value>> =
+            let rows: Vec<&Row> =
                 self.0[at..].iter().filter(|other| other.kind == part.kind).map(|part| &part.row).collect();
             map.serialize_entry(&format!("{:?}", part.kind), &rows)?;
         }
@@ -285,6 +285,7 @@ mod tests {
     use crate::store::behaviour::cluster::Database;
     use crate::store::behaviour::samples;
     use crate::store::{accept, claim, finish};
+    use serde_json::Value;
 
     async fn hand(database: &Database) -> Hand {
         let Ok(Address::Postgres(server)) = Address::of(&database.url(), None) else { panic!("{}", database.url()) };
@@ -338,7 +339,7 @@ mod tests {
             claim::command(&samples::id("1"), 0, &samples::mark(), 1),
             crate::store::begin::command(&samples::begin_in("1", "server", "s", 0), &sealer).unwrap(),
             crate::store::step::command(&samples::done("1", 1, "server", Value::from(7)), &sealer).unwrap(),
-            finish::command(&end, None, &crate::store::model::Evidence::default(), &sealer, 1000).unwrap(),
+            finish::command(&end, &crate::store::model::Evidence::default(), &sealer, 1000).unwrap(),
         ];
         assert_eq!(words(hand.transact(&commands).await.unwrap()), [(); 5].map(|()| Some("yes".to_owned())));
     }
