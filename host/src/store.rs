@@ -379,7 +379,16 @@ impl Store {
     /// As every write: [`StoreError::Unavailable`] when nothing can be written now, [`StoreError::Rejected`] when this
     /// cannot be written ever; neither stored anything.
     pub async fn accept(&self, new: NewOperation) -> Result<Accepted, StoreError> {
-        accept::answer(&self.inner.writer.decide(accept::command(&new, &self.inner.sealer)?).await?)
+        self.try_accept(&new).await
+    }
+
+    /// The same, for whoever goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// See [`accept`](Self::accept).
+    pub async fn try_accept(&self, new: &NewOperation) -> Result<Accepted, StoreError> {
+        accept::answer(&self.inner.writer.decide(accept::command(new, &self.inner.sealer)?).await?)
     }
 
     /// Queues a failed operation again with new content and no attempts. `false`: it, or its service, has moved.

@@ -194,10 +194,9 @@ impl Engine {
             summary: format!("{}: accepted", action.unwrap_or(hook.as_str())),
             now: self.env.clock.unix_ms(),
         };
-        let claimed = permits.is_some().then(|| new.clone());
         let accepted = {
             let _parked = traveller.park();
-            self.env.store.accept(new).await.map_err(unavailable)?
+            self.env.store.try_accept(&new).await.map_err(unavailable)?
         };
         match accepted {
             Accepted::Moved => Ok(None),
@@ -213,8 +212,8 @@ impl Engine {
                     self.changed(id);
                 }
                 let watched = Some(self.watched(&id));
-                match (run, permits, claimed) {
-                    (Some(run), Some((permits, _)), Some(new)) => {
+                match (run, permits) {
+                    (Some(run), Some((permits, _))) => {
                         self.spawn_claimed(new.taken(seq, run, service.cloned()), panel, permits);
                     }
                     _ => self.wake(key),

@@ -34,10 +34,13 @@ impl Masker<'_> {
     /// becomes one mask.
     pub fn json(&self, value: &mut Value, paths: &[SecretPath]) {
         let text = value.to_string();
-        let masked = self
-            .json_text(&text, paths, &Reached::root(paths), 0)
-            .filter(|masked| self.known(masked).is_none())
-            .and_then(|masked| serde_json::from_str(&masked).ok());
+        let masked =
+            self.json_text(&text, paths, &Reached::root(paths), 0).filter(|masked| self.known(masked).is_none());
+        // Most have no secret, and need not be read again.
+        if masked.as_ref() == Some(&text) {
+            return;
+        }
+        let masked = masked.and_then(|masked| serde_json::from_str(&masked).ok());
         *value = masked.unwrap_or_else(|| Value::String(self.mask(&text)));
     }
 

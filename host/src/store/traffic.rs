@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 /// How long nobody may arrive before the writer takes those who are still missing for hanging.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// So many share a commit that more would hardly make it cheaper for each: from there on the writer works while others come.
+const ENOUGH: usize = 24;
+
 /// What [`Traffic::awaited`] holds while the writer waits for nobody.
 const NOBODY: u64 = u64::MAX;
 
@@ -43,9 +46,9 @@ impl Traffic {
         Traveller { traffic: Arc::clone(self), parks: AtomicUsize::new(0) }
     }
 
-    /// Until those who are on the way now have come or turned off, or nobody has for too long.
-    pub async fn gathered(&self) {
-        let on_the_way = self.under_way.load(Ordering::SeqCst);
+    /// Until those who are on the way now have come or turned off, or enough beside the `waiting`, or nobody has for too long.
+    pub async fn gathered(&self, waiting: usize) {
+        let on_the_way = self.under_way.load(Ordering::SeqCst).min(ENOUGH.saturating_sub(waiting));
         if on_the_way == 0 {
             return;
         }
@@ -122,11 +125,11 @@ mod tests {
     #[tokio::test]
     async fn the_writer_waits_for_those_on_the_way_and_for_nobody_else() {
         let traffic = Arc::new(Traffic::default());
-        assert!(traffic.gathered().now_or_never().is_some(), "nobody is there");
+        assert!(traffic.gathered(0).now_or_never().is_some(), "nobody is there");
 
         let (one, other) = (traffic.enter(), traffic.enter());
         {
-            let mut gathered = std::pin::pin!(traffic.gathered());
+            let mut gathered = std::pin::pin!(traffic.gathered(0));
             assert!(gathered.as_mut().now_or_never().is_none());
             let parked = one.park();
             assert!(gathered.as_mut().now_or_never().is_none(), "one more is on the way");
@@ -134,19 +137,19 @@ mod tests {
             assert!(gathered.now_or_never().is_some());
             let nested = one.park();
             drop(nested);
-            assert!(traffic.gathered().now_or_never().is_some(), "who waits twice still waits");
+            assert!(traffic.gathered(0).now_or_never().is_some(), "who waits twice still waits");
             drop(parked);
         }
-        assert!(traffic.gathered().now_or_never().is_none(), "it goes on");
+        assert!(traffic.gathered(0).now_or_never().is_none(), "it goes on");
         drop(one);
-        assert!(traffic.gathered().now_or_never().is_some());
+        assert!(traffic.gathered(0).now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn a_traveller_that_came_and_set_out_again_is_not_waited_for_twice() {
         let traffic = Arc::new(Traffic::default());
         let one = traffic.enter();
-        let mut gathered = std::pin::pin!(traffic.gathered());
+        let mut gathered = std::pin::pin!(traffic.gathered(0));
         assert!(gathered.as_mut().now_or_never().is_none());
 
         drop(one.park());
@@ -155,10 +158,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_writer_waits_for_no_more_than_are_enough() {
+        let traffic = Arc::new(Traffic::default());
+        let mut travellers: Vec<_> = (0..ENOUGH + 2).map(|_| traffic.enter()).collect();
+        assert!(traffic.gathered(ENOUGH).now_or_never().is_some(), "they are there already");
+
+        let mut gathered = std::pin::pin!(traffic.gathered(1));
+        assert!(gathered.as_mut().now_or_never().is_none());
+        travellers.truncate(4);
+        assert!(gathered.as_mut().now_or_never().is_none(), "one too few");
+        travellers.truncate(3);
+        assert!(gathered.now_or_never().is_some());
+    }
+
+    #[tokio::test]
     async fn one_that_hangs_does_not_hold_the_writer() {
         let traffic = Arc::new(Traffic::default());
         let _hangs = traffic.enter();
 
-        traffic.gathered().await;
+        traffic.gathered(0).await;
     }
 }

@@ -310,7 +310,7 @@ impl Task {
             }
             nudged = false;
             // No timer: on an idle host nobody is on the way.
-            self.traffic.gathered().await;
+            self.traffic.gathered(self.queue.len()).await;
             while self.queue.len() < WAITING
                 && let Ok(message) = receiver.try_recv()
             {

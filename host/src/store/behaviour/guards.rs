@@ -27,7 +27,6 @@ on_both![
     a_remote_id_belongs_to_one_live_service_of_a_panel,
     one_that_cannot_be_stored_hurts_nobody_else,
     neighbours_share_a_commit,
-    who_sets_out_together_shares_a_commit,
     a_step_and_the_end_after_it_share_a_commit_in_their_order,
     what_has_begun_something_is_neither_cancelled_nor_called_so,
     only_what_waits_or_needs_attention_is_passed,
@@ -330,20 +329,6 @@ async fn neighbours_share_a_commit(on: On) {
     let (ended, commits) = behind_another(&gate, &store, join_all(ends)).await;
     assert!(ended.iter().all(|answer| matches!(answer, Ok(Finished::Stored { .. }))));
     assert_eq!(commits, 1);
-}
-
-async fn who_sets_out_together_shares_a_commit(on: On) {
-    let (_place, store) = store(on).await;
-    let travellers: Vec<_> = (0..64).map(|_| store.enter()).collect();
-
-    let accepts = travellers.iter().enumerate().map(async |(n, traveller)| {
-        let _parked = traveller.park();
-        store.accept(new(&n.to_string(), &format!("{n}"))).await
-    });
-    assert!(join_all(accepts).await.iter().all(|answer| matches!(answer, Ok(Accepted::Stored { .. }))));
-
-    // The last one may have been counted and not yet been there.
-    assert!(store.commits() <= 2, "{}", store.commits());
 }
 
 async fn a_step_and_the_end_after_it_share_a_commit_in_their_order(on: On) {
