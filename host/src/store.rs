@@ -95,6 +95,7 @@ use self::look::Looker;
 use self::news::News;
 use self::reader::Pool;
 use self::writer::Writer;
+use crate::body::{self, Packed};
 use crate::clock::{SharedClock, SystemClock};
 use crate::seal::Sealer;
 use billhook_plugin_api::Secret;
@@ -464,7 +465,7 @@ impl Store {
     /// See [`accept`](Self::accept).
     pub async fn try_finish(&self, finish: &Finish, evidence: &Evidence) -> Result<Finished, StoreError> {
         let inner = &self.inner;
-        let command = finish::command(finish, evidence, &inner.sealer, inner.body_cap)?;
+        let command = finish::command(finish, evidence, &inner.sealer)?;
         Ok(finish::answer(&inner.writer.decide(command).await?))
     }
 
@@ -477,12 +478,17 @@ impl Store {
         self.says_yes(steer::command(&steer, &self.inner.sealer)?).await
     }
 
+    /// A masked body as it is stored. It may be made long before its exchange is, and by any thread.
+    pub fn pack(&self, text: &str) -> Packed {
+        body::pack(text.as_bytes(), self.inner.body_cap)
+    }
+
     /// Leaves evidence for the next commit, or for [`flush`](Self::flush). It may be lost with the host until then.
     ///
     /// Bounded: a megabyte that waits gets a commit of its own; what cannot be committed for long is dropped and counted
     /// in the daemon's log.
     pub fn record(&self, evidence: Evidence) {
-        self.inner.writer.ride(writer::evidence_command(&evidence, self.inner.body_cap));
+        self.inner.writer.ride(writer::evidence_command(&evidence));
     }
 
     /// Leaves the log entry of a reading hook for the next commit; returns at once, as [`record`](Self::record).
@@ -494,7 +500,7 @@ impl Store {
     pub async fn read_over(&self, reading: Reading, evidence: Evidence) -> Result<(), StoreError> {
         let mut command = Command::default();
         evidence::reading(&mut command, &reading);
-        evidence::rows(&mut command, &evidence, self.inner.body_cap);
+        evidence::rows(&mut command, &evidence);
         self.inner.writer.ride(command);
         Ok(())
     }

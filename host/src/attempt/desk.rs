@@ -27,6 +27,11 @@ impl Desk {
         self.sessions().remove(&call_id);
     }
 
+    /// Whether hardly more than one attempt is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.sessions().len() <= 2
+    }
+
     fn find(&self, call_id: u64) -> Option<Arc<Session>> {
         self.sessions().get(&call_id).cloned()
     }

@@ -1,6 +1,7 @@
 //! Exchanges with the panel, as a plugin asks for them.
 
 use super::session::{Ended, Inner, Session, Stop};
+use crate::body::Packed;
 use crate::journal::{self, Patience, Sent};
 use crate::panel::millis;
 use crate::verdict::End;
@@ -8,6 +9,7 @@ use crate::wire;
 use billhook_plugin_api::protocol::{HttpCall, Purpose, Settle};
 use billhook_plugin_api::{Fault, FaultClass, Reply, Request};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// An exchange as it happened, secrets and all; masked when its reader has returned.
 pub(super) struct RawExchange {
@@ -18,6 +20,18 @@ pub(super) struct RawExchange {
     pub started_at: u64,
     /// `None` while it is under way.
     pub end: Option<RawEnd>,
+    /// Its bodies as the log will have them, if nothing secret is learnt meanwhile.
+    pub request_body: Option<Prepared>,
+    pub reply_body: Option<Prepared>,
+}
+
+/// A body that was masked and packed before its exchange is.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    /// None where there is no body.
+    pub body: Option<Packed>,
+    /// How many secrets were known then.
+    pub known: usize,
 }
 
 pub(super) struct RawEnd {
@@ -30,7 +44,7 @@ pub(super) struct RawEnd {
 }
 
 impl Session {
-    pub(super) async fn exchange(&self, call: HttpCall, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Stop> {
+    pub(super) async fn exchange(self: &Arc<Self>, call: HttpCall, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Stop> {
         let HttpCall { purpose, mut request } = call;
         request.body = body;
         // Before it counts as sent: an attempt that is cut off in the line has sent nothing.
@@ -52,6 +66,8 @@ impl Session {
                 url: url.into(),
                 started_at,
                 end: None,
+                request_body: None,
+                reply_body: None,
             });
             if let (Purpose::Change { .. }, Some(run)) = (purpose, &mut inner.run) {
                 // Until the wire knows better: if this attempt is cut off while the request is out, it may have happened.
@@ -67,7 +83,14 @@ impl Session {
         if matches!(purpose, Purpose::Change { .. }) && !self.env.store.may_change().await {
             return Err(self.held_back(purpose).await);
         }
-        let exchange = self.panel.wire.send(wire_request).await;
+        // With much to do there is no time that only passes, and whatever breaks in on it costs more than it saves.
+        let prepares = self.env.desk.is_quiet();
+        let prepare = async {
+            if prepares {
+                self.prepare_request(index).await;
+            }
+        };
+        let (exchange, ()) = tokio::join!(self.panel.wire.send(wire_request), prepare);
         self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
         drop(parked);
@@ -93,6 +116,10 @@ impl Session {
             body: partial.map(|reply| reply.body.clone()),
             failure: exchange.outcome.as_ref().err().map(ToString::to_string),
         });
+        if prepares {
+            let session = Arc::clone(self);
+            self.env.host_runtime.spawn(async move { session.prepare_reply(index).await });
+        }
         match exchange.outcome {
             Ok(reply) => {
                 if purpose == Purpose::Read {

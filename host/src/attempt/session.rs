@@ -247,7 +247,7 @@ impl Session {
     }
 
     /// Answers one question of the plugin. `None`: the attempt is over, and the plugin's call is left hanging.
-    pub(super) async fn answer(&self, name: &str, message: Message) -> Result<Option<Message>, Fault> {
+    pub(super) async fn answer(self: &Arc<Self>, name: &str, message: Message) -> Result<Option<Message>, Fault> {
         if self.closed.load(Ordering::Acquire) {
             return Ok(None);
         }

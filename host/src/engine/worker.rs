@@ -233,8 +233,10 @@ impl Engine {
         let engine = Arc::clone(self);
         let busy = Busy::begin(&self.activity);
         let traveller = self.env.store.enter();
+        // Ten kilobytes, which the runtime would move about with its task, and once more when it is over.
+        let work = Box::pin(async move { engine.run_claimed(taken, panel, permits, traveller).await });
         self.tasks.spawn(async move {
-            engine.run_claimed(taken, panel, permits, traveller).await;
+            work.await;
             drop(busy);
         });
     }

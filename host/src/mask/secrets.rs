@@ -56,6 +56,11 @@ impl SecretSet {
         self.automaton = OnceLock::new();
     }
 
+    /// How many values were added to those that it began with: a larger number says that something was learnt.
+    pub fn learnt(&self) -> usize {
+        self.values.len() + self.short.len()
+    }
+
     fn has(&self, value: &str) -> bool {
         self.values.iter().chain(&self.short).any(|known| known.as_str() == value)
             || self.base.as_deref().is_some_and(|base| base.has(value))

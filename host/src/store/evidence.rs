@@ -5,7 +5,7 @@ use super::kind::Kind;
 use super::model::{Evidence, Reading};
 use super::row::row;
 use super::words;
-use crate::body;
+use crate::body::Packed;
 use crate::hex::hex;
 use serde_json::{Value, json};
 
@@ -42,8 +42,8 @@ pub const NOTE: &str = "
 INSERT INTO note (owner, run, at, kind, text)
 VALUES (:owner, :run, :at, :kind, :text)";
 
-/// Adds the rows. Bodies are packed here, in the task of whoever saw them, not in the writer's.
-pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
+/// Adds the rows.
+pub fn rows(command: &mut Command, evidence: &Evidence) {
     for attempt in &evidence.attempts {
         let fault = attempt.fault.as_ref().map(|fault| json!(fault).to_string());
         let row = row!({
@@ -64,8 +64,8 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
         });
         command.row(Kind::Exchange, row);
         command.tells_of(&exchange.owner);
-        let (request, request_codec, request_cut) = body(command, exchange.request_body.as_deref(), body_cap);
-        let (reply, reply_codec, reply_cut) = body(command, exchange.reply_body.as_deref(), body_cap);
+        let (request, request_codec, request_cut) = body(command, exchange.request_body.as_ref());
+        let (reply, reply_codec, reply_cut) = body(command, exchange.reply_body.as_ref());
         if request.is_some() || reply.is_some() {
             let row = row!({
                 "owner": exchange.owner, "run": exchange.run, "seq": exchange.seq,
@@ -85,10 +85,10 @@ pub fn rows(command: &mut Command, evidence: &Evidence, body_cap: usize) {
 }
 
 /// Where the packed body is, how it is packed, and what of it was cut.
-fn body(command: &mut Command, text: Option<&str>, cap: usize) -> (Option<Slice>, Value, Option<String>) {
-    let Some(text) = text else { return (None, Value::Null, None) };
-    let packed = body::pack(text.as_bytes(), cap);
-    let cut = packed.cut.map(|whole| json!({ "length": whole.length, "sha256": hex(&whole.sha256) }).to_string());
+fn body(command: &mut Command, packed: Option<&Packed>) -> (Option<Slice>, Value, Option<String>) {
+    let Some(packed) = packed else { return (None, Value::Null, None) };
+    let cut =
+        packed.cut.as_ref().map(|whole| json!({ "length": whole.length, "sha256": hex(&whole.sha256) }).to_string());
     (Some(command.bytes(&packed.bytes)), json!(packed.codec), cut)
 }
 

@@ -71,7 +71,7 @@ pub const END_PASSED: &[&str] = &[
 ];
 
 /// The command.
-pub fn command(finish: &Finish, evidence: &Evidence, sealer: &Sealer, body_cap: usize) -> Result<Command, StoreError> {
+pub fn command(finish: &Finish, evidence: &Evidence, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
     let placement = finish.placement.as_ref().map(|placement| json!(placement).to_string());
     let mut row = row!({
@@ -115,7 +115,7 @@ pub fn command(finish: &Finish, evidence: &Evidence, sealer: &Sealer, body_cap: 
         let fault = json!(fault).to_string();
         command.row(Kind::FinishPassed, row!({ "id": finish.id, "fault": fault, "now": finish.now }));
     }
-    evidence::rows(&mut command, evidence, body_cap);
+    evidence::rows(&mut command, evidence);
     Ok(command)
 }
 

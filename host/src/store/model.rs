@@ -1,6 +1,7 @@
 //! What goes into the store and comes out of it. No SQL here, and no database's types.
 
 use super::words::Sought;
+use crate::body::Packed;
 use crate::journal::Entry;
 use crate::operation::{Effects, State};
 use crate::placement::Placement;
@@ -550,9 +551,9 @@ pub struct Attempt {
     pub fault: Option<Fault>,
 }
 
-/// One request with its reply, or lack of one; masked.
+/// One request with its reply, or lack of one; masked. On its way into the log its bodies are packed already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Exchange {
+pub struct Exchange<B = String> {
     /// Operation id, or the id of a reading hook.
     pub owner: String,
     /// Of this attempt.
@@ -583,10 +584,10 @@ pub struct Exchange {
     pub reply_headers: Vec<(String, String)>,
     /// Masked body of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_body: Option<String>,
+    pub request_body: Option<B>,
     /// Masked body of the reply.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_body: Option<String>,
+    pub reply_body: Option<B>,
 }
 
 /// A line of an attempt: a note, a progress, a person's decision.
@@ -610,7 +611,7 @@ pub struct Evidence {
     /// Attempts that began or ended; the later one of the same (owner, run) wins.
     pub attempts: Vec<Attempt>,
     /// Exchanges.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<Exchange<Packed>>,
     /// Lines.
     pub notes: Vec<Note>,
 }

@@ -466,9 +466,9 @@ fn answer(reply: Option<Reply>, result: Result<Option<Fate>, StoreError>) {
 }
 
 /// Evidence as a command without guards.
-pub fn evidence_command(evidence: &Evidence, body_cap: usize) -> Command {
+pub fn evidence_command(evidence: &Evidence) -> Command {
     let mut command = Command::default();
-    evidence::rows(&mut command, evidence, body_cap);
+    evidence::rows(&mut command, evidence);
     command
 }
 
@@ -482,7 +482,7 @@ mod tests {
 
     fn notes(text: &str) -> Command {
         let note = Note { owner: "op_1".into(), run: 1, at: 1, kind: "note".into(), text: text.into() };
-        evidence_command(&Evidence { notes: vec![note], ..Evidence::default() }, 1000)
+        evidence_command(&Evidence { notes: vec![note], ..Evidence::default() })
     }
 
     #[tokio::test]

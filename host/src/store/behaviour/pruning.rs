@@ -48,7 +48,7 @@ fn exchange(owner: &str, seq: u32) -> Exchange {
 fn seen(owner: &str, exchanges: u32) -> Evidence {
     let attempt = Attempt { owner: owner.into(), run: 1, started_at: NOW, ended_at: Some(NOW), end: None, fault: None };
     let note = Note { owner: owner.into(), run: 1, at: NOW, kind: "note".into(), text: "said".into() };
-    let exchanges = (0..exchanges).map(|seq| exchange(owner, seq)).collect();
+    let exchanges = (0..exchanges).map(|seq| packed(exchange(owner, seq))).collect();
     Evidence { attempts: vec![attempt], exchanges, notes: vec![note] }
 }
 
@@ -324,6 +324,7 @@ async fn room_comes_back() {
                 reply_body: Some(noise(part * 150 + n)),
                 ..exchange(&format!("op_{name}"), part * 150 + n)
             })
+            .map(packed)
             .collect();
         store.record(Evidence { exchanges, ..Evidence::default() });
         store.flush().await.unwrap();

@@ -1,6 +1,7 @@
 //! Stores and values with boring defaults.
 
 pub use super::cluster::Database;
+use crate::body::{self, Packed};
 use crate::journal::{Entry, Kind, Stage};
 use crate::operation::{Effects, State};
 use crate::seal::{HostKey, Sealer};
@@ -220,6 +221,33 @@ pub fn done(name: &str, run: u64, step: &str, result: Value) -> StepWrite {
         release: false,
         remote_id: None,
         now: NOW + 2,
+    }
+}
+
+/// As it goes into the log.
+pub fn packed(exchange: Exchange) -> Exchange<Packed> {
+    let Exchange {
+        owner, run, seq, step, purpose, method, url, left, status, failure, started_at, duration_us, ..
+    } = exchange;
+    let Exchange { request_headers, reply_headers, request_body, reply_body, .. } = exchange;
+    let pack = |text: String| body::pack(text.as_bytes(), 64 * 1024);
+    Exchange {
+        owner,
+        run,
+        seq,
+        step,
+        purpose,
+        method,
+        url,
+        left,
+        status,
+        failure,
+        started_at,
+        duration_us,
+        request_headers,
+        reply_headers,
+        request_body: request_body.map(pack),
+        reply_body: reply_body.map(pack),
     }
 }
 

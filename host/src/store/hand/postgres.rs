@@ -339,7 +339,7 @@ mod tests {
             claim::command(&samples::id("1"), 0, &samples::mark(), 1),
             crate::store::begin::command(&samples::begin_in("1", "server", "s", 0), &sealer).unwrap(),
             crate::store::step::command(&samples::done("1", 1, "server", Value::from(7)), &sealer).unwrap(),
-            finish::command(&end, &crate::store::model::Evidence::default(), &sealer, 1000).unwrap(),
+            finish::command(&end, &crate::store::model::Evidence::default(), &sealer).unwrap(),
         ];
         assert_eq!(words(hand.transact(&commands).await.unwrap()), [(); 5].map(|()| Some("yes".to_owned())));
     }
