@@ -24,7 +24,7 @@ SELECT
     CASE WHEN :claimed AND {alive} AND NOT EXISTS (
         SELECT 1 FROM operation o
         WHERE o.platform = :platform AND o.service_id = :service_id
-          AND o.state IN ('queued', 'running', 'waiting', 'attention')
+          AND {open o.}
           AND NOT (o.touched = {false} AND o.state <> 'running' AND o.id IN (SELECT c.value FROM {list :cancels} AS c))
           AND NOT (o.state IN ('waiting', 'attention') AND o.id IN (SELECT p.value FROM {list :passes} AS p)))
         THEN 1 ELSE 0 END,

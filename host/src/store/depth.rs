@@ -9,7 +9,7 @@ use crate::operation::State;
 static DEPTH: Text = Text::new(
     "
 SELECT server, state, count(*) AS count, min(created_at) AS oldest_at FROM operation
-WHERE state IN ('queued', 'running', 'waiting', 'attention') GROUP BY server, state",
+WHERE {open} GROUP BY server, state",
 );
 
 impl Store {

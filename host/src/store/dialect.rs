@@ -15,10 +15,13 @@ pub enum Dialect {
 }
 
 /// A mark, and what it means to SQLite and to Postgres. A question mark is the argument.
-const MARKS: [(&str, &str, &str); 18] = [
+const MARKS: [(&str, &str, &str); 19] = [
     // A truth, as a column holds it: SQLite's partial indexes are found by the number alone.
     ("true", "1", "TRUE"),
     ("false", "0", "FALSE"),
+    // An operation is unfinished, in the words of the indexes that hold only those. (A list of more than two words would be a table
+    // of its own to SQLite, made and dropped with each row that such an index looks at.)
+    ("open", OPEN, OPEN),
     // A JSON list of texts, and one of lists, as rows with the column `value`.
     ("list", "json_each(?)", "jsonb_array_elements_text((?)::jsonb)"),
     ("rows", "json_each(?)", "jsonb_array_elements((?)::jsonb)"),
@@ -48,6 +51,9 @@ const MARKS: [(&str, &str, &str); 18] = [
     ("plain", "+", ""),
     ("join", "CROSS JOIN", "JOIN"),
 ];
+
+/// See the mark `open`; a question mark is the table's name with a dot, or nothing.
+const OPEN: &str = "?state <> 'succeeded' AND ?state <> 'failed' AND ?state <> 'cancelled'";
 
 /// The place of a log row, from the id of its entry.
 const PLACE: (&str, &str) = (

@@ -18,7 +18,7 @@ pub const SQL: &[&str] = &[
          CASE WHEN EXISTS (
                  SELECT 1 FROM operation other
                  WHERE other.platform = o.platform AND other.service_id = o.service_id
-                   AND other.state IN ('queued', 'running', 'waiting', 'attention') AND other.id <> o.id)
+                   AND {open other.} AND other.id <> o.id)
              THEN 1 ELSE 0 END,
          0, NULL
      FROM (SELECT 1) AS one LEFT JOIN operation o ON o.id = :id",
@@ -43,7 +43,7 @@ pub const SQL: &[&str] = &[
 pub const LET_PASSED: &str = "
 {won}
 UPDATE operation SET passed_by = NULL
-WHERE :final AND :a = 1 AND passed_by = :id AND state IN ('queued', 'running', 'waiting', 'attention')";
+WHERE :final AND :a = 1 AND passed_by = :id AND {open}";
 
 /// What it went well without needs no secrets of its steps any more.
 // A failed operation may be asked for again and then needs them; `secrets::EXPIRE` ends that.

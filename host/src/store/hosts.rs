@@ -81,7 +81,7 @@ static AT_WORK: Text =
 
 static IN_HAND: Text = Text::new(
     "SELECT host, count(*) AS running FROM operation {by operation_open}
-     WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS NOT NULL GROUP BY host",
+     WHERE {open} AND state = 'running' AND host IS NOT NULL GROUP BY host",
 );
 
 static WAITING_FOR: Text = Text::new("SELECT host, count(*) AS waiting FROM unproven GROUP BY host");

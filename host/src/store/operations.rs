@@ -34,19 +34,19 @@ static BY_KEY: Text = Text::new(operations!("WHERE o.platform = $1 AND o.key = $
 /// would read all that the service ever had.
 static UNFINISHED: Text = Text::new(operations!(
     by "operation_open",
-    "WHERE o.platform = $1 AND o.service_id = $2 AND o.state IN ('queued', 'running', 'waiting', 'attention')
+    "WHERE o.platform = $1 AND o.service_id = $2 AND {open o.}
      ORDER BY o.seq"
 ));
 /// Of what is queued only the first, however many those are.
 static FRONT: Text = Text::new(concat!(
     "WITH front (id) AS (
          SELECT id FROM operation {by operation_open}
-         WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+         WHERE platform = $1 AND service_id = $2 AND {open}
            AND state IN ('running', 'waiting', 'attention')
          UNION ALL
          SELECT id FROM (
              SELECT id FROM operation {by operation_open}
-             WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+             WHERE platform = $1 AND service_id = $2 AND {open}
                AND state = 'queued'
              ORDER BY seq LIMIT 1) AS first)
      ",
@@ -77,7 +77,7 @@ ORDER BY coalesce(next_at, 0), id LIMIT $3",
 static DUE_OF: Text = Text::new(
     "
 SELECT id, platform, service_id, server, next_at, updated_at FROM operation {by operation_open}
-WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+WHERE platform = $1 AND service_id = $2 AND {open}
   AND state IN ('queued', 'waiting') ORDER BY seq",
 );
 
@@ -96,7 +96,7 @@ ORDER BY coalesce(next_at, 0), id LIMIT $4",
 static LOST: Text = Text::new(
     "
 SELECT id, server FROM operation {by operation_open}
-WHERE state IN ('queued', 'running', 'waiting', 'attention') AND state = 'running' AND host IS DISTINCT FROM $1
+WHERE {open} AND state = 'running' AND host IS DISTINCT FROM $1
   AND NOT EXISTS (SELECT 1 FROM host h WHERE h.id = operation.host AND h.ended IS NULL) LIMIT $2",
 );
 

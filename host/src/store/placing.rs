@@ -13,7 +13,7 @@ pub const LOAD: &str = "(
   + (SELECT count(*) FROM operation made {by operation_placing}
          JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
      WHERE made.server = :server AND made.hook = 'create'
-       AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL))";
+       AND {open made.} AND owner.remote_id IS NULL))";
 
 /// The same as a read, for a list of servers.
 static LOADS: Text = Text::new(
@@ -25,7 +25,7 @@ SELECT wanted.value AS server,
      FROM operation made {by operation_placing}
          JOIN service owner ON owner.platform = made.platform AND owner.service_id = made.service_id
      WHERE made.server = wanted.value AND made.hook = 'create'
-       AND made.state IN ('queued', 'running', 'waiting', 'attention') AND owner.remote_id IS NULL) AS made
+       AND {open made.} AND owner.remote_id IS NULL) AS made
 FROM {list $1} AS wanted",
 );
 
@@ -57,7 +57,7 @@ pub const MOVE: &[&str] = &[
          SELECT behind.id
          FROM operation o {join} operation behind {by operation_open}
              ON behind.platform = o.platform AND behind.service_id = o.service_id
-         WHERE o.id = :id AND behind.state IN ('queued', 'running', 'waiting', 'attention') AND behind.state <> 'running'
+         WHERE o.id = :id AND {open behind.} AND behind.state <> 'running'
            AND behind.epoch = o.epoch AND behind.touched = {false})
      UPDATE operation SET server = :server, panel = :panel, updated_at = :now
      FROM moved WHERE operation.id = moved.id",

@@ -30,7 +30,7 @@ DELETE FROM host WHERE ended IS NOT NULL AND ended <> 'expired'
   AND ended_at < {clock} - CAST(604800000 AS BIGINT)
   AND NOT EXISTS (SELECT 1 FROM unproven u WHERE u.host = host.id)
   AND NOT EXISTS (SELECT 1 FROM operation o
-                  WHERE o.state IN ('queued', 'running', 'waiting', 'attention') AND o.state = 'running' AND o.host = host.id)",
+                  WHERE {open o.} AND o.state = 'running' AND o.host = host.id)",
 );
 
 /// Registers this host, marks those as ended whose end it can prove, and gives the numbers of all that had ended before it came.

@@ -8,7 +8,7 @@ use super::reader::{Cells, Line};
 use sqlx::{Connection, Executor, SqliteConnection};
 
 /// The versions that have a text; the first makes the tables.
-const MIGRATIONS: [(u32, &str); 8] = [
+const MIGRATIONS: [(u32, &str); 9] = [
     (1, include_str!("schema/1.sql")),
     (2, include_str!("schema/2.sql")),
     (3, include_str!("schema/3.sql")),
@@ -17,6 +17,7 @@ const MIGRATIONS: [(u32, &str); 8] = [
     (6, include_str!("schema/6.sql")),
     (7, include_str!("schema/7.sql")),
     (8, include_str!("schema/8.sql")),
+    (9, include_str!("schema/9.sql")),
 ];
 
 /// The version that this host knows.

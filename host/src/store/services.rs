@@ -47,7 +47,7 @@ pub(super) static EARLIER: Text = Text::new(concat!(
          FROM operation o
          WHERE o.id IN (
              SELECT id FROM operation
-             WHERE platform = $1 AND service_id = $2 AND state IN ('queued', 'running', 'waiting', 'attention')
+             WHERE platform = $1 AND service_id = $2 AND {open}
              UNION ALL
              SELECT id FROM operation
              WHERE platform = $1 AND service_id = $2 AND hook IN ('create', 'renew')

@@ -93,7 +93,15 @@ async fn a_store_of_each_older_version_is_carried_over_with_operations_in_every_
 }
 
 /// What versions of the tables on a server have added, taken away again: so an older host left them.
-const TAKEN_AWAY: [(u32, &str); 3] = [
+const TAKEN_AWAY: [(u32, &str); 4] = [
+    (
+        8,
+        "DROP INDEX operation_open, operation_placing;
+         CREATE INDEX operation_open ON operation (platform, service_id, state, seq)
+             WHERE state IN ('queued', 'running', 'waiting', 'attention');
+         CREATE INDEX operation_placing ON operation (server)
+             WHERE hook = 'create' AND state IN ('queued', 'running', 'waiting', 'attention')",
+    ),
     (
         7,
         "DROP INDEX operation_open; CREATE INDEX operation_open ON operation (platform, service_id)
