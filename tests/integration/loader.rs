@@ -1,7 +1,7 @@
 //! What the loader takes, what it refuses and in which words; and that a refused file hurts nothing else.
 
-mod bench;
-mod edit;
+pub(crate) mod bench;
+pub(crate) mod edit;
 mod probe;
 mod versions;
 

@@ -1,15 +1,20 @@
 //! Planted secrets are nowhere in clear: not in the database's bytes, the log, errors, or what others may read.
 
+use crate::loader::bench::Bench;
+use crate::loader::edit::Plugin;
 use base64::Engine as _;
 use billhook::operation::State;
+use billhook::request::HookBody;
 use billhook::store::LogFilter;
 use billhook_plugin_api::Hook;
 use billhook_tests::cluster::administer;
-use billhook_tests::harness::{Rig, body};
+use billhook_tests::harness::{PLATFORM, Rig, body};
 use billhook_tests::virtfusion::{Fault, Plan};
 use serde_json::json;
 use sha1::Digest as _;
 use std::path::Path;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 const PASSWORD: &str = "pl4nted-Passw\"ord-Ü7&<x>/q+z";
 const VISIBLE: &str = "marker-that-is-no-secret-8c1f";
@@ -158,5 +163,40 @@ async fn the_password_of_a_create_reaches_its_caller_and_goes_when_acknowledged(
     assert!(store.acknowledge(&created.id, 0).await.unwrap());
 
     assert!(store.result_secrets(&created.id).await.unwrap().is_empty());
+    host.stop().await;
+}
+
+/// A host with little to do makes the log's bodies while the panel and the plugin work: before the plugin says what is secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_called_secret_only_after_it_was_seen_is_not_in_the_log() {
+    let (sent, said) = ("open-sesame-4711", "close-sesame-4712");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut bench = Bench::new();
+    bench.install("fixture", &Plugin::good());
+    bench.server_at(&listener.local_addr().unwrap().to_string(), "good", "fixture", &format!("blurts = \"{sent}\""));
+    let panel = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        while !contains(&heard, sent.as_bytes()) {
+            stream.read_buf(&mut heard).await.unwrap();
+        }
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", said.len());
+        stream.write_all((head + said).as_bytes()).await.unwrap();
+        stream
+    });
+    let host = bench.start().await;
+
+    let asked = HookBody::parse(br#"{ "server": "good" }"#).unwrap();
+    host.engine.read_hook(PLATFORM, Hook::Test, asked).await.unwrap();
+    panel.await.unwrap();
+
+    let store = &host.engine.env().store;
+    store.flush().await.unwrap();
+    let row = store.log(&LogFilter { limit: 1, ..LogFilter::default() }).await.unwrap().rows.remove(0);
+    let (_, detail) = store.log_detail(&row.id).await.unwrap().unwrap();
+    let exchange = &detail.exchanges[0];
+    let (request, reply) = (exchange.request_body.as_deref().unwrap(), exchange.reply_body.as_deref().unwrap());
+    assert!(request.starts_with("the word is ") && !request.contains(sent), "{request}");
+    assert!(!reply.contains(said), "{reply}");
     host.stop().await;
 }

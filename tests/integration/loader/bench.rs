@@ -72,9 +72,14 @@ impl Bench {
 
     /// Configures a server, which sells the product of its name.
     pub fn server(&mut self, name: &str, provider: &str, settings: &str) {
+        self.server_at("127.0.0.1:9", name, provider, settings);
+    }
+
+    /// The same, with something behind it.
+    pub fn server_at(&mut self, address: &str, name: &str, provider: &str, settings: &str) {
         let _ = write!(
             self.servers,
-            "[servers.{name}]\nprovider = \"{provider}\"\nbase_url = \"http://127.0.0.1:9\"\nallow_http = true\n\
+            "[servers.{name}]\nprovider = \"{provider}\"\nbase_url = \"http://{address}\"\nallow_http = true\n\
              settings = {{ {settings} }}\n[products.{name}]\nserver = \"{name}\"\n"
         );
     }
