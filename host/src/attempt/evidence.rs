@@ -22,7 +22,7 @@ impl Session {
         let masker = self.env.masker(&inner.secrets);
         let from = inner.flushed;
         let exchanges = inner.exchanges[from..]
-            .iter()
+            .iter_mut()
             .zip(from..)
             .map(|(raw, index)| {
                 let seq = u32::try_from(index + 1).unwrap_or(u32::MAX);
@@ -35,7 +35,6 @@ impl Session {
         // The bodies are stored or on their way; an attempt of many looks need not keep them.
         for raw in &mut inner.exchanges[from..] {
             raw.request.body = Vec::new();
-            (raw.request_body, raw.reply_body) = (None, None);
             if let Some(end) = &mut raw.end {
                 end.body = None;
             }
@@ -43,29 +42,18 @@ impl Session {
         Evidence { attempts, exchanges, notes }
     }
 
-    /// Masks and packs the body of a request while the panel has it.
-    pub(super) async fn prepare_request(&self, index: usize) {
-        // First it has to leave.
-        tokio::task::yield_now().await;
+    /// Masks and packs the bodies that an exchange has by now: the request's while the panel has it, the reply's while the plugin
+    /// reads it.
+    pub(super) async fn prepare(&self, index: usize) {
         let mut inner = self.inner.lock().await;
         let Inner { exchanges, secrets, flushed, .. } = &mut *inner;
-        if index >= *flushed
-            && let Some(raw) = exchanges.get_mut(index)
-        {
-            let body = self.request_body(raw, &self.env.masker(secrets));
-            raw.request_body = Some(Prepared { body, known: secrets.learnt() });
+        let Some(raw) = exchanges.get_mut(index).filter(|_| index >= *flushed) else { return };
+        let (masker, known) = (self.env.masker(secrets), secrets.learnt());
+        if raw.request_body.is_none() {
+            raw.request_body = Some(Prepared { body: self.request_body(raw, &masker), known });
         }
-    }
-
-    /// Masks and packs the body of a reply while the plugin reads it.
-    pub(super) async fn prepare_reply(&self, index: usize) {
-        let mut inner = self.inner.lock().await;
-        let Inner { exchanges, secrets, flushed, .. } = &mut *inner;
-        if index >= *flushed
-            && let Some(raw) = exchanges.get_mut(index)
-        {
-            let body = self.reply_body(raw, &self.env.masker(secrets));
-            raw.reply_body = Some(Prepared { body, known: secrets.learnt() });
+        if raw.end.is_some() {
+            raw.reply_body = Some(Prepared { body: self.reply_body(raw, &masker), known });
         }
     }
 
@@ -83,9 +71,11 @@ impl Session {
         Some(self.env.store.pack(&masker.body(content_type(&end.headers), body, &paths).text))
     }
 
-    fn masked(&self, raw: &RawExchange, masker: &Masker<'_>, owner: &str, run: u64, seq: u32) -> Exchange<Packed> {
+    fn masked(&self, raw: &mut RawExchange, masker: &Masker<'_>, owner: &str, run: u64, seq: u32) -> Exchange<Packed> {
         // What was prepared before the last secret was learnt may show it.
-        let prepared = |body: &Option<Prepared>| body.clone().filter(|body| body.known == masker.secrets.learnt());
+        let fresh = |prepared: &Prepared| prepared.known == masker.secrets.learnt();
+        let (request_body, reply_body) = (raw.request_body.take().filter(fresh), raw.reply_body.take().filter(fresh));
+        let raw = &*raw;
         let headers = |list: &[(String, String)]| masker.headers(list.iter().map(|(n, v)| (n.as_str(), v.as_str())));
         let end = raw.end.as_ref();
         Exchange {
@@ -115,14 +105,8 @@ impl Session {
                 headers(&raw.request.headers.iter().cloned().chain(cookies).collect::<Vec<_>>())
             },
             reply_headers: end.map(|end| headers(&end.headers)).unwrap_or_default(),
-            request_body: match prepared(&raw.request_body) {
-                Some(prepared) => prepared.body,
-                None => self.request_body(raw, masker),
-            },
-            reply_body: match prepared(&raw.reply_body) {
-                Some(prepared) => prepared.body,
-                None => self.reply_body(raw, masker),
-            },
+            request_body: request_body.map_or_else(|| self.request_body(raw, masker), |prepared| prepared.body),
+            reply_body: reply_body.map_or_else(|| self.reply_body(raw, masker), |prepared| prepared.body),
         }
     }
 }

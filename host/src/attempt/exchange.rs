@@ -26,7 +26,6 @@ pub(super) struct RawExchange {
 }
 
 /// A body that was masked and packed before its exchange is.
-#[derive(Clone)]
 pub(super) struct Prepared {
     /// None where there is no body.
     pub body: Option<Packed>,
@@ -87,7 +86,9 @@ impl Session {
         let prepares = self.env.desk.is_quiet();
         let prepare = async {
             if prepares {
-                self.prepare_request(index).await;
+                // First it has to leave.
+                tokio::task::yield_now().await;
+                self.prepare(index).await;
             }
         };
         let (exchange, ()) = tokio::join!(self.panel.wire.send(wire_request), prepare);
@@ -118,7 +119,7 @@ impl Session {
         });
         if prepares {
             let session = Arc::clone(self);
-            self.env.host_runtime.spawn(async move { session.prepare_reply(index).await });
+            self.env.host_runtime.spawn(async move { session.prepare(index).await });
         }
         match exchange.outcome {
             Ok(reply) => {

@@ -461,16 +461,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Fate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{file, schema, writer};
+    use crate::store::behaviour::samples;
     use serde_json::json;
 
     #[tokio::test]
     async fn the_engine_is_set_up_as_measured() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("db");
-        file::prepare(&path).unwrap();
-        schema::migrate(&mut writer::connect(&path).await.unwrap()).await.unwrap();
-        let db = open(&path).unwrap();
+        let (_folder, db) = samples::tables().await;
         for (pragma, expected) in [
             ("journal_mode", "wal"),
             ("synchronous", "2"),

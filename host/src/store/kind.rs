@@ -230,7 +230,7 @@ pub fn reads_a_history(step: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{file, hand, schema, writer};
+    use crate::store::behaviour::samples;
 
     /// Lists of a command and what is derived from its row, and a table of one row; everything else is a table that grows.
     const SMALL: [&str; 15] = [
@@ -239,11 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_statement_reads_a_whole_table() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("db");
-        file::prepare(&path).unwrap();
-        schema::migrate(&mut writer::connect(&path).await.unwrap()).await.unwrap();
-        let db = hand::open(&path).unwrap();
+        let (_folder, db) = samples::tables().await;
         for Statement { text, .. } in statements(Dialect::Sqlite) {
             let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
             let mut plan = explain.raw_query();
@@ -261,11 +257,7 @@ mod tests {
     /// Such a table has pages and a cache of its own. A list of more than two words is one, and so are the rows of an `UPDATE` from others.
     #[tokio::test]
     async fn what_each_hook_writes_needs_no_table_of_its_own() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("db");
-        file::prepare(&path).unwrap();
-        schema::migrate(&mut writer::connect(&path).await.unwrap()).await.unwrap();
-        let db = hand::open(&path).unwrap();
+        let (_folder, db) = samples::tables().await;
         let (mut made, mut seen) = (Vec::new(), 0);
         for Statement { kind, role, text } in statements(Dialect::Sqlite) {
             let each = [Kind::Accept, Kind::Finish, Kind::FinishService, Kind::Attempt, Kind::Exchange, Kind::Body];

@@ -299,7 +299,7 @@ mod tests {
             request_body: None,
             reply_body: Some("body".into()),
         };
-        store.record(Evidence { exchanges: vec![samples::packed(exchange.clone())], ..Evidence::default() });
+        store.record(Evidence { exchanges: vec![samples::packed(&store, exchange.clone())], ..Evidence::default() });
         store.flush().await.unwrap();
 
         // As if it had ended when it was looked at, and was asked for again since.

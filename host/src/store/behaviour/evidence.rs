@@ -52,7 +52,7 @@ async fn evidence_rides_along_with_the_next_commit(on: On) {
     let before = store.commits();
     store.record(Evidence { attempts: vec![attempt("op_1", None)], ..Evidence::default() });
     store.record(Evidence {
-        exchanges: vec![packed(exchange("op_1", 1)), packed(exchange("op_1", 2))],
+        exchanges: vec![packed(&store, exchange("op_1", 1)), packed(&store, exchange("op_1", 2))],
         ..Evidence::default()
     });
     let last = Evidence { attempts: vec![attempt("op_1", Some("failed"))], ..Evidence::default() };
@@ -81,7 +81,7 @@ async fn a_lone_record_is_durable_after_a_flush(on: On) {
         started_at: NOW,
         ended_at: NOW + 5,
     };
-    let seen = Evidence { exchanges: vec![packed(exchange("rd_9", 1))], ..Evidence::default() };
+    let seen = Evidence { exchanges: vec![packed(&store, exchange("rd_9", 1))], ..Evidence::default() };
     store.read_over(reading, seen).await.unwrap();
 
     store.flush().await.unwrap();
@@ -114,7 +114,7 @@ async fn a_long_body_is_cut_and_stays_readable(on: On) {
     let (_place, store) = store(on).await;
     let long = Exchange { reply_body: Some("y".repeat(1_000_000)), ..exchange("op_1", 1) };
     running(&store, "1", "42").await;
-    store.record(Evidence { exchanges: vec![packed(long)], ..Evidence::default() });
+    store.record(Evidence { exchanges: vec![packed(&store, long)], ..Evidence::default() });
     store.flush().await.unwrap();
 
     let (_, detail) = store.log_detail("op_1").await.unwrap().unwrap();
@@ -156,7 +156,7 @@ async fn a_hook_leaves_at_most_two_kilobytes_in_the_log() {
         let owner = format!("op_{name}");
         let evidence = Evidence {
             attempts: vec![attempt(&owner, None)],
-            exchanges: vec![packed(usual(&owner, 10_000 + n))],
+            exchanges: vec![packed(&store, usual(&owner, 10_000 + n))],
             ..Evidence::default()
         };
         store.finish(finish(&name, 1, State::Succeeded), evidence).await.unwrap();

@@ -73,7 +73,7 @@ pub(super) async fn filled() -> (Place, Vec<String>) {
                 end: Some("failed".into()),
                 fault: Some(Fault::panel_bug("500")),
             }],
-            exchanges: (1..=3).map(|seq| packed(exchange(&owner, seq))).collect(),
+            exchanges: (1..=3).map(|seq| packed(&store, exchange(&owner, seq))).collect(),
             notes: vec![Note { owner, run: 1, at: NOW, kind: "note".into(), text: format!("said \u{0} {n}") }],
         };
         if state == State::Running {

@@ -45,10 +45,10 @@ fn exchange(owner: &str, seq: u32) -> Exchange {
     }
 }
 
-fn seen(owner: &str, exchanges: u32) -> Evidence {
+fn seen(store: &Store, owner: &str, exchanges: u32) -> Evidence {
     let attempt = Attempt { owner: owner.into(), run: 1, started_at: NOW, ended_at: Some(NOW), end: None, fault: None };
     let note = Note { owner: owner.into(), run: 1, at: NOW, kind: "note".into(), text: "said".into() };
-    let exchanges = (0..exchanges).map(|seq| packed(exchange(owner, seq))).collect();
+    let exchanges = (0..exchanges).map(|seq| packed(store, exchange(owner, seq))).collect();
     Evidence { attempts: vec![attempt], exchanges, notes: vec![note] }
 }
 
@@ -60,7 +60,7 @@ async fn stored(store: &Store, n: u128, state: State) -> String {
     store.begin(begin(&name, 1, "server")).await.unwrap();
     store.write_step(done(&name, 1, "server", json!(n.to_string()))).await.unwrap();
     let end = Finish { effects: DONE, outcome: Some(json!({ "remote_id": "7" })), ..finish(&name, 1, state) };
-    store.finish(end, seen(&format!("op_{name}"), 2)).await.unwrap();
+    store.finish(end, seen(store, &format!("op_{name}"), 2)).await.unwrap();
     name
 }
 
@@ -79,7 +79,7 @@ async fn read(store: &Store, n: u128) -> String {
         started_at: NOW,
         ended_at: NOW,
     };
-    store.read_over(reading, seen(&id, 1)).await.unwrap();
+    store.read_over(reading, seen(store, &id, 1)).await.unwrap();
     store.flush().await.unwrap();
     id
 }
@@ -136,7 +136,7 @@ async fn what_has_not_ended_stays(on: On) {
     }
     let running_one = named(NOW, 7);
     running(&store, &running_one, "7").await;
-    store.record(seen(&format!("op_{running_one}"), 2));
+    store.record(seen(&store, &format!("op_{running_one}"), 2));
     store.flush().await.unwrap();
     let queued = named(NOW, 8);
     store.accept(new(&queued, "8")).await.unwrap();
@@ -154,7 +154,7 @@ async fn secrets_and_scopes_hold_their_entry(on: On) {
     let with_secret = named(NOW, 1);
     running(&store, &with_secret, "1").await;
     let end = Finish { secrets: secret("p", "root-password"), ..finish(&with_secret, 1, State::Succeeded) };
-    store.finish(end, seen(&format!("op_{with_secret}"), 1)).await.unwrap();
+    store.finish(end, seen(&store, &format!("op_{with_secret}"), 1)).await.unwrap();
     let with_scope = named(NOW, 2);
     running(&store, &with_scope, "2").await;
     store.begin(begin_in(&with_scope, "server", "owner 7", 0)).await.unwrap();
@@ -233,7 +233,7 @@ async fn much_goes_in_many_small_commands(on: On) {
     // One operation that looked at its panel again and again, and many small ones.
     let long = named(NOW, 1);
     running(&store, &long, "1").await;
-    store.finish(finish(&long, 1, State::Succeeded), seen(&format!("op_{long}"), 900)).await.unwrap();
+    store.finish(finish(&long, 1, State::Succeeded), seen(&store, &format!("op_{long}"), 900)).await.unwrap();
     for n in 0..300 {
         read(&store, 1_000 + n).await;
     }
@@ -324,7 +324,7 @@ async fn room_comes_back() {
                 reply_body: Some(noise(part * 150 + n)),
                 ..exchange(&format!("op_{name}"), part * 150 + n)
             })
-            .map(packed)
+            .map(|exchange| packed(&store, exchange))
             .collect();
         store.record(Evidence { exchanges, ..Evidence::default() });
         store.flush().await.unwrap();

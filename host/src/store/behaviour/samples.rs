@@ -1,12 +1,12 @@
 //! Stores and values with boring defaults.
 
 pub use super::cluster::Database;
-use crate::body::{self, Packed};
+use crate::body::Packed;
 use crate::journal::{Entry, Kind, Stage};
 use crate::operation::{Effects, State};
 use crate::seal::{HostKey, Sealer};
 use crate::store::model::*;
-use crate::store::{CommitTap, Moment, Store, StoreOptions, writer};
+use crate::store::{CommitTap, Moment, Store, StoreOptions, file, hand, schema, writer};
 use billhook_plugin_api::protocol::HookCall;
 use billhook_plugin_api::{Hook, Secret};
 use serde_json::{Value, json};
@@ -98,6 +98,16 @@ pub async fn store(on: On) -> (Place, Store) {
     let place = Place::new(on).await;
     let store = place.open().await;
     (place, store)
+}
+
+/// A file with tables, and the connection that writes.
+pub async fn tables() -> (TempDir, rusqlite::Connection) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("db");
+    file::prepare(&path).unwrap();
+    schema::migrate(&mut writer::connect(&path).await.unwrap()).await.unwrap();
+    let db = hand::open(&path).unwrap();
+    (folder, db)
 }
 
 /// Holds up commits for as long as it is shut.
@@ -224,30 +234,26 @@ pub fn done(name: &str, run: u64, step: &str, result: Value) -> StepWrite {
     }
 }
 
-/// As it goes into the log.
-pub fn packed(exchange: Exchange) -> Exchange<Packed> {
-    let Exchange {
-        owner, run, seq, step, purpose, method, url, left, status, failure, started_at, duration_us, ..
-    } = exchange;
-    let Exchange { request_headers, reply_headers, request_body, reply_body, .. } = exchange;
-    let pack = |text: String| body::pack(text.as_bytes(), 64 * 1024);
+/// As the store takes it.
+pub fn packed(store: &Store, exchange: Exchange) -> Exchange<Packed> {
+    let pack = |text: Option<String>| text.map(|text| store.pack(&text));
     Exchange {
-        owner,
-        run,
-        seq,
-        step,
-        purpose,
-        method,
-        url,
-        left,
-        status,
-        failure,
-        started_at,
-        duration_us,
-        request_headers,
-        reply_headers,
-        request_body: request_body.map(pack),
-        reply_body: reply_body.map(pack),
+        request_body: pack(exchange.request_body),
+        reply_body: pack(exchange.reply_body),
+        owner: exchange.owner,
+        run: exchange.run,
+        seq: exchange.seq,
+        step: exchange.step,
+        purpose: exchange.purpose,
+        method: exchange.method,
+        url: exchange.url,
+        left: exchange.left,
+        status: exchange.status,
+        failure: exchange.failure,
+        started_at: exchange.started_at,
+        duration_us: exchange.duration_us,
+        request_headers: exchange.request_headers,
+        reply_headers: exchange.reply_headers,
     }
 }
 

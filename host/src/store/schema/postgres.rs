@@ -9,13 +9,13 @@ use crate::store::{StoreError, hold, reader};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-/// The versions that have a text of their own. The first is the fifth of SQLite's: numbers mean the same on both.
+/// The first is the fifth of SQLite's: numbers mean the same on both. A text that suits both is one file.
 const MIGRATIONS: [(u32, &str); 5] = [
     (5, include_str!("postgres/1.sql")),
     (6, include_str!("postgres/6.sql")),
     (7, include_str!("postgres/7.sql")),
-    (8, include_str!("postgres/8.sql")),
-    (9, include_str!("postgres/9.sql")),
+    (8, include_str!("8.sql")),
+    (9, include_str!("9.sql")),
 ];
 
 /// The first server version that this is tried with.
