@@ -63,8 +63,29 @@ pub struct Known<'a> {
     pub life: Life,
     /// Its epoch.
     pub epoch: u32,
-    /// Its operations, newest last; all unfinished ones, and of the finished ones those of this epoch and the last.
+    /// Its operations, newest last; all unfinished ones, and of the finished ones those that are [`Needed`].
     pub earlier: &'a [Earlier],
+}
+
+/// What of a service's past decides about an arriving hook, beside the service itself, what is unfinished of it, and the operation that
+/// has its key. Most hooks have a key and need none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed {
+    /// The creates and renewals of this epoch. Where nothing is known on the panel they are always needed.
+    pub lives: bool,
+    /// The newest operation.
+    pub newest: bool,
+    /// The newest terminate that succeeded.
+    pub ended: bool,
+}
+
+impl Needed {
+    /// What [`admit`] needs for such a hook.
+    pub const fn of(hook: Hook, has_key: bool) -> Self {
+        let lives = matches!(hook, Hook::Create | Hook::Renew);
+        let ended = matches!(hook, Hook::Terminate);
+        Self { lives, newest: !lives && (ended || !has_key), ended }
+    }
 }
 
 /// What an arriving hook is.
@@ -417,5 +438,53 @@ mod tests {
         let ended = [earlier(Hook::Terminate, State::Succeeded, DONE)];
         let known = Known { by_key: None, life: Life::Empty, epoch: 2, earlier: &ended };
         assert_eq!(admit(&arriving(Hook::Terminate, None), &known), join());
+    }
+
+    /// Three operations of a service, of its current life or the one before, and whatever may arrive then.
+    #[test]
+    fn what_is_not_needed_decides_nothing() {
+        const HOOKS: [Hook; 4] = [Hook::Create, Hook::Renew, Hook::Suspend, Hook::Terminate];
+        let mut ops = Vec::new();
+        for hook in HOOKS {
+            for (state, effects) in [(State::Queued, NOTHING), (State::Succeeded, DONE), (State::Failed, DONE)] {
+                ops.extend([1, 2].map(|epoch| Earlier { epoch, ..earlier(hook, state, effects) }));
+            }
+        }
+        let mut cases = 0;
+        let count = ops.len();
+        for n in 0..count.pow(3) {
+            let past = [n / count.pow(2), n / count % count, n % count].into_iter().zip(1..);
+            let past = past.map(|(op, seq)| Earlier { id: format!("op_{seq}"), seq, ..ops[op].clone() });
+            let past: Vec<Earlier> = past.collect();
+            if past.is_sorted_by_key(|one| one.epoch) {
+                for hook in HOOKS {
+                    cases += 1;
+                    for (life, key) in
+                        [(Life::Empty, None), (Life::Live, None), (Life::Ending, None), (Life::Live, Some("k"))]
+                    {
+                        assert_needless(&arriving(hook, key), life, &past);
+                    }
+                    assert_needless(&arriving(hook, Some("k")), Life::Empty, &past);
+                }
+            }
+        }
+        assert!(cases > 20_000, "{cases}");
+    }
+
+    /// The decision does not change without what of the past is not needed.
+    fn assert_needless(arriving: &Arriving<'_>, life: Life, past: &[Earlier]) {
+        let needed = Needed::of(arriving.hook, arriving.key.is_some());
+        let is_ended = |one: &Earlier| one.hook == Hook::Terminate && one.state == State::Succeeded;
+        let ended = past.iter().rfind(|one| is_ended(one));
+        let found = past.iter().filter(|one| {
+            let is_life = one.epoch == 2 && matches!(one.hook, Hook::Create | Hook::Renew);
+            !one.state.is_final()
+                || is_life && (needed.lives || life == Life::Empty)
+                || needed.newest && Some(*one) == past.last()
+                || needed.ended && ended == Some(*one)
+        });
+        let found: Vec<Earlier> = found.cloned().collect();
+        let admit = |earlier: &[Earlier]| admit(arriving, &Known { by_key: None, life, epoch: 2, earlier });
+        assert_eq!(admit(&found), admit(past), "{arriving:?} {life:?} {past:?}");
     }
 }

@@ -3,7 +3,7 @@
 use super::placing::Chosen;
 use super::resolve::Target;
 use super::{Engine, Placed, unavailable};
-use crate::admission::{self, Admission, Arriving, Earlier, Known, Life, Refusal};
+use crate::admission::{self, Admission, Arriving, Earlier, Known, Life, Needed, Refusal};
 use crate::mask::SecretSet;
 use crate::operation::State;
 use crate::order;
@@ -78,9 +78,10 @@ impl Engine {
         }
         let fingerprint = body.fingerprint(hook, &self.env.prints);
         let traveller = self.env.store.enter();
+        let needed = Needed::of(hook, options.key.is_some());
         for _ in 0..MOST_ROUNDS {
             let (service, by_key, earlier) =
-                self.env.store.earlier(&key, options.key.as_deref()).await.map_err(unavailable)?;
+                self.env.store.earlier(&key, options.key.as_deref(), needed).await.map_err(unavailable)?;
             let admission = admit(hook, &body, &options, &fingerprint, service.as_ref(), by_key.as_ref(), &earlier);
             match admission {
                 Admission::Join(id) => return Ok(OperationId(id).into()),

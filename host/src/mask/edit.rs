@@ -83,6 +83,10 @@ impl Spans {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The joined spans in order, without masks that nothing reaches into.
     pub(super) fn joined(mut self) -> Vec<Span> {
         self.0.sort_by_key(|span| span.at.start);

@@ -8,24 +8,13 @@ use serde_json::Value;
 
 use super::edit::Edits;
 use super::path::{Reached, SecretPath};
+use super::text::is_plain;
 use super::{Masker, is_mask};
 
 /// Levels of objects and arrays; what is deeper is refused, as `serde_json` itself would.
 const MAX_LEVELS: usize = 128;
 /// Documents within strings within documents.
 const MAX_NESTED: usize = 4;
-
-/// Members that name what a sibling holds, `{"name": "password", "value": "..."}`, and those siblings.
-const NAMING: &[&str] = &["name", "key", "field", "option", "param", "parameter", "setting"];
-const HOLDING: &[&str] = &["value", "val", "content"];
-
-pub(super) fn is_naming(name: &str) -> bool {
-    NAMING.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-pub(super) fn is_holding(name: &str) -> bool {
-    HOLDING.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
 
 impl Masker<'_> {
     /// Masks a value in place, as [`body`](Self::body) masks a JSON body.
@@ -54,7 +43,8 @@ impl Masker<'_> {
     ) -> Option<String> {
         // The walk below only follows the structure, so the syntax is checked first.
         serde_json::from_str::<IgnoredAny>(text).ok()?;
-        let mut walk = Walk { masker: *self, paths, nested, text, at: 0, edits: Edits::default() };
+        let may_show = text.contains('\\') || self.secrets.shows(text.as_bytes());
+        let mut walk = Walk { masker: *self, paths, nested, text, may_show, at: 0, edits: Edits::default() };
         walk.value(reached, false, 0)?;
         Some(walk.edits.apply(text).unwrap_or_else(|| text.to_owned()))
     }
@@ -82,6 +72,8 @@ struct Walk<'w> {
     paths: &'w [SecretPath],
     nested: usize,
     text: &'w str,
+    /// Some part of it may show a known value as it stands: most documents show none, and need not be searched part by part.
+    may_show: bool,
     at: usize,
     edits: Edits,
 }
@@ -119,7 +111,9 @@ impl<'w> Walk<'w> {
         let is_container = matches!(first, b'{' | b'[');
         if reached.is_secret(self.paths) || by_key && !is_container {
             self.mask(&walked);
-        } else if let (false, Some(plain)) = (is_container, &walked.plain) {
+        } else if let (false, Some(plain)) = (is_container, &walked.plain)
+            && (self.may_show || !is_plain(plain) || begins_document(plain))
+        {
             if first == b'"' {
                 if let Some(masked) = self.masker.string(plain, self.paths, reached, self.nested) {
                     self.edits.replace(walked.at.clone(), quoted(&masked));
@@ -146,17 +140,19 @@ impl<'w> Walk<'w> {
             }
             let start = self.at;
             let name = self.string()?;
-            if let Some(masked) = self.masker.known(&name) {
+            let met = self.masker.rules.name(&name);
+            if (self.may_show || !met.is_plain)
+                && let Some(masked) = self.masker.known(&name)
+            {
                 self.edits.replace(start..self.at, quoted(&masked));
             }
             self.skip_blanks();
             // The colon.
             self.at += 1;
-            let is_secret = by_key || self.masker.rules.is_secret(&name);
-            let walked = self.value(&reached.member(self.paths, &name), is_secret, level + 1)?;
-            if is_holding(&name) {
+            let walked = self.value(&reached.member(self.paths, &name), by_key || met.is_secret, level + 1)?;
+            if met.holds {
                 holds.push(walked);
-            } else if is_naming(&name) {
+            } else if met.names {
                 names_secret |= walked.plain.is_some_and(|named| self.masker.rules.is_secret(&named));
             }
         }
@@ -232,6 +228,11 @@ impl<'w> Walk<'w> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
+}
+
+/// Whether a string may be a document in itself.
+fn begins_document(text: &str) -> bool {
+    matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'[' | b'<'))
 }
 
 fn quoted(text: &str) -> String {

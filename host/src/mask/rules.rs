@@ -1,3 +1,4 @@
+use super::text::is_plain;
 use hashbrown::HashMap;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,8 +22,21 @@ pub struct Rules {
 struct Met {
     /// By which rules.
     number: u64,
-    members: HashMap<Box<str>, bool>,
+    members: HashMap<Box<str>, Name>,
     headers: HashMap<Box<str>, bool>,
+}
+
+/// What a member's name tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    /// The value is a secret.
+    pub(super) is_secret: bool,
+    /// The value names what a sibling holds.
+    pub(super) names: bool,
+    /// The value is what a sibling names.
+    pub(super) holds: bool,
+    /// The name itself hides nothing.
+    pub(super) is_plain: bool,
 }
 
 thread_local! {
@@ -34,6 +48,10 @@ const MOST_MET: usize = 4_096;
 
 /// The longest name that is one.
 const MOST_NAME: usize = 256;
+
+/// Members that name what a sibling holds, `{"name": "password", "value": "..."}`, and those siblings.
+const NAMING: &[&str] = &["name", "key", "field", "option", "param", "parameter", "setting"];
+const HOLDING: &[&str] = &["value", "val", "content"];
 
 /// Secret wherever they occur in a name.
 const INFIXES: &[&str] = &[
@@ -117,24 +135,31 @@ impl Rules {
     /// Whether the member, element or parameter `name` holds a secret; of `user[password]` and `auth.pass`, each part
     /// is looked at.
     pub(super) fn is_secret(&self, name: &str) -> bool {
+        self.name(name).is_secret
+    }
+
+    /// What the name of a member tells.
+    pub(super) fn name(&self, name: &str) -> Name {
         // Nobody names a member in more than this; a text that is no name shall not cost time.
         if name.len() > MOST_NAME {
-            return false;
+            return Name { is_secret: false, names: false, holds: false, is_plain: false };
         }
-        self.met(
-            name,
-            |met| &mut met.members,
-            || name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part)),
-        )
+        let judge = || Name {
+            is_secret: name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part)),
+            names: is_naming(name),
+            holds: is_holding(name),
+            is_plain: is_plain(name),
+        };
+        self.met(name, |met| &mut met.members, judge)
     }
 
     /// The verdict on `name`, which is judged only when this thread meets it first.
-    fn met(
+    fn met<T: Copy>(
         &self,
         name: &str,
-        of: impl Fn(&mut Met) -> &mut HashMap<Box<str>, bool>,
-        judge: impl FnOnce() -> bool,
-    ) -> bool {
+        of: impl Fn(&mut Met) -> &mut HashMap<Box<str>, T>,
+        judge: impl FnOnce() -> T,
+    ) -> T {
         let known = MET.with_borrow_mut(|met| {
             if met.number != self.number {
                 *met = Met { number: self.number, ..Met::default() };
@@ -186,6 +211,14 @@ impl Rules {
             || SUFFIXES.iter().any(|suffix| whole.ends_with(suffix)) && !HARMLESS.contains(&whole.as_str())
             || words.iter().any(|word| WORDS.contains(&word.as_str()))
     }
+}
+
+pub(super) fn is_naming(name: &str) -> bool {
+    NAMING.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+pub(super) fn is_holding(name: &str) -> bool {
+    HOLDING.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn normalised(name: &str) -> String {

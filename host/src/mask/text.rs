@@ -76,6 +76,10 @@ impl Masker<'_> {
     }
 
     fn cover(&self, text: &str, mut spans: Spans) -> Option<String> {
+        // Masks alone stay as they are.
+        if spans.is_empty() {
+            return None;
+        }
         for mask in masks_in(text) {
             spans.push(mask, Shows::Mask);
         }
@@ -112,15 +116,31 @@ impl Masker<'_> {
 
 /// Whether a text has nothing in it that could escape, name, address or announce a secret. Most values of a reply have not,
 /// and are only searched as they stand.
-fn is_plain(text: &str) -> bool {
-    let mut has_blank = false;
-    let all = text.bytes().all(|byte| {
-        has_blank |= byte == b' ';
-        matches!(byte, b' '..=b'~' | b'\t') && !matches!(byte, b'=' | b':' | b'%' | b'+' | b'\\' | b'&')
-    });
-    all && !(has_blank
-        && text.as_bytes().windows(SCHEME.len()).any(|part| part.eq_ignore_ascii_case(SCHEME.as_bytes())))
+pub(super) fn is_plain(text: &str) -> bool {
+    let signs = text.bytes().fold(0, |signs, byte| signs | SIGNS[usize::from(byte)]);
+    signs & TELLS == 0
+        && (signs & BLANK == 0
+            || !text.as_bytes().windows(SCHEME.len()).any(|part| part.eq_ignore_ascii_case(SCHEME.as_bytes())))
 }
+
+/// Of a byte: it may escape, name or address something; it is a blank.
+const TELLS: u8 = 1;
+const BLANK: u8 = 2;
+
+/// What each byte is: looked up, since all texts of all bodies come by here.
+const SIGNS: [u8; 256] = {
+    let mut signs = [TELLS; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        if !matches!(byte, b'=' | b':' | b'%' | b'+' | b'\\' | b'&') {
+            signs[byte as usize] = 0;
+        }
+        byte += 1;
+    }
+    signs[b'\t' as usize] = 0;
+    signs[b' ' as usize] = BLANK;
+    signs
+};
 
 /// The name that ends before the sign at `end`, quoted or not.
 fn name_before(text: &str, end: usize) -> Option<&str> {

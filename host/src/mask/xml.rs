@@ -5,8 +5,8 @@ use quick_xml::escape::{escape, unescape};
 use quick_xml::events::{BytesStart, Event};
 
 use super::edit::Edits;
-use super::json::{is_holding, is_naming};
 use super::path::{Reached, SecretPath};
+use super::rules::{is_holding, is_naming};
 use super::{Masker, is_mask};
 
 /// Elements within elements; what is deeper is refused.

@@ -64,21 +64,21 @@ pub const STORE: &[&str] = &[
          'none', :placement, :now, :now)",
     "{won}
      INSERT INTO request (operation_id, shown, call) VALUES (:id, {text @shown}, @call)",
-    "{won}
+    "{won a = 1}
      INSERT INTO service (
          platform, service_id, epoch, version, status, provider, server, panel, product, client_id, username, domain,
          properties, unsettled_ms, created_at, updated_at)
-     SELECT :platform, :service_id, :epoch, :a, 'empty', :provider, :server, :panel, :product, :client_id, :username,
-         :domain, '{}', 0, :now, :now
-     WHERE :a = 1
+     VALUES (
+         :platform, :service_id, :epoch, :a, 'empty', :provider, :server, :panel, :product, :client_id, :username,
+         :domain, '{}', 0, :now, :now)
      ON CONFLICT DO NOTHING",
-    "{won}
+    "{won a > 1}
      UPDATE service
      SET version = :a, updated_at = :now,
          client_id = coalesce(:client_id, client_id),
          username = coalesce(:username, username),
          domain = coalesce(:domain, domain)
-     WHERE :a > 1 AND service.platform = :platform AND service.service_id = :service_id",
+     WHERE service.platform = :platform AND service.service_id = :service_id",
     "{won}
      INSERT INTO log (place, platform, service_id, hook, provider, server, state, summary, attempts, started_at)
      VALUES (
@@ -90,11 +90,11 @@ pub const STORE: &[&str] = &[
 /// A create decides anew where the service lives; every other hook goes where it is. By these columns services are found, and
 /// whatever an update names is taken out of its indexes and put in again.
 pub const PLACE: &str = "
-{won}
+{won a > 1}
 UPDATE service
 SET provider = :provider, server = :server, product = :product,
     panel = CASE WHEN remote_id IS NULL THEN :panel ELSE panel END
-WHERE :a > 1 AND service.platform = :platform AND service.service_id = :service_id";
+WHERE service.platform = :platform AND service.service_id = :service_id";
 
 /// The command.
 pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreError> {

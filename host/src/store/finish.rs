@@ -41,9 +41,9 @@ pub const SQL: &[&str] = &[
 
 /// Behind what became of those that it had passed: they may go on.
 pub const LET_PASSED: &str = "
-{won}
+{won a = 1}
 UPDATE operation SET passed_by = NULL
-WHERE :final AND :a = 1 AND passed_by = :id AND {open}";
+WHERE :final AND passed_by = :id AND {open}";
 
 /// What it went well without needs no secrets of its steps any more.
 // A failed operation may be asked for again and then needs them; `secrets::EXPIRE` ends that.

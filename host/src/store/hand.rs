@@ -27,12 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How the connection is set up, beside what the file itself says.
+/// How the connection is set up, beside what the file itself says. Its cache holds the upper levels and the growing ends of all tables; a
+/// commit that has balanced one of these looks at every page of it.
 const PRAGMAS: [(&str, &str); 7] = [
     ("foreign_keys", "0"),
     ("journal_mode", "WAL"),
     ("synchronous", "FULL"),
-    ("cache_size", "-16000"),
+    ("cache_size", "-4000"),
     ("temp_store", "MEMORY"),
     ("journal_size_limit", "67108864"),
     ("mmap_size", "0"),
@@ -272,10 +273,10 @@ struct Ready<'c> {
     bound: Vec<Bound>,
 }
 
-/// What a parameter stands for; see [`kind`].
+/// What a parameter stands for; see [`kind`]. A member has the place where it was found last.
 enum Bound {
-    Member(String),
-    Bytes(String),
+    Member(String, usize),
+    Bytes(String, usize),
     Host,
     Ended,
     Word,
@@ -294,8 +295,8 @@ impl Bound {
             ":b" => Self::B,
             ":detail" => Self::Detail,
             name => match name.strip_prefix('@') {
-                Some(bytes) => Self::Bytes(bytes.to_owned()),
-                None => Self::Member(name.trim_start_matches(':').to_owned()),
+                Some(bytes) => Self::Bytes(bytes.to_owned(), 0),
+                None => Self::Member(name.trim_start_matches(':').to_owned(), 0),
             },
         }
     }
@@ -336,8 +337,8 @@ impl<'c> Prepared<'c> {
             }
             let fate_of = |decider: Kind| fates.iter().find(|(kind, _)| *kind == decider).map(|(_, fate)| fate);
             let decider = match statement.role {
-                Role::Follows(decider) => match fate_of(decider) {
-                    Some(fate) if matches!(fate.word.as_str(), "yes" | "taken") => Some(fate),
+                Role::Follows(decider, number) => match fate_of(decider) {
+                    Some(fate) if matches!(fate.word.as_str(), "yes" | "taken") && number.takes(fate.a) => Some(fate),
                     _ => continue,
                 },
                 Role::Decides { .. } | Role::Writes => None,
@@ -377,14 +378,14 @@ impl<'c> Prepared<'c> {
                 empty.insert(Ready { statement, bound })
             }
         };
-        for (index, bound) in (1..).zip(&ready.bound) {
+        for (index, bound) in (1..).zip(&mut ready.bound) {
             let cell = match bound {
-                Bound::Member(name) => match line {
-                    Line::Part(part) => member(part.row.get(name)),
+                Bound::Member(name, place) => match line {
+                    Line::Part(part) => member(part.row.get(name, place)),
                     Line::Moved(id) => Cell::Text(Cow::Borrowed(id)),
                 },
-                Bound::Bytes(name) => match line {
-                    Line::Part(part) => bytes(command, part.row.get(name)),
+                Bound::Bytes(name, place) => match line {
+                    Line::Part(part) => bytes(command, part.row.get(name, place)),
                     Line::Moved(_) => Cell::Null,
                 },
                 Bound::Host => Cell::text(host),
@@ -396,7 +397,7 @@ impl<'c> Prepared<'c> {
             };
             ready.statement.raw_bind_parameter(index, cell)?;
         }
-        if matches!(role, Role::Writes | Role::Follows(_)) {
+        if matches!(role, Role::Writes | Role::Follows(..)) {
             ready.statement.raw_execute()?;
             return Ok(None);
         }
@@ -474,7 +475,7 @@ mod tests {
             ("journal_size_limit", "67108864"),
             ("temp_store", "2"),
             ("page_size", "4096"),
-            ("cache_size", "-16000"),
+            ("cache_size", "-4000"),
             ("foreign_keys", "0"),
         ] {
             let found = db.pragma_query_value(None, pragma, |row| {

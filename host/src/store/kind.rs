@@ -3,7 +3,8 @@
 //! Each kind of row has its statements; those run whose rows a command has. A *deciding* statement answers with a fate: a word,
 //! two numbers and a text. The statements after it run if that was `yes` (or `taken`, which keeps what is known and not what
 //! was asked for). In the constants, the first word says which is which: `{fate}` decides, `{aside}` decides and is nobody's
-//! answer, `{won}` runs if it was decided so; the others run always.
+//! answer, `{won}` runs if it was decided so, and `{won a = 1}` and `{won a > 1}` if the first number is so as well; the others run
+//! always.
 //!
 //! What is bound is named: `:member` and `@member` of the row (a value, and bytes of the command), and of the fate `:word`, `:a`,
 //! `:b` and `:detail`; `:host` is this opening of the store, `:ended` the word of the end of the same command's attempt.
@@ -177,10 +178,38 @@ pub enum Role {
         /// See there.
         answers: bool,
     },
-    /// If the rows of this kind were decided so.
-    Follows(Kind),
+    /// If the rows of this kind were decided so, and with such a first number.
+    Follows(Kind, Number),
     /// Always.
     Writes,
+}
+
+/// What the first number of a fate is to be: a statement with nothing to do still costs its preparations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    Any,
+    One,
+    More,
+}
+
+impl Number {
+    /// Whether it is so.
+    pub const fn takes(self, number: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One => number == 1,
+            Self::More => number > 1,
+        }
+    }
+
+    /// The same as a condition.
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::One => " = 1",
+            Self::More => " > 1",
+        }
+    }
 }
 
 /// A statement of a transaction.
@@ -203,6 +232,9 @@ pub fn statements(dialect: Dialect) -> &'static [Statement] {
     made.get_or_init(|| all().map(|(kind, text)| statement(dialect, kind, text)).collect())
 }
 
+/// The marks of what runs if it was decided so.
+const WON: [(&str, Number); 3] = [("{won}", Number::Any), ("{won a = 1}", Number::One), ("{won a > 1}", Number::More)];
+
 fn statement(dialect: Dialect, kind: Option<Kind>, text: &str) -> Statement {
     let text = text.trim_start();
     let marked = |mark: &str| text.strip_prefix(mark).map(str::trim_start);
@@ -211,8 +243,8 @@ fn statement(dialect: Dialect, kind: Option<Kind>, text: &str) -> Statement {
         (Role::Decides { answers: true }, rest)
     } else if let Some(rest) = marked("{aside}") {
         (Role::Decides { answers: false }, rest)
-    } else if let Some(rest) = marked("{won}") {
-        (decider.map_or(Role::Writes, Role::Follows), rest)
+    } else if let Some((number, rest)) = WON.iter().find_map(|(mark, number)| Some((*number, marked(mark)?))) {
+        (decider.map_or(Role::Writes, |decider| Role::Follows(decider, number)), rest)
     } else {
         (Role::Writes, text)
     };
@@ -261,8 +293,8 @@ mod tests {
         let (mut made, mut seen) = (Vec::new(), 0);
         for Statement { kind, role, text } in statements(Dialect::Sqlite) {
             let each = [Kind::Accept, Kind::Finish, Kind::FinishService, Kind::Attempt, Kind::Exchange, Kind::Body];
-            // What is decided also looks at lists of the hook, which are mostly empty; and who was passed is found by what is changed.
-            let is_else = matches!(role, Role::Decides { .. }) || text.contains("passed_by = NULL");
+            // What is decided also looks at lists of the hook, which are mostly empty; and few hooks are the first, or have others beside them.
+            let is_else = matches!(role, Role::Decides { .. } | Role::Follows(_, Number::One));
             if is_else || !kind.is_some_and(|kind| each.contains(&kind)) {
                 continue;
             }

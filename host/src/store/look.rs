@@ -10,7 +10,7 @@ use super::model::{Service, ServiceKey};
 use super::reader::{Cells, Columns, Pool, Query};
 use super::services::{self, EARLIER};
 use super::writer::closed;
-use crate::admission::Earlier;
+use crate::admission::{Earlier, Needed};
 use crate::seal::Sealer;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 use std::path::Path;
@@ -30,6 +30,7 @@ pub type Found = (Option<Service>, Option<Earlier>, Vec<Earlier>);
 struct Look {
     key: ServiceKey,
     event: Option<String>,
+    needed: Needed,
     reply: oneshot::Sender<Result<Found, StoreError>>,
 }
 
@@ -43,17 +44,18 @@ pub enum Looker {
 
 impl Looker {
     /// What is there of one moment that is not older than this call.
-    pub async fn look(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
+    pub async fn look(&self, key: &ServiceKey, event: Option<&str>, needed: Needed) -> Result<Found, StoreError> {
         match self {
-            Self::Sqlite(thread) => thread.look(key, event).await,
+            Self::Sqlite(thread) => thread.look(key, event, needed).await,
             Self::Postgres(pool, sealer) => {
-                let query = Query::new(&EARLIER).bind(&key.platform).bind(&key.service_id).bind(event);
+                let query = Query::new(&EARLIER).bind(&key.platform).bind(&key.service_id);
+                let query = flags(needed).into_iter().fold(query, Query::bind).bind(event);
                 let mut found = Found::default();
                 for row in query.all(pool).await? {
                     let service = Cells::prefixed(&row, "service", "s_", "service_id");
                     gather(&mut found, &service, &Cells::new(&row, "operation", "id"), sealer)?;
                 }
-                Ok(found)
+                Ok(in_order(found))
             }
         }
     }
@@ -85,9 +87,9 @@ impl Thread {
         Ok(Self { asked })
     }
 
-    async fn look(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
+    async fn look(&self, key: &ServiceKey, event: Option<&str>, needed: Needed) -> Result<Found, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let look = Look { key: key.clone(), event: event.map(str::to_owned), reply };
+        let look = Look { key: key.clone(), event: event.map(str::to_owned), needed, reply };
         self.asked.send(Some(look)).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
@@ -163,7 +165,9 @@ fn moment<'c>(
 
 fn find(eye: &mut Eye<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Result<Found, StoreError>> {
     let Eye { statement, service, operation } = eye;
-    let mut rows = statement.query(params![look.key.platform, look.key.service_id, look.event])?;
+    let [lives, newest, ended] = flags(look.needed);
+    let mut rows =
+        statement.query(params![look.key.platform, look.key.service_id, lives, newest, ended, look.event])?;
     let mut found = Found::default();
     while let Some(row) = rows.next()? {
         let service = Cells::of_look(row, service, "service", "service_id");
@@ -172,10 +176,22 @@ fn find(eye: &mut Eye<'_>, look: &Look, sealer: &Sealer) -> rusqlite::Result<Res
             return Ok(Err(error));
         }
     }
-    Ok(Ok(found))
+    Ok(Ok(in_order(found)))
 }
 
-/// Adds what a row says: the service, which stands in each, and an operation.
+/// As they are bound.
+fn flags(Needed { lives, newest, ended }: Needed) -> [u32; 3] {
+    [lives, newest, ended].map(u32::from)
+}
+
+/// Each operation once, the oldest first.
+fn in_order((service, named, mut earlier): Found) -> Found {
+    earlier.sort_unstable_by_key(|operation| operation.seq);
+    earlier.dedup_by_key(|operation| operation.seq);
+    (service, named, earlier)
+}
+
+/// Adds what a row says: the service, or an operation.
 fn gather(found: &mut Found, service: &Cells<'_>, operation: &Cells<'_>, sealer: &Sealer) -> Result<(), StoreError> {
     let (known, named, earlier) = found;
     if known.is_none() && service.cell::<Option<String>>("platform")?.is_some() {

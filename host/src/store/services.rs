@@ -5,7 +5,7 @@ use super::look::Found;
 use super::model::{DuePoll, OperationId, Service, ServiceFilter, ServiceKey, ServicePage, ServiceStatus};
 use super::reader::{Cells, Moment, Query};
 use super::{Store, StoreError, seals};
-use crate::admission::Earlier;
+use crate::admission::{Earlier, Needed};
 use crate::operation::{Effects, State};
 use crate::seal::Sealer;
 use billhook_plugin_api::Hook;
@@ -34,36 +34,61 @@ pub(super) use service_columns;
 pub(super) static SERVICE: Text =
     Text::new(concat!("SELECT ", service_columns!(), " FROM service s WHERE s.platform = $1 AND s.service_id = $2"));
 
-/// One row for each operation that admission needs, or one for all when there is none; the service stands in each. Each
-/// part has an index of its own: a service may have thousands of operations behind it.
+/// The columns of an operation that admission needs.
+macro_rules! earlier_columns {
+    () => {
+        "o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product, o.renew_to FROM operation o"
+    };
+}
+
+/// In place of the columns of a service.
+macro_rules! no_service {
+    () => {
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    };
+}
+
+/// A row of the service, if it is known, and one for each operation that admission may need, in no order; some may stand there twice.
+/// `$3`, `$4` and `$5` say what is [`Needed`]. Each part has an index of its own: a service may have thousands of operations
+/// behind it.
 pub(super) static EARLIER: Text = Text::new(concat!(
     "SELECT ",
     service_columns!(),
-    ", found.*
-     FROM (SELECT 1) AS one LEFT JOIN service s ON s.platform = $1 AND s.service_id = $2
-     LEFT JOIN (
-         SELECT CAST(0 AS BIGINT) AS named, o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product,
-             o.renew_to
-         FROM operation o
-         WHERE o.id IN (
-             SELECT id FROM operation
-             WHERE platform = $1 AND service_id = $2 AND {open}
-             UNION ALL
-             SELECT id FROM operation
-             WHERE platform = $1 AND service_id = $2 AND hook IN ('create', 'renew')
-               AND epoch = (SELECT epoch FROM service WHERE platform = $1 AND service_id = $2)
-             UNION ALL
-             SELECT id FROM (
-                 SELECT id FROM operation WHERE platform = $1 AND service_id = $2 ORDER BY seq DESC LIMIT 1) AS newest
-             UNION ALL
-             SELECT id FROM (
-                 SELECT id FROM operation
-                 WHERE platform = $1 AND service_id = $2 AND hook = 'terminate' AND state = 'succeeded'
-                 ORDER BY seq DESC LIMIT 1) AS ended)
-         UNION ALL
-         SELECT 1, k.id, k.seq, k.epoch, k.hook, k.state, k.touched, k.doubted, k.fingerprint, k.product, k.renew_to
-         FROM operation k WHERE k.platform = $1 AND k.key = $3) AS found ON TRUE
-     ORDER BY found.named, found.seq"
+    ", CAST(NULL AS BIGINT) AS named, NULL AS id, NULL AS seq, NULL AS epoch, NULL AS hook, NULL AS state, NULL AS touched,
+         NULL AS doubted, NULL AS fingerprint, NULL AS product, NULL AS renew_to
+     FROM service s WHERE s.platform = $1 AND s.service_id = $2
+     UNION ALL SELECT ",
+    no_service!(),
+    ", 0, ",
+    earlier_columns!(),
+    " WHERE o.platform = $1 AND o.service_id = $2 AND {open o.}
+     UNION ALL SELECT ",
+    no_service!(),
+    ", 0, ",
+    earlier_columns!(),
+    " WHERE o.platform = $1 AND o.service_id = $2 AND o.hook IN ('create', 'renew')
+         AND o.epoch = (
+             SELECT s.epoch FROM service s WHERE s.platform = $1 AND s.service_id = $2 AND ($3 = 1 OR s.remote_id IS NULL))
+     UNION ALL SELECT ",
+    no_service!(),
+    ", 0, ",
+    earlier_columns!(),
+    " WHERE o.id = (
+             SELECT n.id FROM operation n
+             WHERE $4 = 1 AND n.platform = $1 AND n.service_id = $2 ORDER BY n.seq DESC LIMIT 1)
+     UNION ALL SELECT ",
+    no_service!(),
+    ", 0, ",
+    earlier_columns!(),
+    " WHERE o.id = (
+             SELECT e.id FROM operation e
+             WHERE $5 = 1 AND e.platform = $1 AND e.service_id = $2 AND e.hook = 'terminate' AND e.state = 'succeeded'
+             ORDER BY e.seq DESC LIMIT 1)
+     UNION ALL SELECT ",
+    no_service!(),
+    ", 1, ",
+    earlier_columns!(),
+    " WHERE o.platform = $1 AND o.key = $6"
 ));
 /// For lists, which show no secret and need not open any.
 const LISTED: &str = concat!("SELECT ", service_columns!(bare), ", '{}' AS s_secrets FROM service s");
@@ -108,14 +133,14 @@ impl Store {
     }
 
     /// What admission needs of an arriving hook, of one moment: the service, the operation of the platform with that
-    /// `event` key, and of the service's operations all unfinished ones, the creates and renewals of this epoch, the newest one
-    /// and the newest terminate that succeeded; oldest first.
+    /// `event` key, and of the service's operations all unfinished ones and what else is `needed`, oldest first. What is not needed
+    /// may be there.
     ///
     /// # Errors
     ///
     /// See [`service`](Self::service).
-    pub async fn earlier(&self, key: &ServiceKey, event: Option<&str>) -> Result<Found, StoreError> {
-        self.inner.looker.look(key, event).await
+    pub async fn earlier(&self, key: &ServiceKey, event: Option<&str>, needed: Needed) -> Result<Found, StoreError> {
+        self.inner.looker.look(key, event, needed).await
     }
 
     /// Services to be read after something pending, the next first.

@@ -64,7 +64,7 @@ pub fn url_below(base: &Url, path: &str, query: &[(String, String)]) -> Result<U
     }
 
     // The rules above already give this; it stands here in case the URL parser knows a rewriting that they do not.
-    let is_below = url.origin() == base.origin()
+    let is_below = (url.scheme(), url.host(), url.port()) == (base.scheme(), base.host(), base.port())
         && url.username().is_empty()
         && url.password().is_none()
         && url.path() == joined

@@ -1,6 +1,7 @@
 //! What goes of the log, and what stays whatever is asked.
 
 use super::samples::*;
+use crate::admission::Needed;
 use crate::journal::Stage;
 use crate::operation::State;
 use crate::retention::Plan;
@@ -121,7 +122,8 @@ async fn an_entry_goes_and_its_operation_is_still_known(on: On) {
     assert_eq!((left(&store, &format!("op_{name}")).await, left(&store, &reading).await), (None, None));
     let after = store.operation_by_key("whmcs", "key-1").await.unwrap().unwrap();
     assert_eq!(after, Operation { shown: Value::Null, has_steps: false, ..before });
-    let (service, by_key, earlier) = store.earlier(&key("1"), Some("key-1")).await.unwrap();
+    let (service, by_key, earlier) =
+        store.earlier(&key("1"), Some("key-1"), Needed::of(Hook::Create, true)).await.unwrap();
     assert_eq!(service.unwrap().epoch, 1);
     assert_eq!(by_key.unwrap().fingerprint, "print");
     assert_eq!(earlier.len(), 1);

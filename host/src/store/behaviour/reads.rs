@@ -1,7 +1,9 @@
 //! Lists and their pages.
 
 use super::samples::*;
+use crate::admission::Needed;
 use crate::operation::State;
+use crate::store::Store;
 use crate::store::model::*;
 use billhook_plugin_api::Hook;
 
@@ -124,37 +126,67 @@ async fn admission_sees_what_still_matters(on: On) {
         ("9", Hook::Unsuspend, 2, State::Queued),
     ];
     for (name, what, epoch, state) in life {
-        let version = store.service(&key("42")).await.unwrap().map(|service| service.version);
-        let new = NewOperation {
-            service_version: version,
-            hook: what,
-            epoch,
-            key: (name == "2").then(|| "event".into()),
-            claim: Some(mark()),
-            ..new(name, "42")
-        };
-        assert!(matches!(store.accept(new).await.unwrap(), Accepted::Stored { .. }), "{name}");
-        if state.is_final() {
-            let gone = ServiceChange { gone: true, ..ServiceChange::default() };
-            let gone = (what == Hook::Terminate).then(|| (key("42"), gone));
-            let end = Finish { service: gone, ..finish(name, 1, state) };
-            assert_eq!(
-                store.finish(end, Evidence::default()).await.unwrap(),
-                Finished::Stored { others: false },
-                "{name}"
-            );
-        }
+        lived(&store, "42", name, what, epoch, state, (name == "7").then_some("r1")).await;
     }
+    // Nothing of these is unfinished, and of the first of them nothing is known on the panel.
+    lived(&store, "43", "10", Hook::Create, 1, State::Succeeded, None).await;
+    lived(&store, "44", "11", Hook::Create, 1, State::Succeeded, Some("r2")).await;
+    lived(&store, "44", "12", Hook::Suspend, 1, State::Succeeded, None).await;
 
-    let (service, named, earlier) = store.earlier(&key("42"), Some("event")).await.unwrap();
-
-    assert_eq!(service.unwrap().epoch, 2);
-    assert_eq!(named.unwrap().id, id("2").0);
-    let ids: Vec<_> = earlier.into_iter().map(|read| read.id).collect();
-    assert_eq!(ids, ["op_3", "op_4", "op_5", "op_8", "op_9"]);
+    let needed = |lives, newest, ended| Needed { lives, newest, ended };
+    for (service, needed, expected) in [
+        ("42", needed(true, true, true), &["op_3", "op_4", "op_5", "op_8", "op_9"][..]),
+        ("42", needed(true, false, false), &["op_4", "op_5", "op_8", "op_9"]),
+        ("42", needed(false, true, false), &["op_8", "op_9"]),
+        ("42", needed(false, false, true), &["op_3", "op_8", "op_9"]),
+        ("42", needed(false, false, false), &["op_8", "op_9"]),
+        ("43", needed(false, false, false), &["op_10"]),
+        ("43", needed(true, true, true), &["op_10"]),
+        ("44", needed(false, false, false), &[]),
+        ("44", needed(false, true, false), &["op_12"]),
+        ("44", needed(true, true, false), &["op_11", "op_12"]),
+    ] {
+        let (known, named, earlier) = store.earlier(&key(service), Some("event"), needed).await.unwrap();
+        assert_eq!(known.unwrap().epoch, if service == "42" { 2 } else { 1 });
+        assert_eq!(named.unwrap().id, id("2").0);
+        let ids: Vec<_> = earlier.into_iter().map(|read| read.id).collect();
+        assert_eq!(ids, expected, "{service} {needed:?}");
+    }
     let ids: Vec<_> = store.unfinished(&key("42")).await.unwrap().into_iter().map(|read| read.id.0).collect();
     assert_eq!(ids, ["op_8", "op_9"]);
-    assert_eq!(store.earlier(&key("none"), None).await.unwrap(), (None, None, vec![]));
+    let all = needed(true, true, true);
+    assert_eq!(store.earlier(&key("none"), None, all).await.unwrap(), (None, None, vec![]));
+}
+
+/// Takes an operation of the service to its state; its key is `event` if it is the second one.
+async fn lived(
+    store: &Store,
+    service: &str,
+    name: &str,
+    what: Hook,
+    epoch: u32,
+    state: State,
+    remote_id: Option<&str>,
+) {
+    let version = store.service(&key(service)).await.unwrap().map(|service| service.version);
+    let new = NewOperation {
+        service_version: version,
+        hook: what,
+        epoch,
+        key: (name == "2").then(|| "event".into()),
+        claim: Some(mark()),
+        ..new(name, service)
+    };
+    assert!(matches!(store.accept(new).await.unwrap(), Accepted::Stored { .. }), "{name}");
+    if state.is_final() {
+        let change = ServiceChange {
+            gone: what == Hook::Terminate,
+            remote_id: remote_id.map(str::to_owned),
+            ..ServiceChange::default()
+        };
+        let end = Finish { service: Some((key(service), change)), ..finish(name, 1, state) };
+        assert_eq!(store.finish(end, Evidence::default()).await.unwrap(), Finished::Stored { others: false }, "{name}");
+    }
 }
 
 async fn of_what_is_queued_the_first_alone_is_next(on: On) {

@@ -6,7 +6,7 @@
 
 use crate::hex::hex;
 use crate::store::dialect::Dialect;
-use crate::store::kind::{self, Kind, Role, Statement};
+use crate::store::kind::{self, Kind, Number, Role, Statement};
 use crate::store::notices::CHANNEL;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,7 +198,7 @@ fn write_group(text: &mut String, kind: Option<Kind>, group: &[Statement]) {
 fn write_statement(statement: &Statement, variables: &mut BTreeMap<String, String>) -> String {
     let Statement { kind, role, text } = statement;
     let decider = match role {
-        Role::Follows(decider) => Some(*decider),
+        Role::Follows(decider, _) => Some(*decider),
         Role::Decides { .. } | Role::Writes => None,
     };
     let text = named(text, |sign, name| match (sign, name, kind, decider) {
@@ -237,11 +237,13 @@ fn write_statement(statement: &Statement, variables: &mut BTreeMap<String, Strin
             };
             format!("{text} INTO {name}_word, {name}_a, {name}_b, {name}_detail;{answer}")
         }
-        (Role::Follows(decider), _) => {
-            format!(
-                "                IF {}_word IN ('yes', 'taken') THEN\n{text};\n                END IF;",
-                variable(*decider)
-            )
+        (Role::Follows(decider, number), _) => {
+            let name = variable(*decider);
+            let and = match number {
+                Number::Any => String::new(),
+                number => format!(" AND {name}_a{}", number.condition()),
+            };
+            format!("                IF {name}_word IN ('yes', 'taken'){and} THEN\n{text};\n                END IF;")
         }
         _ => format!("{text};"),
     }
