@@ -75,9 +75,15 @@ async fn drive(session: &Arc<Session>, hook: Hook, call: &HookCall, deadline: &m
     env.desk.enter(Arc::clone(session));
     let meta = CallMeta { call_id: session.call_id, deadline_unix_ms: session.deadline_unix_ms, flags: 0 };
     let message = Message { head: head.into(), body: Vec::new().into() };
-    let future = session.panel.plugin.call(meta, RStr::from(hook.as_str()), message);
+    let called = session.panel.plugin.call(meta, RStr::from(hook.as_str()), message);
+    let asked = Arc::clone(session);
+    let work = async move {
+        let returned = called.await;
+        asked.prepare_all().await;
+        returned
+    };
     // The plugin guards its own future; the host's guard is for one that does not.
-    let plugin = env.crew.run(Guarded::new(session.call_id, future));
+    let plugin = env.crew.run(Guarded::new(session.call_id, work));
     tokio::select! {
         biased;
         ended = session.ended() => ended,

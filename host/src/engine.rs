@@ -120,7 +120,7 @@ impl Engine {
     }
 
     /// The operation once it is final or needs a person, or as it stands when `wait` has passed.
-    pub async fn wait(self: &Arc<Self>, placed: Placed, wait: Duration) -> Result<Operation, Problem> {
+    pub async fn wait(self: &Arc<Self>, placed: Placed, wait: Duration) -> Result<Arc<Operation>, Problem> {
         let Placed { id, watched } = placed;
         let mut is_new = watched.is_some();
         // Watch before looking: a change between the look and the wait would otherwise be missed.
@@ -132,16 +132,16 @@ impl Engine {
                 let operation = self.operation(&id).await;
                 match &operation {
                     Ok(found) if !found.state.is_final() && found.state != crate::operation::State::Attention => {}
-                    _ => return operation,
+                    _ => return operation.map(Arc::new),
                 }
             }
             tokio::select! {
                 sight = watched.changed() => {
                     if let Sight(Some(last)) = sight {
-                        return Ok(*last);
+                        return Ok(last);
                     }
                 }
-                () = &mut sleep => return self.operation(&id).await,
+                () = &mut sleep => return self.operation(&id).await.map(Arc::new),
             }
         }
     }
@@ -179,7 +179,7 @@ impl Engine {
     /// Its end is durable: those who wait need not read it.
     fn ended(&self, id: &OperationId, last: Box<Operation>) {
         if let Some(sender) = lock(&self.watchers).get(id) {
-            sender.send_replace(Sight(Some(last)));
+            sender.send_replace(Sight(Some(Arc::from(last))));
         }
     }
 
@@ -244,7 +244,7 @@ struct Watched {
 
 /// What is seen when an operation changes: how it ended, or that it is worth a look.
 #[derive(Clone, Default)]
-struct Sight(Option<Box<Operation>>);
+struct Sight(Option<Arc<Operation>>);
 
 impl Watched {
     async fn changed(&mut self) -> Sight {

@@ -3,9 +3,10 @@
 use super::exchange::{Prepared, RawExchange};
 use super::session::{Inner, Session};
 use crate::body::Packed;
-use crate::mask::{Masker, SecretPath};
+use crate::mask::{Masker, SecretPath, SecretSet};
 use crate::store::{Attempt, Evidence, Exchange};
 use billhook_plugin_api::protocol::Purpose;
+use bytes::Bytes;
 
 impl Session {
     /// Hands over the exchanges whose readers have returned, to ride along with the next commit.
@@ -34,7 +35,7 @@ impl Session {
         inner.flushed = inner.exchanges.len();
         // The bodies are stored or on their way; an attempt of many looks need not keep them.
         for raw in &mut inner.exchanges[from..] {
-            raw.request.body = Vec::new();
+            raw.sent = Bytes::new();
             if let Some(end) = &mut raw.end {
                 end.body = None;
             }
@@ -47,20 +48,39 @@ impl Session {
     pub(super) async fn prepare(&self, index: usize) {
         let mut inner = self.inner.lock().await;
         let Inner { exchanges, secrets, flushed, .. } = &mut *inner;
-        let Some(raw) = exchanges.get_mut(index).filter(|_| index >= *flushed) else { return };
+        if index >= *flushed
+            && let Some(raw) = exchanges.get_mut(index)
+        {
+            self.prepare_one(raw, secrets);
+        }
+    }
+
+    /// The same for all exchanges, on the thread where the plugin has ended: with much to do the runtime's own has enough.
+    pub(super) async fn prepare_all(&self) {
+        if self.env.desk.is_quiet() {
+            return;
+        }
+        let mut inner = self.inner.lock().await;
+        let Inner { exchanges, secrets, flushed, .. } = &mut *inner;
+        for raw in exchanges.iter_mut().skip(*flushed) {
+            self.prepare_one(raw, secrets);
+        }
+    }
+
+    fn prepare_one(&self, raw: &mut RawExchange, secrets: &SecretSet) {
         let (masker, known) = (self.env.masker(secrets), secrets.learnt());
         if raw.request_body.is_none() {
             raw.request_body = Some(Prepared { body: self.request_body(raw, &masker), known });
         }
-        if raw.end.is_some() {
+        if raw.end.is_some() && raw.reply_body.is_none() {
             raw.reply_body = Some(Prepared { body: self.reply_body(raw, &masker), known });
         }
     }
 
     fn request_body(&self, raw: &RawExchange, masker: &Masker<'_>) -> Option<Packed> {
-        let request = &raw.request;
-        let body = || masker.body(content_type(&request.headers), &request.body, &paths(&request.request_secrets));
-        (!request.body.is_empty()).then(|| self.env.store.pack(&body().text))
+        let RawExchange { request, sent, .. } = raw;
+        let body = || masker.body(content_type(&request.headers), sent, &paths(&request.request_secrets));
+        (!sent.is_empty()).then(|| self.env.store.pack(&body().text))
     }
 
     fn reply_body(&self, raw: &RawExchange, masker: &Masker<'_>) -> Option<Packed> {
@@ -76,7 +96,6 @@ impl Session {
         let fresh = |prepared: &Prepared| prepared.known == masker.secrets.learnt();
         let (request_body, reply_body) = (raw.request_body.take().filter(fresh), raw.reply_body.take().filter(fresh));
         let raw = &*raw;
-        let headers = |list: &[(String, String)]| masker.headers(list.iter().map(|(n, v)| (n.as_str(), v.as_str())));
         let end = raw.end.as_ref();
         Exchange {
             owner: owner.to_owned(),
@@ -101,14 +120,18 @@ impl Session {
             started_at: raw.started_at,
             duration_us: end.map_or(0, |end| end.duration_us),
             request_headers: {
-                let cookies = raw.request.cookies.iter().map(|(_, value)| ("Cookie".to_owned(), value.clone()));
-                headers(&raw.request.headers.iter().cloned().chain(cookies).collect::<Vec<_>>())
+                let cookies = pairs(&raw.request.cookies).map(|(_, value)| ("Cookie", value));
+                masker.headers(pairs(&raw.request.headers).chain(cookies))
             },
-            reply_headers: end.map(|end| headers(&end.headers)).unwrap_or_default(),
+            reply_headers: end.map(|end| masker.headers(pairs(&end.headers))).unwrap_or_default(),
             request_body: request_body.map_or_else(|| self.request_body(raw, masker), |prepared| prepared.body),
             reply_body: reply_body.map_or_else(|| self.reply_body(raw, masker), |prepared| prepared.body),
         }
     }
+}
+
+fn pairs(list: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    list.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 fn paths(declared: &[String]) -> Vec<SecretPath> {

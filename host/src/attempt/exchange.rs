@@ -15,7 +15,10 @@ use std::sync::Arc;
 pub(super) struct RawExchange {
     pub step: Option<String>,
     pub purpose: Purpose,
+    /// Without its body.
     pub request: Request,
+    /// That is also what the wire has.
+    pub sent: Bytes,
     pub url: String,
     pub started_at: u64,
     /// `None` while it is under way.
@@ -44,24 +47,26 @@ pub(super) struct RawEnd {
 
 impl Session {
     pub(super) async fn exchange(self: &Arc<Self>, call: HttpCall, body: Vec<u8>) -> Result<(Reply, Vec<u8>), Stop> {
-        let HttpCall { purpose, mut request } = call;
-        request.body = body;
+        let HttpCall { purpose, request } = call;
+        let body = Bytes::from(body);
         // Before it counts as sent: an attempt that is cut off in the line has sent nothing.
         if let Some(turn) = self.panel.lane.turn() {
             let _parked = self.parked();
             turn.await;
         }
-        let index = {
+        let (index, wire_request) = {
             let mut inner = self.inner.lock().await;
             self.permit(&mut inner, purpose, &request)?;
             let url = wire::url_below(&self.panel.base_url, &request.path, &request.query)
                 .map_err(|refusal| Fault::plugin_bug(refusal.to_string()))?;
+            let wire_request = self.wire_request(&request, body.clone())?;
             let step = inner.open.as_ref().map(|(_, open)| open.name.clone());
             let started_at = self.env.clock.unix_ms();
             inner.exchanges.push(RawExchange {
                 step,
                 purpose,
-                request: request.clone(),
+                request,
+                sent: body,
                 url: url.into(),
                 started_at,
                 end: None,
@@ -72,10 +77,9 @@ impl Session {
                 // Until the wire knows better: if this attempt is cut off while the request is out, it may have happened.
                 run.sent = Sent::Lost;
             }
-            inner.exchanges.len() - 1
+            (inner.exchanges.len() - 1, wire_request)
         };
 
-        let wire_request = self.wire_request(&request)?;
         let parked = self.parked();
         let n = self.env.tap_before().await;
         // The last moment before it leaves: this host may have stood still, and others have taken its work over.
@@ -195,14 +199,14 @@ impl Session {
         }
     }
 
-    fn wire_request(&self, request: &Request) -> Result<wire::Request, Stop> {
+    fn wire_request(&self, request: &Request, body: Bytes) -> Result<wire::Request, Stop> {
         let method = http::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| Fault::plugin_bug(format!("{:?} is no HTTP method", request.method)))?;
         let mut out = wire::Request::new(method, request.path.clone());
         out.query.clone_from(&request.query);
         out.headers.clone_from(&request.headers);
         out.cookies.clone_from(&request.cookies);
-        out.body = (!request.body.is_empty()).then(|| Bytes::from(request.body.clone()));
+        out.body = Some(body).filter(|body| !body.is_empty());
         out.auth.clone_from(&self.panel.auth);
         out.timeout = if request.slow { self.panel.create_timeout } else { self.panel.timeout };
         Ok(out)

@@ -12,17 +12,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use billhook_plugin_api::protocol::Outcome;
 use billhook_plugin_api::{Fault, FaultClass, Hook};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The operation once it has ended, needs a person, `wait` has passed, or the host goes down.
-pub(super) async fn wait(api: &Api, placed: Placed, wait: Duration) -> Result<Operation, Problem> {
+pub(super) async fn wait(api: &Api, placed: Placed, wait: Duration) -> Result<Arc<Operation>, Problem> {
     let id = placed.id.clone();
     if wait.is_zero() {
-        return api.engine.operation(&id).await;
+        return api.engine.operation(&id).await.map(Arc::new);
     }
     tokio::select! {
         operation = api.engine.wait(placed, wait) => operation,
-        () = api.stopping.cancelled() => api.engine.operation(&id).await,
+        () = api.stopping.cancelled() => api.engine.operation(&id).await.map(Arc::new),
     }
 }
 

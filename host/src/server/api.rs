@@ -37,7 +37,8 @@ impl Api {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.tasks.spawn(work).await.map_err(|error| {
+        // Boxed: the runtime moves a task about when it begins and when it ends, and some of these are kilobytes.
+        self.tasks.spawn(Box::pin(work)).await.map_err(|error| {
             tracing::error!(%error, "a request ended in a panic");
             internal()
         })

@@ -90,6 +90,7 @@ pub(super) static EARLIER: Text = Text::new(concat!(
     earlier_columns!(),
     " WHERE o.platform = $1 AND o.key = $6"
 ));
+
 /// For lists, which show no secret and need not open any.
 const LISTED: &str = concat!("SELECT ", service_columns!(bare), ", '{}' AS s_secrets FROM service s");
 
