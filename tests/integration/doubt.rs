@@ -1,7 +1,9 @@
 //! Doubt that meets a second accident.
 
-use billhook::operation::State;
-use billhook_plugin_api::Hook;
+use crate::loader::bench::Bench;
+use crate::loader::edit::Plugin;
+use billhook::operation::{Effects, State};
+use billhook_plugin_api::{FaultClass, Hook};
 use billhook_tests::harness::{Rig, body};
 use billhook_tests::virtfusion::{Effect, Fault, Plan};
 
@@ -82,5 +84,21 @@ async fn a_lost_suspend_keeps_the_service_still_until_it_cannot_come_late() {
 
     assert_eq!(ended[1].state, State::Succeeded, "{ended:#?}");
     assert!(!rig.panel().servers()[0].suspended, "the last word is the platform's");
+    host.stop().await;
+}
+
+/// Nothing of it can have reached the panel: no person need look there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_by_a_method_that_is_none_has_never_left() {
+    let mut bench = Bench::new();
+    bench.install("fixture", &Plugin::good());
+    bench.server("good", "fixture", "garbles = true");
+    let host = bench.start().await;
+
+    let id = host.create("good", "1007").await;
+    let ended = host.drive(&id).await;
+
+    assert_eq!((ended.state, ended.effects), (State::Failed, Effects::default()), "{ended:#?}");
+    assert_eq!(ended.fault.map(|fault| fault.class), Some(FaultClass::PluginBug));
     host.stop().await;
 }
