@@ -177,9 +177,9 @@ impl Engine {
     }
 
     /// Its end is durable: those who wait need not read it.
-    fn ended(&self, id: &OperationId, last: Box<Operation>) {
+    fn ended(&self, id: &OperationId, last: Arc<Operation>) {
         if let Some(sender) = lock(&self.watchers).get(id) {
-            sender.send_replace(Sight(Some(Arc::from(last))));
+            sender.send_replace(Sight(Some(last)));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::verdict::{self, Circumstances, End, Verdict};
 use billhook_plugin_api::protocol::{Answer, Outcome};
 use billhook_plugin_api::{Fault, FaultClass, Hook, Secret};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Session {
     pub(super) async fn conclude(&self, ended: Ended) -> Conclusion {
@@ -131,7 +132,7 @@ impl Session {
         let attempt = self.attempt(state, finish.fault.clone());
         self.count(operation.hook, &attempt);
         let evidence = self.evidence(inner, Some(attempt));
-        let last = state.is_final().then(|| Box::new(finish.ended(operation)));
+        let last = state.is_final().then(|| Arc::new(finish.ended(operation)));
         let _parked = self.parked();
         match self.env.finish(&finish, &evidence).await {
             Ok(Finished::Stored { others }) => {

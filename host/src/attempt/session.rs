@@ -73,7 +73,7 @@ pub enum Conclusion {
         /// The next state.
         state: State,
         /// The operation, if this was its end.
-        last: Option<Box<Operation>>,
+        last: Option<Arc<Operation>>,
         /// Something else of the service was unfinished when this was stored.
         others: bool,
         /// For `waiting`: milliseconds from now.

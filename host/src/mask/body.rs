@@ -1,3 +1,4 @@
+use super::json::first_sign;
 use super::path::{Reached, SecretPath};
 use super::{MASK_END, Masker};
 
@@ -69,7 +70,7 @@ impl Masker<'_> {
 
     /// As what the text looks like: panels answer JSON as `text/html`.
     fn sniffed(&self, text: &str, paths: &[SecretPath]) -> Option<String> {
-        match text.trim_start().as_bytes().first()? {
+        match first_sign(text)? {
             b'{' | b'[' => self.json_text(text, paths, &Reached::root(paths), 0),
             b'<' => self.xml_text(text, paths, &Reached::root(paths), 0),
             _ => None,

@@ -51,8 +51,7 @@ impl Masker<'_> {
 
     /// A decoded string of some document: a document in itself, or free text. `None` if nothing is masked in it.
     pub(super) fn string(&self, text: &str, paths: &[SecretPath], reached: &Reached, nested: usize) -> Option<String> {
-        let begin = text.trim_start().as_bytes().first().copied();
-        let document = match begin {
+        let document = match first_sign(text) {
             Some(b'{' | b'[' | b'<') if nested >= MAX_NESTED => return Some(self.mask(text)),
             Some(b'{' | b'[') => self.json_text(text, paths, reached, nested + 1),
             Some(b'<') => self.xml_text(text, paths, reached, nested + 1),
@@ -112,7 +111,7 @@ impl<'w> Walk<'w> {
         if reached.is_secret(self.paths) || by_key && !is_container {
             self.mask(&walked);
         } else if let (false, Some(plain)) = (is_container, &walked.plain)
-            && (self.may_show || !is_plain(plain) || begins_document(plain))
+            && (self.may_show || !is_plain(plain) || matches!(first_sign(plain), Some(b'{' | b'[' | b'<')))
         {
             if first == b'"' {
                 if let Some(masked) = self.masker.string(plain, self.paths, reached, self.nested) {
@@ -230,9 +229,9 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Whether a string may be a document in itself.
-fn begins_document(text: &str) -> bool {
-    matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'[' | b'<'))
+/// What a text begins with tells whether it may be a document.
+pub(super) fn first_sign(text: &str) -> Option<u8> {
+    text.trim_start().as_bytes().first().copied()
 }
 
 fn quoted(text: &str) -> String {

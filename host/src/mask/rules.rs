@@ -146,8 +146,8 @@ impl Rules {
         }
         let judge = || Name {
             is_secret: name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part)),
-            names: is_naming(name),
-            holds: is_holding(name),
+            names: NAMING.iter().any(|known| name.eq_ignore_ascii_case(known)),
+            holds: HOLDING.iter().any(|known| name.eq_ignore_ascii_case(known)),
             is_plain: is_plain(name),
         };
         self.met(name, |met| &mut met.members, judge)
@@ -211,14 +211,6 @@ impl Rules {
             || SUFFIXES.iter().any(|suffix| whole.ends_with(suffix)) && !HARMLESS.contains(&whole.as_str())
             || words.iter().any(|word| WORDS.contains(&word.as_str()))
     }
-}
-
-pub(super) fn is_naming(name: &str) -> bool {
-    NAMING.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-pub(super) fn is_holding(name: &str) -> bool {
-    HOLDING.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn normalised(name: &str) -> String {

@@ -6,7 +6,6 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::edit::Edits;
 use super::path::{Reached, SecretPath};
-use super::rules::{is_holding, is_naming};
 use super::{Masker, is_mask};
 
 /// Elements within elements; what is deeper is refused.
@@ -107,8 +106,9 @@ impl<'w> Walk<'w> {
         let reached = parent.map_or(root, |parent| &parent.reached).member(self.paths, &name);
         // Directly within the body of a SOAP envelope stands the name of an operation, such as `ChangeUserPassword`.
         let is_operation = parent.is_some_and(|parent| parent.name == "Body");
-        let by_key = parent.is_some_and(|parent| parent.by_key || parent.names_secret && is_holding(&name))
-            || !is_operation && self.masker.rules.is_secret(&name);
+        let met = self.masker.rules.name(&name);
+        let by_key = parent.is_some_and(|parent| parent.by_key || parent.names_secret && met.holds)
+            || !is_operation && met.is_secret;
         let mut element = Element { reached, name, content: end, by_key, names_secret: false };
         self.attributes(tag, &mut element, begin, end)?;
         Some(element)
@@ -123,7 +123,7 @@ impl<'w> Walk<'w> {
             let attribute = attribute.ok()?;
             let value = unescape(&attribute.value).ok()?.into_owned();
             let local = attribute.key.local_name().as_ref().to_owned();
-            names_secret |= is_naming(&local) && self.masker.rules.is_secret(&value);
+            names_secret |= self.masker.rules.name(&local).names && self.masker.rules.is_secret(&value);
             attributes.push((attribute.key.as_ref().to_owned(), local, value));
         }
         element.by_key |= names_secret;
@@ -131,8 +131,9 @@ impl<'w> Walk<'w> {
         for (name, local, value) in &mut attributes {
             let is_namespace = name == "xmlns" || name.starts_with("xmlns:");
             let reached = element.reached.member(self.paths, local);
-            let is_secret = reached.is_secret(self.paths)
-                || !is_namespace && (self.masker.rules.is_secret(local) || names_secret && is_holding(local));
+            let met = self.masker.rules.name(local);
+            let is_secret =
+                reached.is_secret(self.paths) || !is_namespace && (met.is_secret || names_secret && met.holds);
             let masked = if is_secret && tells(value) {
                 Some(self.masker.mask(value)).filter(|masked| masked != value)
             } else {
@@ -183,7 +184,7 @@ impl<'w> Walk<'w> {
         } else {
             self.masker.string(&run.plain, self.paths, &element.reached, self.nested)
         };
-        let names_secret = is_naming(&element.name) && self.masker.rules.is_secret(plain);
+        let names_secret = self.masker.rules.name(&element.name).names && self.masker.rules.is_secret(plain);
         if let Some(masked) = masked {
             self.edits.replace(run.start..end, escape(masked).into_owned());
         }

@@ -202,12 +202,12 @@ impl Number {
         }
     }
 
-    /// The same as a condition.
-    pub const fn condition(self) -> &'static str {
+    /// The same as a further condition on the column or variable `name`.
+    pub fn condition(self, name: &str) -> String {
         match self {
-            Self::Any => "",
-            Self::One => " = 1",
-            Self::More => " > 1",
+            Self::Any => String::new(),
+            Self::One => format!(" AND {name} = 1"),
+            Self::More => format!(" AND {name} > 1"),
         }
     }
 }

@@ -34,17 +34,17 @@ pub(super) use service_columns;
 pub(super) static SERVICE: Text =
     Text::new(concat!("SELECT ", service_columns!(), " FROM service s WHERE s.platform = $1 AND s.service_id = $2"));
 
-/// The columns of an operation that admission needs.
-macro_rules! earlier_columns {
-    () => {
-        "o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product, o.renew_to FROM operation o"
-    };
-}
-
-/// In place of the columns of a service.
-macro_rules! no_service {
-    () => {
-        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+/// A part of [`EARLIER`]: operations, in place of a service nothing, and whether they are found by their key.
+macro_rules! earlier_operations {
+    ($named:literal, $which:literal) => {
+        concat!(
+            " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                 NULL, NULL, NULL, NULL, NULL, NULL, ",
+            $named,
+            ", o.id, o.seq, o.epoch, o.hook, o.state, o.touched, o.doubted, o.fingerprint, o.product, o.renew_to
+             FROM operation o WHERE ",
+            $which
+        )
     };
 }
 
@@ -56,39 +56,29 @@ pub(super) static EARLIER: Text = Text::new(concat!(
     service_columns!(),
     ", CAST(NULL AS BIGINT) AS named, NULL AS id, NULL AS seq, NULL AS epoch, NULL AS hook, NULL AS state, NULL AS touched,
          NULL AS doubted, NULL AS fingerprint, NULL AS product, NULL AS renew_to
-     FROM service s WHERE s.platform = $1 AND s.service_id = $2
-     UNION ALL SELECT ",
-    no_service!(),
-    ", 0, ",
-    earlier_columns!(),
-    " WHERE o.platform = $1 AND o.service_id = $2 AND {open o.}
-     UNION ALL SELECT ",
-    no_service!(),
-    ", 0, ",
-    earlier_columns!(),
-    " WHERE o.platform = $1 AND o.service_id = $2 AND o.hook IN ('create', 'renew')
-         AND o.epoch = (
-             SELECT s.epoch FROM service s WHERE s.platform = $1 AND s.service_id = $2 AND ($3 = 1 OR s.remote_id IS NULL))
-     UNION ALL SELECT ",
-    no_service!(),
-    ", 0, ",
-    earlier_columns!(),
-    " WHERE o.id = (
+     FROM service s WHERE s.platform = $1 AND s.service_id = $2",
+    earlier_operations!("0", "o.platform = $1 AND o.service_id = $2 AND {open o.}"),
+    earlier_operations!(
+        "0",
+        "o.platform = $1 AND o.service_id = $2 AND o.hook IN ('create', 'renew')
+             AND o.epoch = (
+                 SELECT s.epoch FROM service s
+                 WHERE s.platform = $1 AND s.service_id = $2 AND ($3 = 1 OR s.remote_id IS NULL))"
+    ),
+    earlier_operations!(
+        "0",
+        "o.id = (
              SELECT n.id FROM operation n
-             WHERE $4 = 1 AND n.platform = $1 AND n.service_id = $2 ORDER BY n.seq DESC LIMIT 1)
-     UNION ALL SELECT ",
-    no_service!(),
-    ", 0, ",
-    earlier_columns!(),
-    " WHERE o.id = (
+             WHERE $4 = 1 AND n.platform = $1 AND n.service_id = $2 ORDER BY n.seq DESC LIMIT 1)"
+    ),
+    earlier_operations!(
+        "0",
+        "o.id = (
              SELECT e.id FROM operation e
              WHERE $5 = 1 AND e.platform = $1 AND e.service_id = $2 AND e.hook = 'terminate' AND e.state = 'succeeded'
-             ORDER BY e.seq DESC LIMIT 1)
-     UNION ALL SELECT ",
-    no_service!(),
-    ", 1, ",
-    earlier_columns!(),
-    " WHERE o.platform = $1 AND o.key = $6"
+             ORDER BY e.seq DESC LIMIT 1)"
+    ),
+    earlier_operations!("1", "o.platform = $1 AND o.key = $6"),
 ));
 
 /// For lists, which show no secret and need not open any.

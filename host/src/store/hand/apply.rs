@@ -6,7 +6,7 @@
 
 use crate::hex::hex;
 use crate::store::dialect::Dialect;
-use crate::store::kind::{self, Kind, Number, Role, Statement};
+use crate::store::kind::{self, Kind, Role, Statement};
 use crate::store::notices::CHANNEL;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -239,10 +239,7 @@ fn write_statement(statement: &Statement, variables: &mut BTreeMap<String, Strin
         }
         (Role::Follows(decider, number), _) => {
             let name = variable(*decider);
-            let and = match number {
-                Number::Any => String::new(),
-                number => format!(" AND {name}_a{}", number.condition()),
-            };
+            let and = number.condition(&format!("{name}_a"));
             format!("                IF {name}_word IN ('yes', 'taken'){and} THEN\n{text};\n                END IF;")
         }
         _ => format!("{text};"),
