@@ -347,6 +347,8 @@ pub struct LimitsConfig {
     pub wait_max: Duration,
     /// Attempts at once, over all servers.
     pub concurrency: u32,
+    /// Whether threads that have worked look out for more for a moment before they sleep.
+    pub stay_awake: bool,
 }
 
 /// `[secrets]`: what becomes of generated credentials.

@@ -20,6 +20,7 @@ pub mod verdict;
 mod words;
 
 // Edges: one outside world each.
+pub mod awake;
 pub mod body;
 pub mod clock;
 pub mod config;

@@ -95,6 +95,7 @@ use self::look::Looker;
 use self::news::News;
 use self::reader::Pool;
 use self::writer::Writer;
+use crate::awake::Awake;
 use crate::body::{self, Packed};
 use crate::clock::{SharedClock, SystemClock};
 use crate::seal::Sealer;
@@ -156,6 +157,8 @@ pub struct StoreOptions {
     pub poll: Duration,
     /// By which the host knows how long it gave no sign of life; the machine's when absent.
     pub clock: Option<SharedClock>,
+    /// Whether its threads stay awake for a moment.
+    pub awake: Awake,
 }
 
 impl Default for StoreOptions {
@@ -171,6 +174,7 @@ impl Default for StoreOptions {
             lease: LeaseTimes::default(),
             poll: Duration::from_secs(1),
             clock: None,
+            awake: Awake::default(),
         }
     }
 }
@@ -239,7 +243,7 @@ impl Store {
         };
         let Opened { hand, worker, reader, looker, facts, path, shared } = opened;
         let (news, closed) = (Arc::<News>::default(), CancellationToken::new());
-        let writer = Writer::start(hand, worker, options.tap, Arc::clone(&news))?;
+        let writer = Writer::start(hand, worker, options.tap, Arc::clone(&news), options.awake)?;
         let (lease, earlier) = match shared {
             None => (None, HashSet::new()),
             Some(Shared { lease, earlier, listener, server }) => {
@@ -638,7 +642,7 @@ async fn open_file(
     db.close().await.map_err(failed)?;
     let db = hand::open(&path).map_err(|error| StoreError::of_open(&path, StoreError::of_hand(&error)))?;
     let reader = Arc::new(Pool::of_file(&path, options.readers).await.map_err(failed)?);
-    let looker = Looker::Sqlite(look::Thread::start(&path, Arc::clone(sealer))?);
+    let looker = Looker::Sqlite(look::Thread::start(&path, Arc::clone(sealer), options.awake.clone())?);
     let (hand, worker) = hand::Sqlite::new(db, path.clone(), this.id.clone(), lock);
     Ok(Opened { hand: Hand::Sqlite(hand), worker: Some(worker), reader, looker, facts, path: Some(path), shared: None })
 }

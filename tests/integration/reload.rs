@@ -133,9 +133,10 @@ async fn the_bounds_of_a_lane_change_without_touching_its_server() {
     let mut rig = Rig::new();
     let host = rig.host().await;
     let before = host.engine.in_force();
+    assert!(host.engine.env().awake.is_wanted());
     rig.reconfigure(Setup {
         server: "concurrency = 1\nrate = \"5 per 1s\"\nbreaker_after = 9".to_owned(),
-        extra: "[limits]\nwait_max = \"7s\"\n[retry]\nattempts = 3\n".to_owned(),
+        extra: "[limits]\nwait_max = \"7s\"\nstay_awake = false\n[retry]\nattempts = 3\n".to_owned(),
         ..Setup::default()
     });
 
@@ -145,6 +146,7 @@ async fn the_bounds_of_a_lane_change_without_touching_its_server() {
     let after = host.engine.in_force();
     assert!(Arc::ptr_eq(&before.panels["panel"], &after.panels["panel"]));
     assert_eq!(after.config.limits.wait_max, Duration::from_secs(7));
+    assert!(!host.engine.env().awake.is_wanted());
     assert_eq!(after.config.retry, before.config.retry, "what waits for the next start is not in force");
     host.stop().await;
 }

@@ -133,6 +133,7 @@ impl Session {
         self.count(operation.hook, &attempt);
         let evidence = self.evidence(inner, Some(attempt));
         let last = state.is_final().then(|| Arc::new(finish.ended(operation)));
+        self.env.stay_awake();
         let _parked = self.parked();
         match self.env.finish(&finish, &evidence).await {
             Ok(Finished::Stored { others }) => {

@@ -4,9 +4,11 @@
 //! and a change of threads costs more than most plugins do in between. One that is held up by its plugin holds up no other call
 //! while there is a second.
 
+use crate::awake::Awake;
 use async_task::{FallibleTask, Runnable};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The threads, and what waits for one of them. They end when this is closed or dropped.
@@ -14,10 +16,12 @@ pub struct Crew {
     line: Arc<Line>,
 }
 
-#[derive(Default)]
 struct Line {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    /// There is something in it, or it is closed; for a look without the lock.
+    is_stirred: AtomicBool,
+    awake: Awake,
 }
 
 #[derive(Default)]
@@ -32,8 +36,9 @@ impl Crew {
     /// # Errors
     ///
     /// When the system has none left; those that were started end again.
-    pub fn start(count: usize) -> io::Result<Self> {
-        let crew = Self { line: Arc::default() };
+    pub fn start(count: usize, awake: Awake) -> io::Result<Self> {
+        let (waiting, arrived, is_stirred) = Default::default();
+        let crew = Self { line: Arc::new(Line { waiting, arrived, is_stirred, awake }) };
         for _ in 0..count {
             let line = Arc::clone(&crew.line);
             std::thread::Builder::new().name("plugins".into()).spawn(move || line.serve())?;
@@ -56,6 +61,7 @@ impl Crew {
         let calls = {
             let mut waiting = self.line.waiting();
             waiting.is_closed = true;
+            self.line.is_stirred.store(true, Ordering::Release);
             std::mem::take(&mut waiting.calls)
         };
         self.line.arrived.notify_all();
@@ -79,6 +85,7 @@ impl Line {
                 return drop(call);
             }
             waiting.calls.push_back(call);
+            self.is_stirred.store(true, Ordering::Release);
         }
         self.arrived.notify_one();
     }
@@ -86,6 +93,7 @@ impl Line {
     fn serve(&self) {
         while let Some(call) = self.next() {
             call.run();
+            self.awake.look_out(|| self.is_stirred.load(Ordering::Acquire));
         }
     }
 
@@ -94,7 +102,9 @@ impl Line {
         let waiting = self.waiting();
         let is_idle = |waiting: &mut Waiting| waiting.calls.is_empty() && !waiting.is_closed;
         let mut waiting = self.arrived.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner);
-        waiting.calls.pop_front()
+        let call = waiting.calls.pop_front();
+        self.is_stirred.store(waiting.is_closed || !waiting.calls.is_empty(), Ordering::Release);
+        call
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -120,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_holds_up_its_thread_holds_up_no_other() {
-        let crew = Crew::start(2).unwrap();
+        let crew = Crew::start(2, Awake::default()).unwrap();
         let (go, held) = mpsc::channel::<()>();
         let slow = crew.run(async move { held.recv().is_ok() });
         for number in 0..100 {
@@ -135,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_dropped_where_plugins_run() {
-        let crew = Crew::start(1).unwrap();
+        let crew = Crew::start(1, Awake::default()).unwrap();
         let (tell, told) = mpsc::channel();
         let tells = Tells(tell);
         let parked = crew.run(async move {
@@ -149,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_crew_drops_what_it_has_and_what_comes() {
-        let crew = Crew::start(1).unwrap();
+        let crew = Crew::start(1, Awake::default()).unwrap();
         let (go, held) = mpsc::channel::<()>();
         let (begun, begins) = oneshot::channel();
         let slow = crew.run(async move {

@@ -1,5 +1,6 @@
 use super::times::Times;
 use super::{Crew, Desk, Told};
+use crate::awake::Awake;
 use crate::clock::SharedClock;
 use crate::journal;
 use crate::mask::{Fingerprinter, Masker, Rules, SecretSet};
@@ -23,6 +24,8 @@ pub struct Env {
     pub desk: std::sync::Arc<Desk>,
     /// Where plugins' code runs.
     pub crew: Crew,
+    /// Whether the threads that carry hooks stay awake for a moment.
+    pub awake: Awake,
     /// Where the host's part of a plugin's call runs.
     pub host_runtime: tokio::runtime::Handle,
     /// Makes equal masked values recognisable.
@@ -95,6 +98,8 @@ pub struct EnvParts {
     pub desk: std::sync::Arc<Desk>,
     /// See [`Env::crew`].
     pub crew: Crew,
+    /// See [`Env::awake`].
+    pub awake: Awake,
     /// See [`Env::prints`].
     pub prints: Fingerprinter,
     /// See [`Env::policy`].
@@ -108,7 +113,7 @@ pub struct EnvParts {
 impl Env {
     /// Must be called on the host's runtime.
     pub fn new(parts: EnvParts) -> Self {
-        let EnvParts { store, clock, desk, crew, prints, policy, poll_interval, tap } = parts;
+        let EnvParts { store, clock, desk, crew, awake, prints, policy, poll_interval, tap } = parts;
         Self {
             store,
             started: clock.monotonic(),
@@ -116,6 +121,7 @@ impl Env {
             clock,
             desk,
             crew,
+            awake,
             host_runtime: tokio::runtime::Handle::current(),
             prints,
             metrics: Metrics::default(),
@@ -134,6 +140,13 @@ impl Env {
     /// Masks with these secrets, by this host's rules and fingerprints.
     pub fn masker<'a>(&'a self, secrets: &'a SecretSet) -> Masker<'a> {
         Masker { secrets, rules: &self.rules, prints: &self.prints }
+    }
+
+    /// An answer is to come soon, of another thread or of a panel. With much to do, nobody sleeps anyway.
+    pub(crate) fn stay_awake(&self) {
+        if self.desk.is_quiet() {
+            self.awake.call();
+        }
     }
 
     /// Whether attempts are asked to end at their next step.

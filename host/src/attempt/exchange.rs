@@ -80,6 +80,7 @@ impl Session {
             (inner.exchanges.len() - 1, wire_request)
         };
 
+        self.env.stay_awake();
         let parked = self.parked();
         let n = self.env.tap_before().await;
         // The last moment before it leaves: this host may have stood still, and others have taken its work over.

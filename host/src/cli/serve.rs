@@ -56,6 +56,7 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Answer> {
 
     supervisor.ready(&status(&engine));
     let env = Arc::clone(engine.env());
+    tokio::spawn(env.awake.clone().keep());
     let mut signs = std::pin::pin!(supervisor.watch(&env.store, &env.clock));
 
     let signal = loop {

@@ -403,6 +403,7 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
     let config = LimitsConfig {
         wait_max: section.value("wait_max", reader::duration),
         concurrency: section.value("concurrency", reader::count),
+        stay_awake: section.value("stay_awake", reader::flag),
     };
     section.finish();
     config

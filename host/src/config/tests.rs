@@ -115,7 +115,7 @@ fn the_shipped_file_gives_the_documented_defaults() {
             jitter: 0.2,
         },
         attempt: AttemptConfig { deadline: seconds(120), longest_run: seconds(60), pending_poll: seconds(300) },
-        limits: LimitsConfig { wait_max: seconds(120), concurrency: 64 },
+        limits: LimitsConfig { wait_max: seconds(120), concurrency: 64, stay_awake: true },
         secrets: SecretsConfig { keep: seconds(7 * 86_400) },
         log: LogConfig { level: "info".into(), format: LogFormat::Text },
         warnings: Vec::new(),

@@ -76,6 +76,7 @@ impl Engine {
         if options.expires_at.is_some_and(|at| self.env.clock.unix_ms() >= at) {
             return Err(Problem::new(ProblemType::Expired, "the hook had expired when it arrived"));
         }
+        self.env.stay_awake();
         let fingerprint = body.fingerprint(hook, &self.env.prints);
         let traveller = self.env.store.enter();
         let needed = Needed::of(hook, options.key.is_some());

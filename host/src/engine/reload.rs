@@ -50,6 +50,7 @@ impl Engine {
 
         let lanes = next.config.servers.iter().map(|(name, server)| (name, &server.lane));
         self.lanes.set_bounds(next.config.limits.concurrency, lanes);
+        self.env.awake.set(next.config.limits.stay_awake);
         for (server, pause) in pauses {
             // A server that comes back may have been paused when it went.
             self.lanes.set_pause(&server, Some(pause));

@@ -6,6 +6,7 @@ use super::libraries::Libraries;
 use super::resolve::schema_text;
 use super::{Engine, InForce};
 use crate::attempt::{Crew, Desk, Env, EnvParts, Tap, times};
+use crate::awake::Awake;
 use crate::clock::SharedClock;
 use crate::config::{Config, Database, ServerConfig, StoreConfig};
 use crate::mask::{Fingerprinter, SecretSet};
@@ -86,6 +87,9 @@ impl Engine {
         let EngineOptions { clock, tap, commit_tap, staging, prober, life } = options;
         let url = config.store.database.url();
         let own = store_options(&config.store);
+        let awake = Awake::default();
+        awake.set(config.limits.stay_awake);
+        let own = StoreOptions { awake: awake.clone(), ..own };
         let store_options = StoreOptions { tap: commit_tap, life, clock: Some(Arc::clone(&clock)), ..own };
         let sealer = host_keys(&config.seal.key_file, &config.store.database, &store_options).await?;
         let prints = Fingerprinter::new(&sealer.prints());
@@ -94,7 +98,7 @@ impl Engine {
         store::make_folder(config.store.database.folder())?;
 
         let desk = Arc::new(Desk::default());
-        let crew = Crew::start(2)?;
+        let crew = Crew::start(2, awake.clone())?;
         let activity = Arc::<Activity>::default();
         let (lanes, signals) = Lanes::new(Arc::clone(&clock), Arc::clone(&activity), config.limits.concurrency);
         lanes.set_bounds(config.limits.concurrency, config.servers.iter().map(|(name, server)| (name, &server.lane)));
@@ -134,6 +138,7 @@ impl Engine {
             clock: Arc::clone(&clock),
             desk,
             crew,
+            awake,
             prints,
             policy: policy(&config),
             poll_interval: config.attempt.pending_poll,

@@ -11,6 +11,7 @@ use super::reader::{Cells, Columns, Pool, Query};
 use super::services::{self, EARLIER};
 use super::writer::closed;
 use crate::admission::{Earlier, Needed};
+use crate::awake::Awake;
 use crate::seal::Sealer;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 use std::path::Path;
@@ -77,13 +78,13 @@ pub struct Thread {
 
 impl Thread {
     /// Starts the thread with a connection of its own to the file at `path`, which cannot write.
-    pub fn start(path: &Path, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
+    pub fn start(path: &Path, sealer: Arc<Sealer>, awake: Awake) -> Result<Self, StoreError> {
         let failed = |why: String| StoreError::Open { path: path.to_owned(), why };
         let db = hand::open_for_a_thread(path, OpenFlags::SQLITE_OPEN_READ_ONLY, &PRAGMAS);
         let db = db.map_err(|error| failed(error.to_string()))?;
         let (asked, looks) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("store-looker".into());
-        thread.spawn(move || serve(&db, &sealer, looks)).map_err(|error| failed(error.to_string()))?;
+        thread.spawn(move || serve(&db, &sealer, &awake, looks)).map_err(|error| failed(error.to_string()))?;
         Ok(Self { asked })
     }
 
@@ -100,15 +101,15 @@ impl Thread {
     }
 }
 
-fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Option<Look>>) {
+fn serve(db: &Connection, sealer: &Sealer, awake: &Awake, mut looks: mpsc::UnboundedReceiver<Option<Look>>) {
     let mut eye = None;
     let mut together = Vec::new();
     while looks.blocking_recv_many(&mut together, TOGETHER) > 0 {
         let is_last = together.iter().any(Option::is_none);
-        let mut looks = together.drain(..).flatten();
-        if let Err(failure) = moment(db, &mut eye, sealer, &mut looks) {
+        let mut these = together.drain(..).flatten();
+        if let Err(failure) = moment(db, &mut eye, sealer, &mut these) {
             tracing::warn!(error = %failure, "a read of the store failed");
-            for look in looks {
+            for look in these {
                 let _ = look.reply.send(Err(StoreError::of_hand(&failure)));
             }
             // The statement, and what it holds, may be what is wrong.
@@ -118,6 +119,7 @@ fn serve(db: &Connection, sealer: &Sealer, mut looks: mpsc::UnboundedReceiver<Op
         if is_last {
             return;
         }
+        awake.look_out(|| !looks.is_empty());
     }
 }
 

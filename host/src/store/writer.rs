@@ -12,6 +12,7 @@ use super::model::Evidence;
 use super::news::News;
 use super::traffic::Traffic;
 use super::{CommitTap, Moment, StoreError, evidence, words};
+use crate::awake::Awake;
 use futures_util::future;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -107,6 +108,7 @@ impl Writer {
         worker: Option<Worker>,
         tap: Option<Arc<dyn CommitTap>>,
         news: Arc<News>,
+        awake: Awake,
     ) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = Self {
@@ -130,6 +132,8 @@ impl Writer {
             crowded: writer.crowded.clone(),
             traffic: writer.traffic.clone(),
             news: writer.news.clone(),
+            // On the host's runtime it would keep others from what they have to do.
+            awake: worker.is_some().then_some(awake),
             queue: VecDeque::new(),
             chores: VecDeque::new(),
             // Whether an earlier opening left words is seen by a move, not worth a question at the start.
@@ -271,6 +275,7 @@ struct Task {
     crowded: Arc<Notify>,
     traffic: Arc<Traffic>,
     news: Arc<News>,
+    awake: Option<Awake>,
     queue: VecDeque<Pending>,
     /// What the database itself needs.
     chores: VecDeque<(&'static Text, Tended)>,
@@ -298,6 +303,9 @@ impl Task {
                 }
                 if leaving.is_some() {
                     break;
+                }
+                if let Some(awake) = &self.awake {
+                    awake.look_out(|| !receiver.is_empty());
                 }
                 tokio::select! {
                     message = receiver.recv() => match message {
@@ -497,7 +505,9 @@ mod tests {
         db.query_row(&format!("PRAGMA max_page_count = {}", pages + 20), [], |_| Ok(())).unwrap();
         let (hand, worker) = hand::Sqlite::new(db, path.clone(), "host".into(), lock);
         let gate = Arc::<Gate>::default();
-        let writer = Writer::start(Hand::Sqlite(hand), Some(worker), Some(gate.clone()), Arc::default()).unwrap();
+        let writer =
+            Writer::start(Hand::Sqlite(hand), Some(worker), Some(gate.clone()), Arc::default(), Awake::default())
+                .unwrap();
 
         let long = "x".repeat(1_000_000);
         let both = async {
