@@ -34,12 +34,13 @@ struct Shared {
 impl Default for Awake {
     /// Not wanted until somebody says so.
     fn default() -> Self {
-        Self::with(MOMENT)
+        Self::lasting(MOMENT)
     }
 }
 
 impl Awake {
-    fn with(moment: Duration) -> Self {
+    /// With another moment; not wanted either.
+    pub(crate) fn lasting(moment: Duration) -> Self {
         let shared = Shared {
             moment,
             is_wanted: AtomicBool::new(false),
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn who_looks_out_sees_what_comes() {
-        let awake = Awake::with(LONG);
+        let awake = Awake::lasting(LONG);
         awake.set(true);
         let (there, (looks, looking)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
         let thread = std::thread::spawn({
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn who_need_not_stay_awake_looks_once_at_most() {
         for (moment, is_wanted, looks) in [(LONG, false, 0), (Duration::ZERO, true, 2)] {
-            let awake = Awake::with(moment);
+            let awake = Awake::lasting(moment);
             awake.set(is_wanted);
             let looked = Cell::new(0);
             awake.look_out(|| {
@@ -161,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_runtime_that_is_kept_awake_does_its_work() {
-        let awake = Awake::with(LONG);
+        let awake = Awake::lasting(LONG);
         awake.set(true);
         let kept = tokio::spawn(awake.clone().keep());
         awake.call();
@@ -185,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_moment_it_sleeps_and_can_be_called_again() {
-        let awake = Awake::with(Duration::from_micros(1));
+        let awake = Awake::lasting(Duration::from_micros(1));
         awake.set(true);
         let kept = tokio::spawn(awake.clone().keep());
         for _ in 0..3 {

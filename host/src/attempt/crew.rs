@@ -21,6 +21,8 @@ struct Line {
     arrived: Condvar,
     /// There is something in it, or it is closed; for a look without the lock.
     is_stirred: AtomicBool,
+    /// One of the threads looks out, and takes what comes: none need be woken for that.
+    is_watched: AtomicBool,
     awake: Awake,
 }
 
@@ -37,8 +39,8 @@ impl Crew {
     ///
     /// When the system has none left; those that were started end again.
     pub fn start(count: usize, awake: Awake) -> io::Result<Self> {
-        let (waiting, arrived, is_stirred) = Default::default();
-        let crew = Self { line: Arc::new(Line { waiting, arrived, is_stirred, awake }) };
+        let (waiting, arrived, is_stirred, is_watched) = Default::default();
+        let crew = Self { line: Arc::new(Line { waiting, arrived, is_stirred, is_watched, awake }) };
         for _ in 0..count {
             let line = Arc::clone(&crew.line);
             std::thread::Builder::new().name("plugins".into()).spawn(move || line.serve())?;
@@ -78,7 +80,7 @@ impl Drop for Crew {
 
 impl Line {
     fn put(&self, call: Runnable) {
-        {
+        let is_taken = {
             let mut waiting = self.waiting();
             if waiting.is_closed {
                 drop(waiting);
@@ -86,14 +88,26 @@ impl Line {
             }
             waiting.calls.push_back(call);
             self.is_stirred.store(true, Ordering::Release);
+            // Whoever looks out looks into the line once more before it sleeps.
+            waiting.calls.len() == 1 && self.is_watched.load(Ordering::Acquire)
+        };
+        if !is_taken {
+            self.arrived.notify_one();
         }
-        self.arrived.notify_one();
     }
 
     fn serve(&self) {
         while let Some(call) = self.next() {
             call.run();
+            self.look_out();
+        }
+    }
+
+    /// One for all: a second one would only keep others from the processor.
+    fn look_out(&self) {
+        if self.awake.is_wanted() && !self.is_watched.swap(true, Ordering::AcqRel) {
             self.awake.look_out(|| self.is_stirred.load(Ordering::Acquire));
+            self.is_watched.store(false, Ordering::Release);
         }
     }
 
@@ -116,6 +130,7 @@ impl Line {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+    use std::time::Duration;
     use tokio::sync::oneshot;
 
     /// Says so when it is dropped.
@@ -128,9 +143,21 @@ mod tests {
         }
     }
 
+    /// One whose threads stay awake for ever, if at all.
+    fn crew(count: usize, stays_awake: bool) -> Crew {
+        let awake = Awake::lasting(Duration::from_secs(3_600));
+        awake.set(stays_awake);
+        Crew::start(count, awake).unwrap()
+    }
+
     #[tokio::test]
     async fn a_call_that_holds_up_its_thread_holds_up_no_other() {
-        let crew = Crew::start(2, Awake::default()).unwrap();
+        holds_up_no_other(false).await;
+        holds_up_no_other(true).await;
+    }
+
+    async fn holds_up_no_other(stays_awake: bool) {
+        let crew = crew(2, stays_awake);
         let (go, held) = mpsc::channel::<()>();
         let slow = crew.run(async move { held.recv().is_ok() });
         for number in 0..100 {
@@ -144,8 +171,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_many_calls_at_once_none_is_left_lying() {
+        for stays_awake in [false, true] {
+            let crew = crew(2, stays_awake);
+            for _ in 0..1_000 {
+                let calls = [1, 2, 3].map(|number| crew.run(async move { number }));
+                for (call, number) in calls.into_iter().zip(1..) {
+                    assert_eq!(call.await, Some(number), "{stays_awake}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_dropped_where_plugins_run() {
-        let crew = Crew::start(1, Awake::default()).unwrap();
+        let crew = crew(1, true);
         let (tell, told) = mpsc::channel();
         let tells = Tells(tell);
         let parked = crew.run(async move {
@@ -159,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_crew_drops_what_it_has_and_what_comes() {
-        let crew = Crew::start(1, Awake::default()).unwrap();
+        let crew = crew(1, true);
         let (go, held) = mpsc::channel::<()>();
         let (begun, begins) = oneshot::channel();
         let slow = crew.run(async move {

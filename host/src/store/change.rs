@@ -4,10 +4,9 @@ use super::StoreError;
 use super::command::{Command, without_nul};
 use super::kind::Kind;
 use super::model::{ServiceChange, ServiceKey};
-use super::row::row;
+use super::row::{json_text, row};
 use super::seals;
 use crate::seal::Sealer;
-use serde_json::Value;
 
 /// Guarded by the epoch that the poll was about.
 pub const DECIDE: &str = "
@@ -100,8 +99,7 @@ pub fn rows(
         let row = row!({ "platform": key.platform, "service_id": key.service_id, "now": now });
         command.row(kinds.gone, row);
     }
-    let properties = (change.gone || !change.properties.is_empty())
-        .then(|| without_nul(Value::from(change.properties.clone()).to_string()));
+    let properties = (change.gone || !change.properties.is_empty()).then(|| without_nul(json_text(&change.properties)));
     let row = row!({
         "platform": key.platform, "service_id": key.service_id, "now": now,
         "gone": change.gone, "status": change.status, "username": change.username, "product": change.product,

@@ -3,7 +3,7 @@
 use super::command::{Command, Slice};
 use super::kind::Kind;
 use super::model::{Evidence, Reading};
-use super::row::row;
+use super::row::{json_text, row};
 use super::words;
 use crate::body::Packed;
 use crate::hex::hex;
@@ -59,8 +59,8 @@ pub fn rows(command: &mut Command, evidence: &Evidence) {
             "purpose": exchange.purpose, "method": exchange.method, "url": exchange.url, "left": exchange.left,
             "status": exchange.status, "failure": exchange.failure, "started_at": exchange.started_at,
             "duration_us": exchange.duration_us,
-            "request_headers": json!(exchange.request_headers).to_string(),
-            "reply_headers": json!(exchange.reply_headers).to_string(),
+            "request_headers": json_text(&exchange.request_headers),
+            "reply_headers": json_text(&exchange.reply_headers),
         });
         command.row(Kind::Exchange, row);
         command.tells_of(&exchange.owner);

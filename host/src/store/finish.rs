@@ -4,7 +4,7 @@ use super::command::Command;
 use super::kind::Kind;
 use super::model::Evidence;
 use super::model::{Finish, Finished, Operation, SecretsState};
-use super::row::row;
+use super::row::{json_text, row};
 use super::writer::Fate;
 use super::{StoreError, change, evidence, seals, words};
 use crate::operation::State;
@@ -80,7 +80,7 @@ pub fn command(finish: &Finish, evidence: &Evidence, sealer: &Sealer) -> Result<
         "next_at": finish.next_at, "attempts": finish.attempts, "touched": finish.effects.touched,
         "doubted": finish.effects.doubted, "fault": finish.fault.as_ref().map(|fault| json!(fault).to_string()),
         "class": finish.fault.as_ref().map(|fault| fault.class),
-        "reason": finish.reason, "outcome": finish.outcome.as_ref().map(ToString::to_string),
+        "reason": finish.reason, "outcome": finish.outcome.as_ref().map(json_text),
         "has_secrets": !finish.secrets.is_empty(), "summary": finish.summary, "now": finish.now,
     });
     let fault = finish.fault.iter().flat_map(words::of_fault);

@@ -42,6 +42,11 @@ impl Serialize for Row {
     }
 }
 
+/// As text, written without a value in between. Nothing that the host stores has members without names, so this does not fail.
+pub fn json_text(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// A [`Row`], written like an object of `json!`.
 macro_rules! row {
     ({ $($name:literal: $value:expr),* $(,)? }) => {
