@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// About as long as a hook's thread waits for what others do for it in between, but for panels and disks that take their time.
-const MOMENT: Duration = Duration::from_micros(400);
+/// As long as a hook's threads wait for what others do for it in between, a commit to a common disk included, but for panels and
+/// disks that take their time.
+const MOMENT: Duration = Duration::from_micros(1_500);
 
 /// What the threads of a host have in common. Cheap to clone.
 #[derive(Debug, Clone)]

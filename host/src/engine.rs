@@ -1,6 +1,7 @@
 //! The engine: takes hooks in, runs their operations in order, and lets people steer what cannot go on by itself.
 
 mod agenda;
+mod disk;
 mod hosts;
 mod ids;
 mod in_force;
@@ -74,6 +75,7 @@ pub struct Engine {
     company: AtomicBool,
     /// This is the oldest host that lives.
     is_first: AtomicBool,
+    disk: Mutex<disk::Disk>,
     tasks: TaskTracker,
     activity: Arc<Activity>,
 }

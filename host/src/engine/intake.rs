@@ -2,7 +2,7 @@
 
 use super::placing::Chosen;
 use super::resolve::Target;
-use super::{Engine, Placed, unavailable};
+use super::{Engine, Placed, lock, unavailable};
 use crate::admission::{self, Admission, Arriving, Earlier, Known, Life, Needed, Refusal};
 use crate::mask::SecretSet;
 use crate::operation::State;
@@ -10,10 +10,12 @@ use crate::order;
 use crate::problem::{Problem, ProblemType};
 use crate::request::HookBody;
 use crate::store::{
-    Accepted, Again, ClaimMark, NewOperation, Operation, OperationId, Service, ServiceKey, ServiceStatus, Traveller,
+    Accepted, Again, ClaimMark, JsonText, NewOperation, Operation, OperationId, Service, ServiceKey, ServiceStatus,
+    Traveller,
 };
 use billhook_plugin_api::Hook;
 use billhook_plugin_api::protocol::HookCall;
+use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -115,8 +117,12 @@ impl Engine {
 
     /// Refuses what is new while the disk has no more room than the outcomes of what runs may need.
     pub(crate) fn has_room(&self) -> Result<(), Problem> {
-        let reserve = self.config().store.reserve;
+        let (reserve, now) = (self.config().store.reserve, self.env.clock.monotonic());
+        if lock(&self.disk).is_roomy(now, reserve) {
+            return Ok(());
+        }
         let room = self.env.store.room().map_err(unavailable)?;
+        lock(&self.disk).looked(now, room);
         if room >= reserve {
             return Ok(());
         }
@@ -256,16 +262,21 @@ impl Engine {
     }
 
     /// What people and the log may see of a hook.
-    fn shown(&self, body: &HookBody, call: &HookCall, panel: &crate::panel::Panel) -> Value {
+    fn shown(&self, body: &HookBody, call: &HookCall, panel: &crate::panel::Panel) -> JsonText {
         let mut secrets = SecretSet::beside(&panel.secrets);
         if let Some(password) = &body.password {
             secrets.insert(password.expose());
         }
-        let mut shown = serde_json::json!({ "request": body, "product": call.product });
+        let shown = JsonText::of(&Shown { product: &call.product, request: body });
         let paths = ["request.password".parse().ok()].into_iter().flatten().collect::<Vec<_>>();
-        self.env.masker(&secrets).json(&mut shown, &paths);
-        shown
+        shown.masked(&self.env.masker(&secrets), &paths)
     }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    product: &'a Value,
+    request: &'a HookBody,
 }
 
 fn admit(

@@ -162,6 +162,7 @@ impl Engine {
             unsettled: Mutex::new(HashMap::new()),
             company: AtomicBool::new(false),
             is_first: AtomicBool::new(true),
+            disk: Mutex::default(),
             tasks: TaskTracker::new(),
         });
         if engine.env.store.host_id().is_some() {

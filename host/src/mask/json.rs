@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::edit::Edits;
 use super::path::{Reached, SecretPath};
-use super::text::is_plain;
+use super::text::{self, SIGNS, is_plain, shows_nothing};
 use super::{Masker, is_mask};
 
 /// Levels of objects and arrays; what is deeper is refused, as `serde_json` itself would.
@@ -23,14 +22,17 @@ impl Masker<'_> {
     /// becomes one mask.
     pub fn json(&self, value: &mut Value, paths: &[SecretPath]) {
         let text = value.to_string();
-        let masked =
-            self.json_text(&text, paths, &Reached::root(paths), 0).filter(|masked| self.known(masked).is_none());
+        let masked = self.document(&text, paths);
         // Most have no secret, and need not be read again.
-        if masked.as_ref() == Some(&text) {
-            return;
+        if masked != text {
+            *value = serde_json::from_str(&masked).unwrap_or_else(|_| Value::String(self.mask(&text)));
         }
-        let masked = masked.and_then(|masked| serde_json::from_str(&masked).ok());
-        *value = masked.unwrap_or_else(|| Value::String(self.mask(&text)));
+    }
+
+    /// The same of a value's text.
+    pub fn document(&self, text: &str, paths: &[SecretPath]) -> String {
+        let masked = self.json_text(text, paths, &Reached::root(paths), 0);
+        masked.filter(|masked| self.known(masked).is_none()).unwrap_or_else(|| quoted(&self.mask(text)))
     }
 
     /// The masked document; `None` if `text` is not JSON, or nested too deeply.
@@ -41,11 +43,13 @@ impl Masker<'_> {
         reached: &Reached,
         nested: usize,
     ) -> Option<String> {
-        // The walk below only follows the structure, so the syntax is checked first.
-        serde_json::from_str::<IgnoredAny>(text).ok()?;
         let may_show = text.contains('\\') || self.secrets.shows(text.as_bytes());
         let mut walk = Walk { masker: *self, paths, nested, text, may_show, at: 0, edits: Edits::default() };
         walk.value(reached, false, 0)?;
+        walk.skip_blanks();
+        if walk.peek().is_some() {
+            return None;
+        }
         Some(walk.edits.apply(text).unwrap_or_else(|| text.to_owned()))
     }
 
@@ -65,7 +69,7 @@ impl Masker<'_> {
     }
 }
 
-/// A walk through a document that is known to be valid.
+/// A walk through a document, which ends where that is no JSON.
 struct Walk<'w> {
     masker: Masker<'w>,
     paths: &'w [SecretPath],
@@ -85,6 +89,12 @@ struct Walked<'w> {
     plain: Option<Cow<'w, str>>,
 }
 
+/// A string, decoded, and the signs of it.
+struct Text<'w> {
+    plain: Cow<'w, str>,
+    signs: u8,
+}
+
 impl<'w> Walk<'w> {
     /// Walks over one value; `by_key` says that a name above it tells of a secret.
     fn value(&mut self, reached: &Reached, by_key: bool, level: usize) -> Option<Walked<'w>> {
@@ -94,6 +104,7 @@ impl<'w> Walk<'w> {
         self.skip_blanks();
         let start = self.at;
         let first = self.peek()?;
+        let mut signs = None;
         let plain = match first {
             b'{' => {
                 self.object(reached, by_key, level)?;
@@ -103,15 +114,25 @@ impl<'w> Walk<'w> {
                 self.array(reached, by_key, level)?;
                 Some(Cow::Borrowed(&self.text[start..self.at]))
             }
-            b'"' => Some(self.string()?).filter(|plain| !plain.is_empty()),
-            _ => Some(Cow::Borrowed(self.scalar())).filter(|_| !matches!(first, b't' | b'f' | b'n')),
+            b'"' => {
+                let text = self.string()?;
+                signs = Some(text.signs);
+                Some(text.plain).filter(|plain| !plain.is_empty())
+            }
+            b't' | b'f' | b'n' => {
+                self.word()?;
+                None
+            }
+            _ => Some(Cow::Borrowed(self.number()?)),
         };
         let walked = Walked { at: start..self.at, plain };
         let is_container = matches!(first, b'{' | b'[');
         if reached.is_secret(self.paths) || by_key && !is_container {
             self.mask(&walked);
         } else if let (false, Some(plain)) = (is_container, &walked.plain)
-            && (self.may_show || !is_plain(plain) || matches!(first_sign(plain), Some(b'{' | b'[' | b'<')))
+            && (self.may_show
+                || !signs.map_or_else(|| is_plain(plain), |signs| shows_nothing(plain, signs))
+                || matches!(first_sign(plain), Some(b'{' | b'[' | b'<')))
         {
             if first == b'"' {
                 if let Some(masked) = self.masker.string(plain, self.paths, reached, self.nested) {
@@ -125,20 +146,14 @@ impl<'w> Walk<'w> {
     }
 
     fn object(&mut self, reached: &Reached, by_key: bool, level: usize) -> Option<()> {
-        self.at += 1;
+        if self.opens_nothing(b'}') {
+            return Some(());
+        }
         let (mut names_secret, mut holds) = (false, Vec::new());
         loop {
             self.skip_blanks();
-            match self.peek()? {
-                b'}' => break,
-                b',' => {
-                    self.at += 1;
-                    continue;
-                }
-                _ => {}
-            }
             let start = self.at;
-            let name = self.string()?;
+            let name = self.string()?.plain;
             let met = self.masker.rules.name(&name);
             if (self.may_show || !met.is_plain)
                 && let Some(masked) = self.masker.known(&name)
@@ -146,16 +161,17 @@ impl<'w> Walk<'w> {
                 self.edits.replace(start..self.at, quoted(&masked));
             }
             self.skip_blanks();
-            // The colon.
-            self.at += 1;
+            self.pass(b':')?;
             let walked = self.value(&reached.member(self.paths, &name), by_key || met.is_secret, level + 1)?;
             if met.holds {
                 holds.push(walked);
             } else if met.names {
                 names_secret |= walked.plain.is_some_and(|named| self.masker.rules.is_secret(&named));
             }
+            if self.closes(b'}')? {
+                break;
+            }
         }
-        self.at += 1;
         if names_secret {
             for walked in holds {
                 self.mask(&walked);
@@ -165,20 +181,35 @@ impl<'w> Walk<'w> {
     }
 
     fn array(&mut self, reached: &Reached, by_key: bool, level: usize) -> Option<()> {
-        self.at += 1;
+        if self.opens_nothing(b']') {
+            return Some(());
+        }
         let reached = reached.element(self.paths);
         loop {
-            self.skip_blanks();
-            match self.peek()? {
-                b']' => break,
-                b',' => self.at += 1,
-                _ => {
-                    self.value(&reached, by_key, level + 1)?;
-                }
+            self.value(&reached, by_key, level + 1)?;
+            if self.closes(b']')? {
+                return Some(());
             }
         }
+    }
+
+    /// Goes into an object or array; if there is nothing in it, out again.
+    fn opens_nothing(&mut self, end: u8) -> bool {
         self.at += 1;
-        Some(())
+        self.skip_blanks();
+        self.pass(end).is_some()
+    }
+
+    /// Behind a part: whether it was the last one; `None` if neither the end nor another part follows.
+    fn closes(&mut self, end: u8) -> Option<bool> {
+        self.skip_blanks();
+        let is_last = self.peek()? == end;
+        self.pass(if is_last { end } else { b',' })?;
+        Some(is_last)
+    }
+
+    fn pass(&mut self, sign: u8) -> Option<()> {
+        (self.peek()? == sign).then(|| self.at += 1)
     }
 
     fn mask(&mut self, walked: &Walked<'_>) {
@@ -187,35 +218,67 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// The string that begins here, decoded; `None` if it holds half of a surrogate pair.
-    fn string(&mut self) -> Option<Cow<'w, str>> {
+    /// The string that begins here, decoded; `None` if there is none, or it holds half of a surrogate pair.
+    fn string(&mut self) -> Option<Text<'w>> {
         let start = self.at;
-        self.at += 1;
-        let mut is_escaped = false;
+        self.pass(b'"')?;
+        let (bytes, mut at) = (self.text.as_bytes(), self.at);
+        let (mut signs, mut is_escaped) = (0, false);
         loop {
-            match self.peek()? {
+            let byte = *bytes.get(at)?;
+            let class = CLASSES[usize::from(byte)];
+            at += 1;
+            match byte {
+                _ if class & STOP == 0 => signs |= class,
                 b'"' => break,
                 b'\\' => {
                     is_escaped = true;
-                    self.at += 2;
+                    at += 1;
                 }
-                _ => self.at += 1,
+                // JSON has none as they stand.
+                _ => return None,
             }
         }
-        self.at += 1;
-        let token = self.text.get(start..self.at)?;
+        self.at = at;
+        let token = self.text.get(start..at)?;
         if is_escaped {
-            return serde_json::from_str(token).ok().map(Cow::Owned);
+            let plain: String = serde_json::from_str(token).ok()?;
+            let signs = text::signs(&plain);
+            return Some(Text { plain: Cow::Owned(plain), signs });
         }
-        Some(Cow::Borrowed(&token[1..token.len() - 1]))
+        Some(Text { plain: Cow::Borrowed(&token[1..token.len() - 1]), signs })
     }
 
-    fn scalar(&mut self) -> &'w str {
+    fn word(&mut self) -> Option<()> {
+        let rest = &self.text[self.at..];
+        let word = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word))?;
+        self.at += word.len();
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<&'w str> {
         let start = self.at;
-        while self.peek().is_some_and(|byte| !b",]} \t\r\n".contains(&byte)) {
+        let _ = self.pass(b'-');
+        if self.pass(b'0').is_none() {
+            self.digits()?;
+        }
+        if self.pass(b'.').is_some() {
+            self.digits()?;
+        }
+        if self.pass(b'e').or_else(|| self.pass(b'E')).is_some() {
+            let _ = self.pass(b'+').or_else(|| self.pass(b'-'));
+            self.digits()?;
+        }
+        Some(&self.text[start..self.at])
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        &self.text[start..self.at]
+        (self.at > start).then_some(())
     }
 
     fn skip_blanks(&mut self) {
@@ -229,6 +292,21 @@ impl<'w> Walk<'w> {
     }
 }
 
+/// Of a byte in a string, beside its sign: there is more to it.
+const STOP: u8 = 128;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = SIGNS;
+    let mut byte = 0;
+    while byte < b' ' {
+        classes[byte as usize] |= STOP;
+        byte += 1;
+    }
+    classes[b'"' as usize] |= STOP;
+    classes[b'\\' as usize] |= STOP;
+    classes
+};
+
 /// What a text begins with tells whether it may be a document.
 pub(super) fn first_sign(text: &str) -> Option<u8> {
     text.trim_start().as_bytes().first().copied()
@@ -240,6 +318,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::IgnoredAny;
     use serde_json::json;
 
     use super::super::promise::with_masker;
@@ -314,6 +393,31 @@ mod tests {
         for text in ["", "{", "{\"a\":1", "{\"a\":1}}", "nul", "{'a':1}", "\"\\ud800\"", &"[".repeat(100_000), &deep] {
             assert_eq!(masked(text, &[]), None, "{}", &text[..text.len().min(20)]);
         }
+    }
+
+    #[test]
+    fn the_walk_takes_what_is_json_and_nothing_else() {
+        let text = r#"{"a" :[ -0.5e+7,10, 0,1E9,true,{}, [] ,"x\n\u00e9"] , "b":{"c":null,"d": false}, "":"é"} "#;
+        let mut changed = vec![text.as_bytes().to_vec()];
+        for at in 0..text.len() {
+            changed.push(text.as_bytes()[..at].to_vec());
+            let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at..]);
+            for byte in *b"{}[],:\"\\+-.0 7aetn\t\0" {
+                changed.push([before, &[byte], after].concat());
+                changed.push([before, &[byte], &after[1..]].concat());
+            }
+            changed.push([before, &after[1..]].concat());
+        }
+        let mut taken = 0;
+        for text in changed.iter().filter_map(|bytes| std::str::from_utf8(bytes).ok()) {
+            let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+            with_masker(&[], |masker| {
+                let found = masker.json_text(text, &[], &Reached::root(&[]), 0);
+                assert_eq!(found.is_some(), is_json, "{text}");
+            });
+            taken += usize::from(is_json);
+        }
+        assert!((100..changed.len() - 100).contains(&taken), "{taken} of {}", changed.len());
     }
 
     #[test]

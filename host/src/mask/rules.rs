@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Rules {
     extra: BTreeSet<String>,
+    /// What has fewer is no name of a secret: parts of dates and addresses, which are many.
+    fewest_letters: usize,
     /// Tells these rules from others.
     number: u64,
 }
@@ -45,6 +47,9 @@ thread_local! {
 
 /// As many names as a dozen panels use; one that invents names gets its verdicts afresh.
 const MOST_MET: usize = 4_096;
+
+/// Those of the shortest name that is known below.
+const FEWEST_LETTERS: usize = 2;
 
 /// The longest name that is one.
 const MOST_NAME: usize = 256;
@@ -129,7 +134,9 @@ impl Rules {
     /// The built-in rules, and `names` that are secret as whole names.
     pub fn with_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
-        Self { extra: names.into_iter().map(normalised).collect(), number: NUMBER.fetch_add(1, Ordering::Relaxed) }
+        let extra: BTreeSet<String> = names.into_iter().map(normalised).collect();
+        let fewest_letters = extra.iter().map(|name| letters(name)).fold(FEWEST_LETTERS, usize::min);
+        Self { extra, fewest_letters, number: NUMBER.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Whether the member, element or parameter `name` holds a secret; of `user[password]` and `auth.pass`, each part
@@ -143,6 +150,9 @@ impl Rules {
         // Nobody names a member in more than this; a text that is no name shall not cost time.
         if name.len() > MOST_NAME {
             return Name { is_secret: false, names: false, holds: false, is_plain: false };
+        }
+        if letters(name) < self.fewest_letters {
+            return Name { is_secret: false, names: false, holds: false, is_plain: is_plain(name) };
         }
         let judge = || Name {
             is_secret: name.split(['[', ']', '.', ':', '/']).any(|part| self.is_secret_part(part)),
@@ -211,6 +221,11 @@ impl Rules {
             || SUFFIXES.iter().any(|suffix| whole.ends_with(suffix)) && !HARMLESS.contains(&whole.as_str())
             || words.iter().any(|word| WORDS.contains(&word.as_str()))
     }
+}
+
+/// How many letters a name has; what is not ASCII may be one.
+fn letters(name: &str) -> usize {
+    name.bytes().filter(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()).count()
 }
 
 fn normalised(name: &str) -> String {
@@ -353,9 +368,17 @@ mod tests {
     }
 
     #[test]
+    fn no_known_name_has_fewer_letters_than_are_asked_for() {
+        let lists = [NAMING, HOLDING, INFIXES, SUFFIXES, WORDS, NAMES];
+        let fewest = lists.into_iter().flatten().map(|name| letters(name)).min();
+        assert_eq!(fewest, Some(FEWEST_LETTERS));
+    }
+
+    #[test]
     fn names_can_be_added() {
         let rules = Rules::with_names(["Licence-Nr"]);
 
         assert!(rules.is_secret("licenceNr") && !rules.is_secret("licenceNrs"));
+        assert!(Rules::with_names(["4-2"]).is_secret("42") && !Rules::new().is_secret("42"));
     }
 }

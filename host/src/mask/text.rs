@@ -48,8 +48,13 @@ impl Masker<'_> {
         let mut spans = Spans::default();
         self.find_known(text, &mut spans);
         self.find_pairs(text, &mut spans);
-        find_url_passwords(text, &mut spans);
-        find_bearers(text, &mut spans);
+        let signs = signs(text);
+        if signs & AT != 0 {
+            find_url_passwords(text, &mut spans);
+        }
+        if signs & BLANK != 0 {
+            find_bearers(text, &mut spans);
+        }
         self.cover(text, spans)
     }
 
@@ -117,18 +122,28 @@ impl Masker<'_> {
 /// Whether a text has nothing in it that could escape, name, address or announce a secret. Most values of a reply have not,
 /// and are only searched as they stand.
 pub(super) fn is_plain(text: &str) -> bool {
-    let signs = text.bytes().fold(0, |signs, byte| signs | SIGNS[usize::from(byte)]);
+    shows_nothing(text, signs(text))
+}
+
+/// The same of a text whose signs are known.
+pub(super) fn shows_nothing(text: &str, signs: u8) -> bool {
     signs & TELLS == 0
         && (signs & BLANK == 0
             || !text.as_bytes().windows(SCHEME.len()).any(|part| part.eq_ignore_ascii_case(SCHEME.as_bytes())))
 }
 
-/// Of a byte: it may escape, name or address something; it is a blank.
+/// What stands in a text, by [`SIGNS`].
+pub(super) fn signs(text: &str) -> u8 {
+    text.bytes().fold(0, |signs, byte| signs | SIGNS[usize::from(byte)])
+}
+
+/// Of a byte: it may escape, name or address something; it is a blank; a password may stand before it.
 const TELLS: u8 = 1;
 const BLANK: u8 = 2;
+const AT: u8 = 4;
 
 /// What each byte is: looked up, since all texts of all bodies come by here.
-const SIGNS: [u8; 256] = {
+pub(super) const SIGNS: [u8; 256] = {
     let mut signs = [TELLS; 256];
     let mut byte = b' ';
     while byte <= b'~' {
@@ -139,6 +154,7 @@ const SIGNS: [u8; 256] = {
     }
     signs[b'\t' as usize] = 0;
     signs[b' ' as usize] = BLANK;
+    signs[b'@' as usize] = AT;
     signs
 };
 

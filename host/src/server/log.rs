@@ -58,7 +58,7 @@ pub(super) async fn show(
     let (mut operation, mut shown) = (None, Value::Null);
     if let Some(found) = store.operation(&OperationId(id)).await.map_err(unavailable)? {
         operation = Some(answer::view(&api, &View { only: None }, &found).await?);
-        shown = found.shown;
+        shown = found.shown.value();
     }
     Ok(Json(LogEntryView {
         row: present::log_row(row),

@@ -10,7 +10,7 @@ use crate::config::{Config, Database, PlatformConfig, PlatformHooks};
 use crate::engine::{Engine, EngineOptions};
 use crate::operation::{Effects, State};
 use crate::store::{
-    Accepted, ClaimMark, Evidence, Finish, Finished, NewOperation, OperationId, ServiceChange, ServiceKey,
+    Accepted, ClaimMark, Evidence, Finish, Finished, JsonText, NewOperation, OperationId, ServiceChange, ServiceKey,
     ServiceStatus,
 };
 use axum::body::Body;
@@ -128,7 +128,7 @@ impl House {
             placement: None,
             most: None,
             renew_to: None,
-            shown: json!({ "request": {}, "product": {} }),
+            shown: JsonText::of(&json!({ "request": {}, "product": {} })),
             call: HookCall::default(),
             expires_at: None,
             claim: Some(mark),

@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::kind::Kind;
 use super::model::{Accepted, NewOperation, Operation, OperationId, SecretsState, Service, ServiceStatus, Taken};
-use super::row::{json_text, row};
+use super::row::row;
 use super::writer::Fate;
 use super::{StoreError, seals, words};
 use crate::operation::{Effects, State};
@@ -114,7 +114,7 @@ pub fn command(new: &NewOperation, sealer: &Sealer) -> Result<Command, StoreErro
     let passes: &[OperationId] = new.claim.as_ref().map_or(&[], |claim| &claim.passes);
     let call = command.bytes(&seals::call(sealer, &new.id, &new.call)?);
     // Large, and only stored: beside the row, which is read many times.
-    let shown = command.bytes(json_text(&new.shown).as_bytes());
+    let shown = command.bytes(new.shown.as_str().as_bytes());
     let mut row = row!({
         "id": new.id, "platform": key.platform, "service_id": key.service_id, "version": new.service_version,
         "client_id": new.client_id, "username": new.username, "domain": new.domain, "epoch": new.epoch,

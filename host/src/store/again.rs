@@ -34,7 +34,7 @@ pub const SQL: &[&str] = &[
 pub fn command(again: &Again, sealer: &Sealer) -> Result<Command, StoreError> {
     let mut command = Command::default();
     let call = command.bytes(&seals::call(sealer, &again.id, &again.call)?);
-    let shown = command.bytes(again.shown.to_string().as_bytes());
+    let shown = command.bytes(again.shown.as_str().as_bytes());
     let row = row!({
         "id": again.id, "version": again.service_version, "shown": shown, "call": call,
         "fingerprint": again.fingerprint, "product": again.product, "expires_at": again.expires_at, "now": again.now,

@@ -8,7 +8,6 @@ use super::row::row;
 use super::step;
 use super::writer::Fate;
 use crate::seal::Sealer;
-use serde_json::json;
 
 /// The statements. A scope that is said to be held must be held by this very step.
 pub const SQL: &[&str] = &[
@@ -42,11 +41,11 @@ pub fn command(begin: &Begin, sealer: &Sealer) -> Result<Command, StoreError> {
     command.tells_of(&begin.id.0);
     let mut row = step::entry_row(&mut command, sealer, &begin.id, begin.position, &begin.entry)?;
     let scope = begin.take.as_ref().map(|take| &take.key).or(begin.entry.scope.as_ref());
-    row.set("run", json!(begin.run));
-    row.set("scope", json!(scope));
-    row.set("count", json!(begin.take.as_ref().map(|take| take.count)));
-    row.set("effect", json!(begin.entry.is_effect()));
-    row.set("now", json!(begin.now));
+    row.put("run", &begin.run);
+    row.put("scope", &scope);
+    row.put("count", &begin.take.as_ref().map(|take| take.count));
+    row.put("effect", &begin.entry.is_effect());
+    row.put("now", &begin.now);
     command.row(Kind::Begin, row);
     if let Some(take) = &begin.take {
         let row = row!({ "id": begin.id, "scope": take.key, "count": take.count, "step": begin.entry.name });

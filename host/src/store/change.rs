@@ -2,9 +2,10 @@
 
 use super::StoreError;
 use super::command::{Command, without_nul};
+use super::json_text::json_text;
 use super::kind::Kind;
 use super::model::{ServiceChange, ServiceKey};
-use super::row::{json_text, row};
+use super::row::row;
 use super::seals;
 use crate::seal::Sealer;
 

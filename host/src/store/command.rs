@@ -5,7 +5,6 @@
 
 use super::kind::Kind;
 use super::row::Row;
-use serde_json::Value;
 
 /// The most commands in one transaction: beyond that the wait of the first costs more than the shared sync saves.
 pub const MAX_COMMANDS: usize = 256;
@@ -44,7 +43,7 @@ pub struct Slice(usize, usize);
 impl Command {
     /// Adds a row.
     pub fn row(&mut self, kind: Kind, row: Row) {
-        self.weight += row.values().map(weight).sum::<usize>();
+        self.weight += row.weight();
         self.parts.push(Part { kind, row });
     }
 
@@ -134,17 +133,6 @@ impl Command {
     }
 }
 
-/// About how many bytes a member takes.
-fn weight(value: &Value) -> usize {
-    const SMALL: usize = 16;
-    match value {
-        Value::String(text) => SMALL + text.len(),
-        Value::Array(values) => SMALL + values.iter().map(weight).sum::<usize>(),
-        Value::Object(members) => SMALL + members.values().map(weight).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => SMALL,
-    }
-}
-
 /// The same JSON with something visible where a text in it holds a NUL: neither database keeps that in a text.
 pub fn without_nul(json: String) -> String {
     const NUL: &str = "\\u0000";
@@ -187,7 +175,7 @@ impl Pass {
 mod tests {
     use super::super::row::row;
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_pass_is_bounded_and_a_command_beyond_the_bound_goes_alone() {

@@ -49,7 +49,7 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::super::behaviour::samples::*;
-    use super::super::{Accepted, Store, StoreError, StoreOptions};
+    use super::super::{Accepted, JsonText, Store, StoreError, StoreOptions};
     use crate::store::model::*;
     use std::os::unix::fs::FileExt;
     use std::path::PathBuf;
@@ -69,7 +69,7 @@ mod tests {
             let (_place, store) = store(On::Sqlite).await;
             assert_eq!(store.failure(), None);
             store.tend(spoil).await.unwrap();
-            let large = NewOperation { shown: serde_json::json!("x".repeat(100_000)), ..new("1", "41") };
+            let large = NewOperation { shown: JsonText::of(&"x".repeat(100_000)), ..new("1", "41") };
 
             let error = store.accept(large.clone()).await.unwrap_err();
 
@@ -172,7 +172,7 @@ mod tests {
         let mut stored = 0_u32;
         let refused = loop {
             let name = format!("{stored:05}");
-            let new = NewOperation { shown: serde_json::json!(noise(stored.into())), ..new(&name, &name) };
+            let new = NewOperation { shown: JsonText::of(&noise(stored.into())), ..new(&name, &name) };
             match store.accept(new).await {
                 Ok(_) => stored += 1,
                 Err(error) => break error,

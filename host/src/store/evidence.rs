@@ -1,9 +1,10 @@
 //! What rides along: attempts, exchanges, lines, and the log rows of reading hooks.
 
 use super::command::{Command, Slice};
+use super::json_text::json_text;
 use super::kind::Kind;
 use super::model::{Evidence, Reading};
-use super::row::{json_text, row};
+use super::row::row;
 use super::words;
 use crate::body::Packed;
 use crate::hex::hex;

@@ -1,10 +1,11 @@
 //! The end of an attempt.
 
 use super::command::Command;
+use super::json_text::json_text;
 use super::kind::Kind;
 use super::model::Evidence;
 use super::model::{Finish, Finished, Operation, SecretsState};
-use super::row::{json_text, row};
+use super::row::row;
 use super::writer::Fate;
 use super::{StoreError, change, evidence, seals, words};
 use crate::operation::State;

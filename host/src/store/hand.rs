@@ -15,12 +15,11 @@ use super::dialect::{Dialect, Text};
 use super::error::Failure;
 use super::file::Lock;
 use super::kind::{self, Kind, Role};
+use super::row::{Member, Spot};
 use super::writer::Fate;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Batch, Connection, OpenFlags, Row, ToSql};
-use serde::Deserialize;
-use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -273,10 +272,10 @@ struct Ready<'c> {
     bound: Vec<Bound>,
 }
 
-/// What a parameter stands for; see [`kind`]. A member has the place where it was found last.
+/// What a parameter stands for; see [`kind`].
 enum Bound {
-    Member(String, usize),
-    Bytes(String, usize),
+    Member(String, Spot),
+    Bytes(String, Spot),
     Host,
     Ended,
     Word,
@@ -295,8 +294,8 @@ impl Bound {
             ":b" => Self::B,
             ":detail" => Self::Detail,
             name => match name.strip_prefix('@') {
-                Some(bytes) => Self::Bytes(bytes.to_owned(), 0),
-                None => Self::Member(name.trim_start_matches(':').to_owned(), 0),
+                Some(bytes) => Self::Bytes(bytes.to_owned(), Spot::default()),
+                None => Self::Member(name.trim_start_matches(':').to_owned(), Spot::default()),
             },
         }
     }
@@ -380,20 +379,22 @@ impl<'c> Prepared<'c> {
         };
         for (index, bound) in (1..).zip(&mut ready.bound) {
             let cell = match bound {
-                Bound::Member(name, place) => match line {
-                    Line::Part(part) => member(part.row.get(name, place)),
-                    Line::Moved(id) => Cell::Text(Cow::Borrowed(id)),
+                Bound::Member(name, spot) => match line {
+                    Line::Part(part) => member(part.row.get(name, spot)),
+                    Line::Moved(id) => Cell::text(id.as_bytes()),
                 },
-                Bound::Bytes(name, place) => match line {
-                    Line::Part(part) => bytes(command, part.row.get(name, place)),
+                Bound::Bytes(name, spot) => match line {
+                    Line::Part(part) => bytes(command, part.row.get(name, spot)),
                     Line::Moved(_) => Cell::Null,
                 },
-                Bound::Host => Cell::text(host),
-                Bound::Ended => ended.map_or(Cell::Null, Cell::text),
-                Bound::Word => fate.map_or(Cell::Null, |fate| Cell::text(&fate.word)),
+                Bound::Host => Cell::text(host.as_bytes()),
+                Bound::Ended => ended.map_or(Cell::Null, |word| Cell::text(word.as_bytes())),
+                Bound::Word => fate.map_or(Cell::Null, |fate| Cell::text(fate.word.as_bytes())),
                 Bound::A => fate.map_or(Cell::Null, |fate| Cell::Number(fate.a.cast_signed())),
                 Bound::B => fate.map_or(Cell::Null, |fate| Cell::Number(fate.b.cast_signed())),
-                Bound::Detail => fate.and_then(|fate| fate.detail.as_deref()).map_or(Cell::Null, Cell::text),
+                Bound::Detail => fate
+                    .and_then(|fate| fate.detail.as_deref())
+                    .map_or(Cell::Null, |detail| Cell::text(detail.as_bytes())),
             };
             ready.statement.raw_bind_parameter(index, cell)?;
         }
@@ -410,17 +411,19 @@ enum Cell<'v> {
     Null,
     Number(i64),
     Real(f64),
-    Text(Cow<'v, str>),
+    /// In UTF-8.
+    Text(Cow<'v, [u8]>),
     Bytes(&'v [u8]),
 }
 
 impl<'v> Cell<'v> {
     /// SQLite's functions end a text at NUL: something visible takes its place.
-    fn text(text: &'v str) -> Self {
-        match text.contains('\0') {
-            true => Self::Text(Cow::Owned(text.replace('\0', "\u{fffd}"))),
-            false => Self::Text(Cow::Borrowed(text)),
+    fn text(text: &'v [u8]) -> Self {
+        if !text.contains(&0) {
+            return Self::Text(Cow::Borrowed(text));
         }
+        let parts: Vec<&[u8]> = text.split(|byte| *byte == 0).collect();
+        Self::Text(Cow::Owned(parts.join("\u{fffd}".as_bytes())))
     }
 }
 
@@ -430,27 +433,28 @@ impl ToSql for Cell<'_> {
             Self::Null => ValueRef::Null,
             Self::Number(number) => ValueRef::Integer(*number),
             Self::Real(number) => ValueRef::Real(*number),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Text(text) => ValueRef::Text(text),
             Self::Bytes(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
 
-fn member(value: Option<&Value>) -> Cell<'_> {
+fn member(value: Option<Member<'_>>) -> Cell<'_> {
     match value {
-        None | Some(Value::Null) => Cell::Null,
-        Some(Value::Bool(yes)) => Cell::Number(i64::from(*yes)),
-        Some(Value::Number(number)) => match number.as_i64() {
-            Some(number) => Cell::Number(number),
-            None => number.as_f64().map_or(Cell::Null, Cell::Real),
-        },
-        Some(Value::String(text)) => Cell::text(text),
-        Some(list @ (Value::Array(_) | Value::Object(_))) => Cell::Text(Cow::Owned(list.to_string())),
+        None | Some(Member::Null) => Cell::Null,
+        Some(Member::Number(number)) => Cell::Number(number),
+        Some(Member::Real(number)) => Cell::Real(number),
+        Some(Member::Text(text)) => Cell::text(text),
     }
 }
 
-fn bytes<'c>(command: &'c Command, place: Option<&Value>) -> Cell<'c> {
-    place.and_then(|place| Slice::deserialize(place).ok()).map_or(Cell::Null, |slice| Cell::Bytes(command.at(slice)))
+fn bytes<'c>(command: &'c Command, place: Option<Member<'_>>) -> Cell<'c> {
+    match place {
+        Some(Member::Text(place)) => {
+            serde_json::from_slice::<Slice>(place).map_or(Cell::Null, |slice| Cell::Bytes(command.at(slice)))
+        }
+        _ => Cell::Null,
+    }
 }
 
 /// A word, two numbers and a text.
@@ -514,12 +518,15 @@ mod tests {
             (json!("plain"), text("plain")),
             (json!("a\u{0}b"), text("a\u{fffd}b")),
         ] {
-            let stored: Stored = db.query_row("SELECT ?1", [member(Some(&value))], |row| row.get(0)).unwrap();
+            let row = crate::store::row::row!({ "value": value });
+            let bound = member(row.get("value", &mut Spot::default()));
+            let stored: Stored = db.query_row("SELECT ?1", [bound], |row| row.get(0)).unwrap();
             assert_eq!(stored, expected, "{value}");
         }
         let mut command = Command::default();
-        let place = json!(command.bytes(b"x"));
-        let stored: Stored = db.query_row("SELECT ?1", [bytes(&command, Some(&place))], |row| row.get(0)).unwrap();
+        let row = crate::store::row::row!({ "value": command.bytes(b"x") });
+        let bound = bytes(&command, row.get("value", &mut Spot::default()));
+        let stored: Stored = db.query_row("SELECT ?1", [bound], |row| row.get(0)).unwrap();
         assert_eq!(stored, Stored::Blob(b"x".to_vec()));
     }
 }

@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::life::Life;
 use super::model::{OperationId, ServiceKey};
 use super::reader::{Cells, Line, Query};
-use super::row::row;
+use super::row::{Row, row};
 use super::{Store, StoreError, change};
 use crate::journal::{Doubt, DoubtCause};
 use serde_json::json;
@@ -260,7 +260,7 @@ impl Store {
         let Some(lease) = &self.inner.lease else { return Ok(true) };
         let began = lease.now();
         let mut command = Command::default();
-        command.row(Kind::Beat, row!({}));
+        command.row(Kind::Beat, Row::default());
         let fate = self.inner.writer.decide(command).await?;
         if fate.word == "yes" {
             lease.renewed(began);

@@ -1,5 +1,6 @@
 //! What goes into the store and comes out of it. No SQL here, and no database's types.
 
+use super::json_text::JsonText;
 use super::words::Sought;
 use crate::body::Packed;
 use crate::journal::Entry;
@@ -181,7 +182,7 @@ pub struct Operation {
     /// Journal version of that library.
     pub journal_version: u32,
     /// What the platform sent and the product's settings, masked.
-    pub shown: Value,
+    pub shown: JsonText,
     /// Failed attempts and the one under way.
     pub attempts: u32,
     /// Rises with every claim; every write of an attempt names it and is refused when it is another.
@@ -250,7 +251,7 @@ pub struct NewOperation {
     /// For `renew`.
     pub renew_to: Option<String>,
     /// For people and the log: masked.
-    pub shown: Value,
+    pub shown: JsonText,
     /// For the plugin: sealed by the store.
     pub call: HookCall,
     /// No first step after this.
@@ -328,7 +329,7 @@ pub struct Again {
     /// As read.
     pub service_version: u64,
     /// The new content.
-    pub shown: Value,
+    pub shown: JsonText,
     /// The new content.
     pub call: HookCall,
     /// The new content's.

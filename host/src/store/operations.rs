@@ -300,7 +300,7 @@ fn read(row: &Line) -> Result<Operation, StoreError> {
         renew_to: cells.cell("renew_to")?,
         library: cells.cell("library")?,
         journal_version: cells.number("journal_version")?,
-        shown: cells.json("shown")?,
+        shown: cells.json_text("shown")?,
         attempts: cells.number("attempts")?,
         run: cells.number("run")?,
         next_at: cells.some_number("next_at")?,

@@ -3,6 +3,7 @@
 use super::address::Server;
 use super::dialect::{Dialect, Text};
 use super::hand::postgres::is_lost;
+use super::json_text::JsonText;
 use super::{StoreError, writer};
 use hashbrown::HashMap;
 use rusqlite::types::FromSql;
@@ -426,7 +427,12 @@ impl<'r> Cells<'r> {
         serde_json::from_str(&self.cell::<String>(column)?).map_err(|error| self.corrupt(column, not_json(&error)))
     }
 
-    /// The same, or nothing.
+    /// JSON in a text, as it was written.
+    pub fn json_text(&self, column: &'static str) -> Result<JsonText, StoreError> {
+        JsonText::read(&self.cell::<String>(column)?).map_err(|error| self.corrupt(column, not_json(&error)))
+    }
+
+    /// JSON, or nothing.
     pub fn some_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
         let text = self.cell::<Option<String>>(column)?;
         text.map(|text| serde_json::from_str(&text).map_err(|error| self.corrupt(column, not_json(&error)))).transpose()
@@ -458,7 +464,7 @@ mod tests {
         let cells = Cells::new(&row, "operation", "id");
         let errors = [
             cells.number::<u64>("run").map(drop),
-            cells.json::<serde_json::Value>("shown").map(drop),
+            cells.json_text("shown").map(drop),
             cells.word("state", crate::operation::State::parse).map(drop),
             cells.number::<u64>("seq").map(drop),
         ];

@@ -81,11 +81,11 @@ pub fn command(write: &StepWrite, sealer: &Sealer) -> Result<Command, StoreError
     let mut command = Command::default();
     command.tells_of(&write.id.0);
     let mut row = entry_row(&mut command, sealer, &write.id, write.position, &write.entry)?;
-    row.set("run", json!(write.run));
-    row.set("touched", json!(write.effects.touched));
-    row.set("doubted", json!(write.effects.doubted));
-    row.set("owned", json!(write.remote_id));
-    row.set("now", json!(write.now));
+    row.put("run", &write.run);
+    row.put("touched", &write.effects.touched);
+    row.put("doubted", &write.effects.doubted);
+    row.put("owned", &write.remote_id);
+    row.put("now", &write.now);
     command.row(Kind::Step, row);
     if let Some(scope) = write.entry.scope.as_ref().filter(|_| write.release) {
         command.row(Kind::StepRelease, row!({ "id": write.id, "scope": scope, "step": write.entry.name }));

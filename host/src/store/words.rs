@@ -13,7 +13,6 @@ use super::command::Command;
 use super::dialect::{Dialect, Text};
 use super::row::Row;
 use billhook_plugin_api::Fault;
-use serde_json::json;
 
 /// Rows whose words wait until they are worth a move into the index.
 pub const WORTH_MOVING: usize = 128;
@@ -70,8 +69,8 @@ pub static MOVE: Text = Text::twins(
 /// Puts the words of `texts` into a row about the entry `id`.
 pub fn add<'t>(command: &mut Command, row: &mut Row, id: &str, texts: impl IntoIterator<Item = &'t str>) {
     if let Some(words) = words(texts) {
-        row.set("number", json!(number(id)));
-        row.set("words", json!(words));
+        row.put("number", &number(id));
+        row.put("words", &words);
         command.has_words();
     }
 }

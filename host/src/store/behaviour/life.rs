@@ -3,6 +3,7 @@
 use super::samples::*;
 use crate::journal::Stage;
 use crate::operation::State;
+use crate::store::JsonText;
 use crate::store::model::*;
 use billhook_plugin_api::{Fault, Hook, Secret};
 use serde_json::json;
@@ -241,7 +242,7 @@ async fn a_failed_operation_is_asked_for_again_with_new_content(on: On) {
     let again = Again {
         id: id("1"),
         service_version: 1,
-        shown: json!("new"),
+        shown: JsonText::of("new"),
         call: billhook_plugin_api::protocol::HookCall {
             password: Some(Secret::new("other".into())),
             ..Default::default()
@@ -257,7 +258,10 @@ async fn a_failed_operation_is_asked_for_again_with_new_content(on: On) {
 
     let read = store.operation(&id("1")).await.unwrap().unwrap();
     assert_eq!((read.state, read.attempts, read.finished_at, read.run), (State::Queued, 0, None, 1));
-    assert_eq!((read.shown, read.product.as_str(), read.fingerprint.as_str()), (json!("new"), "vps-big", "second"));
+    assert_eq!(
+        (read.shown, read.product.as_str(), read.fingerprint.as_str()),
+        (JsonText::of("new"), "vps-big", "second")
+    );
     assert_eq!(store.taken(&id("1")).await.unwrap().map(|taken| taken.call), Some(again.call));
     assert_eq!(store.service(&key("42")).await.unwrap().unwrap().version, 2);
     assert_eq!(store.log_detail("op_1").await.unwrap().unwrap().0.state, State::Queued);

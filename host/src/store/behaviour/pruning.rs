@@ -6,7 +6,7 @@ use crate::journal::Stage;
 use crate::operation::State;
 use crate::retention::Plan;
 use crate::store::model::*;
-use crate::store::{PruneOf, Sought, Store, Walk};
+use crate::store::{JsonText, PruneOf, Sought, Store, Walk};
 use billhook_plugin_api::Hook;
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ async fn an_entry_goes_and_its_operation_is_still_known(on: On) {
 
     assert_eq!((left(&store, &format!("op_{name}")).await, left(&store, &reading).await), (None, None));
     let after = store.operation_by_key("whmcs", "key-1").await.unwrap().unwrap();
-    assert_eq!(after, Operation { shown: Value::Null, has_steps: false, ..before });
+    assert_eq!(after, Operation { shown: JsonText::of(&Value::Null), has_steps: false, ..before });
     let (service, by_key, earlier) =
         store.earlier(&key("1"), Some("key-1"), Needed::of(Hook::Create, true)).await.unwrap();
     assert_eq!(service.unwrap().epoch, 1);
@@ -183,7 +183,7 @@ async fn a_failed_operation_goes_on_from_where_it_was_and_stands_in_the_log_agai
     let again = Again {
         id: id(&name),
         service_version: version,
-        shown: json!({}),
+        shown: JsonText::of(&json!({})),
         call: new("x", "1").call,
         fingerprint: "print".into(),
         product: "vps-small".into(),

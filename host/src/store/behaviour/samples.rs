@@ -6,7 +6,7 @@ use crate::journal::{Entry, Kind, Stage};
 use crate::operation::{Effects, State};
 use crate::seal::{HostKey, Sealer};
 use crate::store::model::*;
-use crate::store::{CommitTap, Moment, Store, StoreOptions, file, hand, schema, writer};
+use crate::store::{CommitTap, JsonText, Moment, Store, StoreOptions, file, hand, schema, writer};
 use billhook_plugin_api::protocol::HookCall;
 use billhook_plugin_api::{Hook, Secret};
 use serde_json::{Value, json};
@@ -173,7 +173,7 @@ pub fn new(name: &str, service: &str) -> NewOperation {
         placement: None,
         most: None,
         renew_to: None,
-        shown: json!({ "os": "debian" }),
+        shown: JsonText::of(&json!({ "os": "debian" })),
         call: HookCall { password: Some(Secret::new(CALL_MARK.into())), ..HookCall::default() },
         expires_at: None,
         claim: None,
