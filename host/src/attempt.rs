@@ -11,6 +11,7 @@ mod env;
 mod evidence;
 mod exchange;
 mod hold;
+mod lull;
 mod room;
 mod session;
 mod steps;

@@ -1,4 +1,4 @@
-use super::Session;
+use super::{Session, lull};
 use billhook_abi::edge::{FfiFuture, FutureExt, RArc, RErr, ROk, RStr, TD_Opaque};
 use billhook_abi::{CallError, CallMeta, CallResult, HostObject, HostPort, HostPort_TO, Message, code};
 use billhook_plugin_api::guard::{Guarded, catch};
@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 /// The host's side of the ABI: every call of a plugin comes in here and goes to its attempt.
 #[derive(Default)]
@@ -27,9 +28,9 @@ impl Desk {
         self.sessions().remove(&call_id);
     }
 
-    /// Whether hardly more than one attempt is under way.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.sessions().len() <= 2
+    /// Whether hardly more than one attempt is getting on; see [`lull`].
+    pub(super) fn is_quiet(&self, now: impl FnOnce() -> Duration) -> bool {
+        lull::is_quiet(self.sessions().values().map(|session| &session.lull), now)
     }
 
     fn find(&self, call_id: u64) -> Option<Arc<Session>> {

@@ -142,9 +142,14 @@ impl Env {
         Masker { secrets, rules: &self.rules, prints: &self.prints }
     }
 
+    /// Whether hardly more than one attempt is getting on.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.desk.is_quiet(|| self.clock.monotonic())
+    }
+
     /// An answer is to come soon, of another thread or of a panel. With much to do, nobody sleeps anyway.
     pub(crate) fn stay_awake(&self) {
-        if self.desk.is_quiet() {
+        if self.is_quiet() {
             self.awake.call();
         }
     }

@@ -57,7 +57,7 @@ impl Session {
 
     /// The same for all exchanges, on the thread where the plugin has ended: with much to do the runtime's own has enough.
     pub(super) async fn prepare_all(&self) {
-        if self.env.desk.is_quiet() {
+        if self.env.is_quiet() {
             return;
         }
         let mut inner = self.inner.lock().await;

@@ -52,7 +52,9 @@ impl Session {
         // Before it counts as sent: an attempt that is cut off in the line has sent nothing.
         if let Some(turn) = self.panel.lane.turn() {
             let _parked = self.parked();
+            self.lull.begin(self.env.clock.monotonic());
             turn.await;
+            self.lull.end();
         }
         let (index, wire_request) = {
             let mut inner = self.inner.lock().await;
@@ -88,7 +90,7 @@ impl Session {
             return Err(self.held_back(purpose).await);
         }
         // With much to do there is no time that only passes, and whatever breaks in on it costs more than it saves.
-        let prepares = self.env.desk.is_quiet();
+        let prepares = self.env.is_quiet();
         let prepare = async {
             if prepares {
                 // First it has to leave.
@@ -96,7 +98,9 @@ impl Session {
                 self.prepare(index).await;
             }
         };
+        self.lull.begin(self.env.clock.monotonic());
         let (exchange, ()) = tokio::join!(self.panel.wire.send(wire_request), prepare);
+        self.lull.end();
         self.panel.lane.saw(&exchange);
         self.env.tap_after(n).await;
         drop(parked);

@@ -1,5 +1,6 @@
 use super::env::Env;
 use super::exchange::RawExchange;
+use super::lull::Lull;
 use super::room::Placing;
 use crate::journal::{self, Entry, Kind, Sent};
 use crate::mask::SecretSet;
@@ -107,6 +108,8 @@ pub struct Session {
     pub(super) deadline_unix_ms: u64,
     pub(super) started_at: u64,
     traveller: Option<Traveller>,
+    /// While it waits for its panel.
+    pub(super) lull: Lull,
     pub(super) inner: tokio::sync::Mutex<Inner>,
     notes: Mutex<Vec<(u64, &'static str, String)>>,
     ended: Mutex<Option<Ended>>,
@@ -219,6 +222,7 @@ impl Session {
             deadline_unix_ms: super::deadline_unix(env, deadline),
             started_at: env.clock.unix_ms(),
             traveller,
+            lull: Lull::default(),
             inner: tokio::sync::Mutex::new(Inner {
                 journal,
                 asked: 0,
